@@ -1,0 +1,1 @@
+//! A project into desired state: one exact spec per container, nothing left to decide.

@@ -1,0 +1,1 @@
+//! The embedded engine: actions onto this machine's own kernel, through `runtime`.

@@ -1,0 +1,1 @@
+//! Ground: directed graphs, their cycles and walks; knows no domain.

@@ -1,0 +1,1 @@
+//! What is there: plain data that every engine reports back.

@@ -1,0 +1,1 @@
+//! One OCI container: its processes, mounts, limits and confinement.

@@ -1,0 +1,1 @@
+//! Images: references into verified, unpacked layers on this disk.

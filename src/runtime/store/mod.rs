@@ -1,0 +1,1 @@
+//! Files under the state directory: layout, locks, atomic writes, journal.

@@ -1,0 +1,1 @@
+//! Volumes: named, anonymous, bind and tmpfs.

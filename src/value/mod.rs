@@ -1,0 +1,1 @@
+//! Ground: small checked values, parsed once and trusted afterwards.
