@@ -1,1 +1,18 @@
-//! Files under the state directory: layout, locks, atomic writes, journal.
+//! Files under the state directory: their layout, locks, atomic writes and the journal.
+//!
+//! **Invariant:** a file becomes visible by one rename after its bytes are complete; a reader never
+//! meets half a record. **Invariant:** liveness is a held `flock`, never a bare pid in a file.
+
+mod atomic;
+mod error;
+mod journal;
+mod layout;
+mod lock;
+
+pub use atomic::{
+    Durability, make_dir, read_bounded, read_json, remove_tree, write_atomic, write_json,
+};
+pub use error::StoreError;
+pub use journal::{Entry, Journal, Pending};
+pub use layout::{LAYOUT_VERSION, Layout};
+pub use lock::{Contention, FileLock, LockHolder};

@@ -1,0 +1,262 @@
+//! One append-only journal per project: what was about to be done, and what became of it.
+//!
+//! A line is `<checksum in hex> <JSON>`. A torn or damaged line ends the journal: what follows it was
+//! never acknowledged. An intent without its `done` is work that a crash interrupted; whoever opens
+//! the journal next finishes or undoes it.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{Durability, StoreError, atomic, make_dir};
+
+/// The journal starts anew beyond this size once nothing is pending.
+const COMPACT_AT_BYTES: u64 = 64 << 10;
+/// The most that is read of a journal.
+const LIMIT_BYTES: u64 = 64 << 20;
+
+/// What is about to be done, by the name of the thing it is done to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Entry {
+    /// A network's record, link and rules are made.
+    CreateNetwork {
+        /// Real name of the network.
+        name: String,
+    },
+    /// A network's link, rules and record are removed.
+    RemoveNetwork {
+        /// Real name of the network.
+        name: String,
+    },
+    /// A volume's folder and record are made.
+    CreateVolume {
+        /// Real name of the volume.
+        name: String,
+    },
+    /// A volume's data are removed.
+    RemoveVolume {
+        /// Real name of the volume.
+        name: String,
+    },
+    /// A container's folder, leases and record are made.
+    CreateContainer {
+        /// Id of the container.
+        id: String,
+    },
+    /// A container's processes, leases, folder and record are removed.
+    RemoveContainer {
+        /// Id of the container.
+        id: String,
+    },
+}
+
+/// An intent without its `done`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Number of the intent in this journal.
+    pub number: u64,
+    /// What was about to be done.
+    pub entry: Entry,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Line {
+    Intent { number: u64, entry: Entry },
+    Done { number: u64 },
+}
+
+/// An open journal; its project's lock must be held.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    next: u64,
+    pending: BTreeMap<u64, Entry>,
+}
+
+impl Journal {
+    /// Opens the journal at `path`, makes it where it is missing, and cuts off a torn tail.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(parent) = path.parent() {
+            make_dir(parent)?;
+        }
+        let bytes = match atomic::read_bounded(path, LIMIT_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let (pending, next, good_bytes) = replay(&bytes);
+        let failed = |source| StoreError::Write {
+            path: path.to_owned(),
+            source,
+        };
+        let mut options = OpenOptions::new();
+        let file = options
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        if pending.is_empty() && good_bytes as u64 > COMPACT_AT_BYTES {
+            file.set_len(0).map_err(failed)?;
+        } else if good_bytes < bytes.len() {
+            file.set_len(good_bytes as u64).map_err(failed)?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            next,
+            pending,
+        })
+    }
+
+    /// Returns the intents that no `done` follows, oldest first.
+    pub fn pending(&self) -> Vec<Pending> {
+        let pending = self.pending.iter();
+        pending
+            .map(|(&number, entry)| Pending {
+                number,
+                entry: entry.clone(),
+            })
+            .collect()
+    }
+
+    /// Writes an intent, before the act; returns its number for [`Journal::done`].
+    pub fn intent(&mut self, entry: Entry, durability: Durability) -> Result<u64, StoreError> {
+        let number = self.next;
+        self.next += 1;
+        self.append(&Line::Intent {
+            number,
+            entry: entry.clone(),
+        })?;
+        drop(self.pending.insert(number, entry));
+        if durability == Durability::Synced {
+            self.sync()?;
+        }
+        Ok(number)
+    }
+
+    /// Writes that the act of this intent is complete.
+    pub fn done(&mut self, number: u64) -> Result<(), StoreError> {
+        self.append(&Line::Done { number })?;
+        drop(self.pending.remove(&number));
+        Ok(())
+    }
+
+    /// Returns once all that was written is on the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|source| StoreError::Write {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    fn append(&mut self, line: &Line) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Write {
+            path: self.path.clone(),
+            source,
+        };
+        let json = serde_json::to_string(line).map_err(|source| StoreError::Parse {
+            path: self.path.clone(),
+            source,
+        })?;
+        let text = format!("{} {json}\n", checksum(json.as_bytes()));
+        self.file.write_all(text.as_bytes()).map_err(failed)
+    }
+}
+
+/// Returns what is pending, the next number, and how many bytes are whole lines.
+fn replay(bytes: &[u8]) -> (BTreeMap<u64, Entry>, u64, usize) {
+    let mut pending = BTreeMap::new();
+    let mut next = 0;
+    let mut good_bytes = 0;
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        let Some(parsed) = parse(line) else { break };
+        match parsed {
+            Line::Intent { number, entry } => {
+                next = number + 1;
+                drop(pending.insert(number, entry));
+            }
+            Line::Done { number } => drop(pending.remove(&number)),
+        }
+        good_bytes += line.len();
+    }
+    (pending, next, good_bytes)
+}
+
+fn parse(line: &[u8]) -> Option<Line> {
+    let text = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let (sum, json) = text.split_once(' ')?;
+    (sum == checksum(json.as_bytes())).then(|| serde_json::from_str(json).ok())?
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(name: &str) -> Entry {
+        Entry::CreateNetwork {
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_intent_without_done_is_pending_for_the_next_who_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut journal = Journal::open(&path).unwrap();
+        let first = journal.intent(network("a"), Durability::Cached).unwrap();
+        let _second = journal.intent(network("b"), Durability::Synced).unwrap();
+        journal.done(first).unwrap();
+        drop(journal);
+        let pending = Journal::open(&path).unwrap().pending();
+        assert_eq!(pending.len(), 1);
+        assert_eq!(pending[0].entry, network("b"));
+    }
+
+    #[test]
+    fn a_journal_cut_or_damaged_anywhere_opens_with_a_prefix_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut journal = Journal::open(&path).unwrap();
+        for name in ["a", "b", "c"] {
+            let number = journal.intent(network(name), Durability::Cached).unwrap();
+            journal.done(number).unwrap();
+        }
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            File::create(&path)
+                .unwrap()
+                .write_all(&whole[..cut])
+                .unwrap();
+            assert!(
+                Journal::open(&path).unwrap().pending().len() <= 1,
+                "cut at {cut}"
+            );
+        }
+        for flip in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[flip] ^= 0x20;
+            File::create(&path).unwrap().write_all(&damaged).unwrap();
+            assert!(
+                Journal::open(&path).unwrap().pending().len() <= 1,
+                "flip at {flip}"
+            );
+        }
+    }
+}
