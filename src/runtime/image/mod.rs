@@ -1,1 +1,11 @@
 //! Images: references into verified, unpacked layers on this disk.
+
+mod config;
+mod error;
+mod record;
+pub mod registry;
+
+pub use config::{ImageConfig, ImageHealthcheck};
+pub use error::ImageError;
+pub use record::{ImageRecord, LayerState, PullProgress, RootSource};
+pub use registry::RegistrySettings;
