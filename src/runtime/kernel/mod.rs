@@ -1,1 +1,17 @@
 //! The kernel's edge: the only room with `unsafe`, and with system calls that others would repeat.
+//!
+//! Everything here is a plain function on descriptors that returns what the kernel said, with the act
+//! and the thing named. Nothing here knows what a container is.
+//!
+//! **Invariant:** every descriptor made here is close-on-exec.
+//! **Invariant:** nothing joins paths below an untrusted root except [`rooted`].
+
+#![expect(
+    unsafe_code,
+    reason = "the one room that speaks to the kernel directly"
+)]
+
+pub mod failpoint;
+mod error;
+
+pub use error::KernelError;
