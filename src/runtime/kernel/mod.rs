@@ -1,7 +1,8 @@
 //! The kernel's edge: the only room with `unsafe`, and with system calls that others would repeat.
 //!
 //! Everything here is a plain function on descriptors that returns what the kernel said, with the act
-//! and the thing named. Nothing here knows what a container is.
+//! and the thing named. Nothing here knows what a container is. Functions that return a bare
+//! [`rustix::io::Errno`] allocate nothing and may run in the child between `clone` and `execve`.
 //!
 //! **Invariant:** every descriptor made here is close-on-exec.
 //! **Invariant:** nothing joins paths below an untrusted root except [`rooted`].
@@ -12,6 +13,14 @@
 )]
 
 pub mod failpoint;
+pub mod sys;
+pub mod pidfd;
+pub mod namespace;
+pub mod mount;
+pub mod rooted;
+pub mod process;
+pub mod clone;
+pub mod channel;
 mod error;
 
 pub use error::KernelError;

@@ -1,0 +1,87 @@
+//! One new process, with new namespaces and in the right cgroup from its first instruction on.
+
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use nix::libc;
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::namespace::Namespaces;
+use super::process::{check, exit_now};
+
+/// How the new process differs from this one.
+#[derive(Debug)]
+pub struct CloneOptions<'a> {
+    /// Namespaces to make anew.
+    pub namespaces: Namespaces,
+    /// The cgroup v2 directory in which the process begins.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Makes the new process a sibling: its parent is our parent.
+    pub sibling: bool,
+}
+
+/// A process made by [`spawn`].
+#[derive(Debug)]
+pub struct Cloned {
+    /// Its number in our pid namespace.
+    pub pid: Pid,
+    /// A handle that never means another process.
+    pub pidfd: OwnedFd,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Makes a process with a copy of our memory that runs `child` and leaves with what it returns.
+///
+/// **Invariant:** `child` allocates nothing and takes no lock: another thread of ours may have held
+/// the allocator's lock at this moment, and in the copy nobody is left to release it.
+pub fn spawn(options: &CloneOptions<'_>, child: &mut dyn FnMut() -> i32) -> Result<Cloned, Errno> {
+    let mut pidfd: RawFd = -1;
+    let mut args = CloneArgs {
+        flags: u64::from(options.namespaces.bits()) | CLONE_PIDFD,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: SIGCHLD,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = options.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = u64::try_from(cgroup.as_raw_fd()).map_err(|_| Errno::BADF)?;
+    }
+    if options.sibling {
+        args.flags |= CLONE_PARENT;
+        args.exit_signal = 0;
+    }
+    // SAFETY: no CLONE_VM: the child has its own copy of all memory and goes on here on its own copy
+    // of this stack, as after fork(2). `args` and `pidfd` live through the call.
+    let result =
+        check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
+    if result == 0 {
+        exit_now(child());
+    }
+    let pid = i32::try_from(result)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(Errno::INVAL)?;
+    // SAFETY: the kernel has just made this descriptor for us and nobody else knows it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Cloned { pid, pidfd })
+}
+
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_PARENT: u64 = 0x8000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+const SIGCHLD: u64 = 17;

@@ -1,0 +1,224 @@
+//! Small acts of a process on itself: leaving at once, hiding, closing, naming, becoming a program.
+//!
+//! **Invariant:** nothing here allocates or locks, except where a function says so; the child between
+//! `clone` and `execve` uses these.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd as _};
+
+use nix::libc;
+use rustix::io::Errno;
+
+/// Leaves at once: no destructors, no buffers, no handlers.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) takes a number, touches no memory of ours and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Whether others of the same user may look into this process (ptrace, `/proc/PID/mem`, core dumps).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dumpable {
+    /// As an ordinary process.
+    Yes,
+    /// Only a process with `CAP_SYS_PTRACE` over us may.
+    No,
+}
+
+/// Opens or closes this process for its equals; `execve` opens it again.
+pub fn set_dumpable(dumpable: Dumpable) -> Result<(), Errno> {
+    let value = match dumpable {
+        Dumpable::Yes => 1,
+        Dumpable::No => 0,
+    };
+    prctl(libc::PR_SET_DUMPABLE, value)
+}
+
+/// Makes orphans below this process its children.
+pub fn set_child_subreaper() -> Result<(), Errno> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1)
+}
+
+/// Asks for `SIGKILL` when the thread that made this process ends.
+pub fn die_with_parent() -> Result<(), Errno> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
+}
+
+/// Sets the name that `ps -o comm` shows, at most 15 bytes.
+pub fn set_name(name: &CStr) -> Result<(), Errno> {
+    rustix::thread::set_name(name)
+}
+
+/// Sets the persona that `uname` and address layout follow.
+pub fn set_personality(persona: u32) -> Result<(), Errno> {
+    // SAFETY: personality(2) takes a number and touches no memory of ours.
+    check(unsafe { libc::syscall(libc::SYS_personality, libc::c_ulong::from(persona)) })?;
+    Ok(())
+}
+
+fn prctl(option: libc::c_int, value: libc::c_ulong) -> Result<(), Errno> {
+    let zero: libc::c_ulong = 0;
+    // SAFETY: the options used in this file take one number and touch no memory of ours.
+    check(unsafe { libc::syscall(libc::SYS_prctl, option, value, zero, zero, zero) })?;
+    Ok(())
+}
+
+/// Marks every descriptor from `first` on close-on-exec.
+pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Closes every descriptor from `first` on.
+///
+/// Only for a process that owns nothing which would close itself later, as the child of a clone.
+pub fn close_from(first: u32) -> Result<(), Errno> {
+    close_range(first, u32::MAX, 0)
+}
+
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> Result<(), Errno> {
+    // SAFETY: close_range(2) takes three numbers; who still owns a closed descriptor gets EBADF, and
+    // no descriptor is made between here and `execve` or the end of the process.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) })?;
+    Ok(())
+}
+
+/// Gives every signal its default action and blocks none, as a new program expects it.
+pub fn reset_signals() -> Result<(), Errno> {
+    let action = KernelSigaction {
+        handler: libc::SIG_DFL,
+        flags: 0,
+        restorer: 0,
+        mask: 0,
+    };
+    for signal in 1..=64 {
+        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
+            continue;
+        }
+        let no_old: *mut KernelSigaction = std::ptr::null_mut();
+        // SAFETY: the action lives through the call, has the kernel's layout and its size is passed.
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                &raw const action,
+                no_old,
+                SIGSET_BYTES,
+            )
+        })?;
+    }
+    set_signal_mask(0)
+}
+
+/// Blocks every signal that can be blocked.
+pub fn block_all_signals() -> Result<(), Errno> {
+    set_signal_mask(u64::MAX)
+}
+
+fn set_signal_mask(mask: u64) -> Result<(), Errno> {
+    let no_old: *mut u64 = std::ptr::null_mut();
+    // SAFETY: the mask lives through the call, has the kernel's layout and its size is passed.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            no_old,
+            SIGSET_BYTES,
+        )
+    })?;
+    Ok(())
+}
+
+/// Waits for any signal, which must be blocked, and returns its number.
+pub fn wait_for_signal() -> Result<i32, Errno> {
+    let all = u64::MAX;
+    let null: *const libc::c_void = std::ptr::null();
+    // SAFETY: the set lives through the call, its size is passed, no info and no timeout are asked for.
+    let signal = check(unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigtimedwait,
+            &raw const all,
+            null,
+            null,
+            SIGSET_BYTES,
+        )
+    })?;
+    i32::try_from(signal).map_err(|_| Errno::INVAL)
+}
+
+const SIGSET_BYTES: usize = 8;
+
+/// The kernel's own layout of a signal action (x86_64 and aarch64), which is not libc's.
+#[repr(C)]
+struct KernelSigaction {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+/// A program's arguments or environment as `execve` takes them: pointers and a null at the end.
+#[derive(Debug)]
+pub struct CStringArray {
+    // The strings own the memory that the pointers point into; neither changes after `new`.
+    strings: Vec<std::ffi::CString>,
+    pointers: Vec<*const libc::c_char>,
+}
+
+impl CStringArray {
+    /// Prepares `strings` for `execve`. Allocates.
+    pub fn new(strings: Vec<std::ffi::CString>) -> Self {
+        let pointers = strings
+            .iter()
+            .map(|s| s.as_ptr())
+            .chain([std::ptr::null()])
+            .collect::<Vec<_>>();
+        Self { strings, pointers }
+    }
+
+    /// Returns the strings.
+    pub fn strings(&self) -> &[std::ffi::CString] {
+        &self.strings
+    }
+}
+
+/// Becomes the program at `path`; returns only the reason why not.
+pub fn execve(path: &CStr, args: &CStringArray, env: &CStringArray) -> Errno {
+    // SAFETY: the path and both arrays are NUL-terminated and null-terminated by construction and
+    // live through the call; the call replaces this process or changes nothing.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_execve,
+            path.as_ptr(),
+            args.pointers.as_ptr(),
+            env.pointers.as_ptr(),
+        )
+    };
+    check(result).err().unwrap_or(Errno::INVAL)
+}
+
+/// Becomes the program that the descriptor holds; returns only the reason why not.
+pub fn execve_fd(program: impl AsFd, args: &CStringArray, env: &CStringArray) -> Errno {
+    let empty = c"";
+    // SAFETY: as for `execve`; the descriptor is open because it is borrowed.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_fd().as_raw_fd(),
+            empty.as_ptr(),
+            args.pointers.as_ptr(),
+            env.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    check(result).err().unwrap_or(Errno::INVAL)
+}
+
+/// Turns what `libc::syscall` returned into a result.
+pub(in crate::runtime::kernel) fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
+    if result < 0 {
+        // SAFETY: errno's location is valid for the calling thread for as long as it runs.
+        let errno = unsafe { *libc::__errno_location() };
+        return Err(Errno::from_raw_os_error(errno));
+    }
+    Ok(result)
+}

@@ -1,0 +1,41 @@
+//! Facts about this machine and where in it we are.
+
+use super::error::KernelError;
+
+/// Says whether this process lives in a user namespace that somebody set up below the machine's own.
+///
+/// There, being uid 0 means little: no device nodes, no raising of limits, no writing of the
+/// machine's cgroups.
+pub fn in_user_namespace() -> Result<bool, KernelError> {
+    let path = "/proc/self/uid_map";
+    let map = std::fs::read(path).map_err(|source| KernelError::CallOn {
+        act: "read",
+        thing: path.to_owned(),
+        source,
+    })?;
+    Ok(!is_whole_range(&map))
+}
+
+/// Says whether `setgroups` was given up when the user namespace was set up with a single id.
+pub fn setgroups_denied() -> bool {
+    std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"))
+}
+
+fn is_whole_range(map: &[u8]) -> bool {
+    let fields = map
+        .split(u8::is_ascii_whitespace)
+        .filter(|field| !field.is_empty());
+    fields.eq([b"0".as_slice(), b"0", b"4294967295"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_identity_map_of_all_ids_is_the_machines_own() {
+        assert!(is_whole_range(b"         0          0 4294967295\n"));
+        assert!(!is_whole_range(b"         0       1000          1\n"));
+        assert!(!is_whole_range(b"0 1000 1\n1 100000 65536\n"));
+    }
+}
