@@ -4,6 +4,7 @@
 //! probes its health, answers its name queries and listens on its published ports. It may die: the
 //! container does not notice, and the next command starts a monitor that adopts it.
 
+pub mod control;
 pub mod health;
 pub mod log;
 pub mod restart;
