@@ -5,6 +5,7 @@
 //! container does not notice, and the next command starts a monitor that adopts it.
 
 pub mod control;
+pub mod events;
 pub mod health;
 pub mod log;
 pub mod restart;

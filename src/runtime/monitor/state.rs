@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::kernel::pidfd::ProcessIdentity;
 use crate::runtime::store::{Durability, StoreError, read_json, write_json};
 
 /// Where a container is in its life.
@@ -34,15 +35,6 @@ pub enum Health {
     Healthy,
     /// As many probes in a row failed as may.
     Unhealthy,
-}
-
-/// A process, told from a later one of the same number by its start time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessId {
-    /// The process.
-    pub pid: i32,
-    /// Its start time in clock ticks since boot, as `/proc/<pid>/stat` has it.
-    pub start_time_ticks: u64,
 }
 
 /// A published port as it is bound.
@@ -77,7 +69,7 @@ pub struct ContainerState {
     /// What its probes say; `None` without a health check.
     pub health: Option<Health>,
     /// Its first process while there is one.
-    pub process: Option<ProcessId>,
+    pub process: Option<ProcessIdentity>,
     /// The exit code of its last run; `None` while it runs or when nobody saw it.
     pub exit_code: Option<i32>,
     /// Whether the kernel killed its last run for want of memory.
@@ -175,9 +167,9 @@ mod tests {
     fn what_ran_before_a_reboot_has_exited_and_nobody_knows_how() {
         let mut state = ContainerState::created("one");
         state.status = Status::Running;
-        state.process = Some(ProcessId {
+        state.process = Some(ProcessIdentity {
             pid: 4,
-            start_time_ticks: 7,
+            start_ticks: 7,
         });
         assert_eq!(state.clone().as_of_boot("one").status, Status::Running);
         let after = state.as_of_boot("two");

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use crate::runtime::kernel::failpoint;
 
 /// The most that a record may have; what we write stays far below it.
 const RECORD_LIMIT_BYTES: u64 = 16 << 20;
@@ -32,7 +33,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result
         path: path.to_owned(),
         source,
     };
-    let written = write_new(&new, bytes, durability).and_then(|()| fs::rename(&new, path));
+    let written = write_new(&new, bytes, durability)
+        .and_then(|()| failpoint::hit("record.rename"))
+        .and_then(|()| fs::rename(&new, path));
     if let Err(source) = written {
         // The name is ours and new: nobody else can miss it, and the first error is the one to tell.
         drop(fs::remove_file(&new));
@@ -50,6 +53,7 @@ fn write_new(new: &Path, bytes: &[u8], durability: Durability) -> io::Result<()>
         .create_new(true)
         .mode(0o600)
         .open(new)?;
+    failpoint::hit("record.write")?;
     file.write_all(bytes)?;
     match durability {
         Durability::Synced => file.sync_all(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Durability, StoreError, atomic, make_dir};
+use crate::runtime::kernel::failpoint;
 
 /// The journal starts anew beyond this size once nothing is pending.
 const COMPACT_AT_BYTES: u64 = 64 << 10;
@@ -152,10 +153,12 @@ impl Journal {
 
     /// Returns once all that was written is on the disk.
     pub fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(|source| StoreError::Write {
-            path: self.path.clone(),
-            source,
-        })
+        failpoint::hit("journal.sync")
+            .and_then(|()| self.file.sync_data())
+            .map_err(|source| StoreError::Write {
+                path: self.path.clone(),
+                source,
+            })
     }
 
     fn append(&mut self, line: &Line) -> Result<(), StoreError> {
@@ -168,6 +171,7 @@ impl Journal {
             source,
         })?;
         let text = format!("{} {json}\n", checksum(json.as_bytes()));
+        failpoint::hit("journal.append").map_err(failed)?;
         self.file.write_all(text.as_bytes()).map_err(failed)
     }
 }
