@@ -1,0 +1,17 @@
+#!/bin/sh
+# `redis-server`, or only options or a configuration file for it, runs as the user `redis`.
+set -e
+
+case "${1:-}" in
+-* | *.conf) set -- redis-server "$@" ;;
+esac
+
+if [ "$1" = redis-server ]; then
+    # Without a configuration file Debian's build answers to nobody but itself.
+    [ "$#" -gt 1 ] || set -- "$@" --protected-mode no
+    if [ "$(id -u)" = 0 ]; then
+        find . \! -user redis -exec chown redis '{}' +
+        exec setpriv --reuid=redis --regid=redis --clear-groups -- "$@"
+    fi
+fi
+exec "$@"
