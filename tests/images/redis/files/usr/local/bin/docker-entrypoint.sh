@@ -8,7 +8,10 @@ esac
 
 if [ "$1" = redis-server ]; then
     # Without a configuration file Debian's build answers to nobody but itself.
-    [ "$#" -gt 1 ] || set -- "$@" --protected-mode no
+    case "$*" in
+    *.conf* | *protected-mode*) ;;
+    *) set -- "$@" --protected-mode no ;;
+    esac
     if [ "$(id -u)" = 0 ]; then
         find . \! -user redis -exec chown redis '{}' +
         exec setpriv --reuid=redis --regid=redis --clear-groups -- "$@"
