@@ -20,6 +20,8 @@ pub mod mount;
 pub mod rooted;
 pub mod process;
 pub mod clone;
+pub mod confine;
+pub mod reexec;
 pub mod channel;
 mod error;
 

@@ -45,10 +45,11 @@ impl Exit {
     }
 
     fn from_wait_status(status: i32) -> Self {
-        if status & 0x7f == 0 {
+        let signal = status & 0x7f;
+        if signal == 0 {
             Self::Code((status >> 8) & 0xff)
         } else {
-            Self::Signal(status & 0x7f)
+            Self::Signal(signal)
         }
     }
 }

@@ -67,6 +67,24 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
+/// Closes this process's copy of a descriptor that its parent goes on using.
+///
+/// Only for the child of a clone, which never drops what it was given.
+pub fn close_copy(fd: &impl AsFd) -> Result<(), Errno> {
+    let number = u32::try_from(fd.as_fd().as_raw_fd()).map_err(|_| Errno::BADF)?;
+    close_range(number, number, 0)
+}
+
+/// Makes `number` mean the same open file as `fd`, kept open through `execve`.
+///
+/// Only for the child of a clone: whoever owned that number before does not any more.
+pub fn duplicate_to(fd: &impl AsFd, number: i32) -> Result<(), Errno> {
+    // SAFETY: dup3(2) takes three numbers; what `number` meant before belonged to the parent's copy of
+    // this table, and nothing in the child uses it again.
+    check(unsafe { libc::syscall(libc::SYS_dup3, fd.as_fd().as_raw_fd(), number, 0) })?;
+    Ok(())
+}
+
 /// Closes every descriptor from `first` on.
 ///
 /// Only for a process that owns nothing which would close itself later, as the child of a clone.
@@ -147,7 +165,7 @@ pub fn wait_for_signal() -> Result<i32, Errno> {
 
 const SIGSET_BYTES: usize = 8;
 
-/// The kernel's own layout of a signal action (x86_64 and aarch64), which is not libc's.
+/// The kernel's own layout of a signal action (`x86_64` and `aarch64`), which is not libc's.
 #[repr(C)]
 struct KernelSigaction {
     handler: usize,
@@ -216,9 +234,7 @@ pub fn execve_fd(program: impl AsFd, args: &CStringArray, env: &CStringArray) ->
 /// Turns what `libc::syscall` returned into a result.
 pub(in crate::runtime::kernel) fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
     if result < 0 {
-        // SAFETY: errno's location is valid for the calling thread for as long as it runs.
-        let errno = unsafe { *libc::__errno_location() };
-        return Err(Errno::from_raw_os_error(errno));
+        return Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw()));
     }
     Ok(result)
 }

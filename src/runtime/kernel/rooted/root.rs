@@ -37,7 +37,11 @@ impl EntryKind {
             FileType::Directory => Self::Directory,
             FileType::RegularFile => Self::Regular,
             FileType::Symlink => Self::Symlink,
-            _ => Self::Special,
+            FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => Self::Special,
         }
     }
 
