@@ -1,1 +1,13 @@
-//! Compose files into a [`Project`](self): knows YAML and the Compose Specification, knows no engine.
+//! Compose files into a [`Project`]: knows YAML and the Compose Specification, knows no engine.
+//!
+//! A project passes these stages, each a file or folder of its own.
+
+pub mod diagnostic;
+pub mod model;
+mod options;
+pub mod source;
+pub mod tree;
+
+pub use diagnostic::{ComposeError, Diagnostic, Report, Severity};
+pub use model::Project;
+pub use options::{LoadOptions, Switches};

@@ -1,9 +1,15 @@
 //! Ground: small checked values, parsed once and trusted afterwards.
 
+mod byte_size;
 mod digest;
+mod duration;
 mod image_ref;
+mod place;
 mod platform;
 
+pub use byte_size::{ByteSize, ByteSizeError};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use duration::{Duration, DurationError};
 pub use image_ref::{ImageRef, ImageRefError, LocalImage, RegistryRef};
+pub use place::Place;
 pub use platform::{Platform, PlatformError};

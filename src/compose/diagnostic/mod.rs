@@ -1,0 +1,141 @@
+//! Mistakes and warnings, each with its place: collected by every stage, shown once at the end.
+//!
+//! **Invariant:** a stage adds a diagnostic or returns, never prints; showing is a function that
+//! the caller calls with the colour it wants.
+
+use crate::compose::source::Files;
+use crate::compose::tree::Span;
+use crate::value::Place;
+
+/// How grave a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The project cannot be used.
+    Error,
+    /// The project works, but perhaps not as its author thinks.
+    Warning,
+}
+
+/// A further place that helps to understand a diagnostic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Where it is.
+    pub span: Span,
+    /// What is there, as a fragment.
+    pub text: String,
+}
+
+/// One mistake or warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How grave it is.
+    pub severity: Severity,
+    /// What is wrong, as one fragment.
+    pub message: String,
+    /// Where it is; a line of zero means that it belongs to no line.
+    pub span: Span,
+    /// What was expected there: shown under the value.
+    pub expected: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The way that led to it: includes, extends, overrides.
+    pub notes: Vec<Note>,
+}
+
+impl Diagnostic {
+    /// Makes an error.
+    pub fn error(span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, span, message.into())
+    }
+
+    /// Makes a warning.
+    pub fn warning(span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, span, message.into())
+    }
+
+    fn new(severity: Severity, span: Span, message: String) -> Self {
+        Self {
+            severity,
+            message,
+            span,
+            expected: None,
+            hint: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Says what was expected at the place.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a hint if there is one.
+    #[must_use]
+    pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// Adds a further place.
+    #[must_use]
+    pub fn note(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.notes.push(Note {
+            span,
+            text: text.into(),
+        });
+        self
+    }
+}
+
+/// Diagnostics together with the files they point into.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The diagnostics, in the order of files and lines.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files that were read.
+    pub files: Files,
+}
+
+impl Report {
+    /// Sorts the diagnostics by place and drops repetitions.
+    pub(crate) fn of(mut diagnostics: Vec<Diagnostic>, files: Files) -> Self {
+        diagnostics.sort_by(|a, b| a.span.cmp(&b.span));
+        diagnostics.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+        Self { diagnostics, files }
+    }
+
+    /// Returns where a diagnostic points.
+    pub fn place(&self, span: Span) -> Option<Place> {
+        self.files.place(span)
+    }
+}
+
+/// Why a project could not be loaded: every mistake that was found.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("load the project: {} in the Compose files", mistakes(.report))]
+pub struct ComposeError {
+    /// The mistakes, and the warnings found beside them.
+    pub report: Box<Report>,
+}
+
+fn mistakes(report: &Report) -> String {
+    let errors = report
+        .diagnostics
+        .iter()
+        .filter(|d| d.severity == Severity::Error)
+        .count();
+    if errors == 1 {
+        "1 mistake".to_owned()
+    } else {
+        format!("{errors} mistakes")
+    }
+}

@@ -1,0 +1,134 @@
+//! Configs and secrets, and how services are granted them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value as Json;
+
+use crate::compose::diagnostic::Diagnostic;
+use crate::compose::model::Extensions;
+use crate::compose::model::field::{
+    Field, Form, containers, extensions, named, print_extensions, record,
+};
+use crate::compose::tree::{Node, Value};
+
+/// A config or a secret of the project.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FileObject {
+    /// Its real name.
+    pub name: Option<String>,
+    /// The file that holds it.
+    pub file: Option<String>,
+    /// The variable that holds it.
+    pub environment: Option<String>,
+    /// Its content: written in the file, or taken from the variable.
+    pub content: Option<String>,
+    /// Managed by somebody else.
+    pub external: bool,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The driver that provides it.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub driver_opts: BTreeMap<String, String>,
+    /// The driver that fills templates in it.
+    pub template_driver: Option<String>,
+    /// The `x-*` keys.
+    pub extensions: Extensions,
+}
+named!(FileObject);
+
+impl Field for FileObject {
+    fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
+        let mut text = |key: &str| node.get(key).and_then(|n| Field::read(n, faults));
+        Self {
+            name: text("name"),
+            file: text("file"),
+            environment: text("environment"),
+            content: text("content"),
+            driver: text("driver"),
+            template_driver: text("template_driver"),
+            external: node
+                .get("external")
+                .is_some_and(|n| n.value == Value::Bool(true)),
+            labels: node
+                .get("labels")
+                .map(|n| Field::read(n, faults))
+                .unwrap_or_default(),
+            driver_opts: node
+                .get("driver_opts")
+                .map(|n| Field::read(n, faults))
+                .unwrap_or_default(),
+            extensions: extensions(node),
+        }
+    }
+
+    fn print(&self, form: Form) -> Option<Json> {
+        let mut out = serde_json::Map::new();
+        let mut put = |key: &str, value: Option<Json>| {
+            out.extend(value.map(|value| (key.to_owned(), value)));
+        };
+        put("name", self.name.print(form));
+        put("file", self.file.print(form));
+        put("environment", self.environment.print(form));
+        // What came from a variable stays out of everything that is printed.
+        if self.environment.is_none() {
+            put("content", self.content.print(form));
+        }
+        put("external", self.external.print(form));
+        put("labels", self.labels.print(form));
+        put("driver", self.driver.print(form));
+        put("driver_opts", self.driver_opts.print(form));
+        put("template_driver", self.template_driver.print(form));
+        print_extensions(&self.extensions, form, &mut out);
+        Some(Json::Object(out))
+    }
+}
+
+record! {
+    /// Grants a service, or a build, a config or a secret.
+    Grant {
+        /// The config or secret.
+        source: Option<String> = "source",
+        /// Where it appears.
+        target: Option<String> = "target",
+        /// The owner of the file.
+        uid: Option<String> = "uid",
+        /// The group of the file.
+        gid: Option<String> = "gid",
+        /// The mode of the file.
+        mode: Option<FileMode> = "mode",
+    }
+}
+containers!(Grant);
+
+/// The permission bits of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileMode(pub i64);
+
+impl fmt::Display for FileMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0{:o}", self.0)
+    }
+}
+
+impl Field for Option<FileMode> {
+    fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
+        let mode = match &node.value {
+            Value::Null => return None,
+            Value::Int(bits) => i64::try_from(*bits).ok(),
+            Value::Text(text) => i64::from_str_radix(text, 8).ok(),
+            Value::Float(_) | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+        };
+        if mode.is_none() {
+            let found = node.value.to_plain();
+            let fault = Diagnostic::error(node.span, format!("`{found}` is no file mode"));
+            faults.push(fault.expected("expected an octal mode such as `0440`"));
+        }
+        mode.map(FileMode)
+    }
+
+    fn print(&self, _: Form) -> Option<Json> {
+        self.map(|mode| Json::String(mode.to_string()))
+    }
+}

@@ -1,0 +1,116 @@
+//! Where the values of a project were written, what they shadow, and what filled them.
+
+use crate::compose::source::Files;
+use crate::compose::tree::{Node, Trace, Value};
+use crate::value::Place;
+
+/// Answers where a value came from, for dotted paths such as `services.web.environment.LOG_LEVEL`.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    root: Node,
+    files: Files,
+}
+
+/// A value that lost against a later one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shadowed {
+    /// Where it was written.
+    pub place: Place,
+    /// What it was; `None` for a list or a mapping.
+    pub value: Option<String>,
+}
+
+/// A variable that took part in a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, if it had one.
+    pub value: Option<String>,
+    /// Where it came from.
+    pub origin: VariableOrigin,
+}
+
+/// Where a variable came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VariableOrigin {
+    /// The environment of the command.
+    Shell,
+    /// A file of variables.
+    EnvFile(std::path::PathBuf),
+    /// Nowhere: the value's own default was used, or nothing.
+    Unset,
+}
+
+impl Places {
+    /// Keeps the tree that the project was read from.
+    pub(crate) fn new(root: Node, files: Files) -> Self {
+        Self { root, files }
+    }
+
+    /// Returns where the value at a path was written.
+    pub fn get(&self, path: &str) -> Option<Place> {
+        self.files.place(self.node(path)?.span)
+    }
+
+    /// Returns what the value at a path replaced, latest first.
+    pub fn shadowed(&self, path: &str) -> Vec<Shadowed> {
+        let shadows = self
+            .trace(path)
+            .map(|trace| trace.shadowed.as_slice())
+            .unwrap_or_default();
+        shadows
+            .iter()
+            .filter_map(|shadow| {
+                let value = match &shadow.value {
+                    Value::List(_) | Value::Map(_) => None,
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Int(_)
+                    | Value::Float(_)
+                    | Value::Text(_) => Some(shadow.value.to_plain()),
+                };
+                Some(Shadowed {
+                    place: self.files.place(shadow.span)?,
+                    value,
+                })
+            })
+            .collect()
+    }
+
+    /// Returns what happened to the value at a path.
+    pub(crate) fn trace(&self, path: &str) -> Option<&Trace> {
+        self.node(path)?.trace.as_deref()
+    }
+
+    /// Returns the files that were read.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Finds a node. Keys may contain dots, so every key that fits the rest is tried.
+    pub(crate) fn node(&self, path: &str) -> Option<&Node> {
+        find(&self.root, path)
+    }
+}
+
+fn find<'a>(node: &'a Node, path: &str) -> Option<&'a Node> {
+    if path.is_empty() || path == "." {
+        return Some(node);
+    }
+    match &node.value {
+        Value::Map(map) => {
+            let dots = path.match_indices('.').map(|(index, _)| index);
+            dots.chain([path.len()]).find_map(|end| {
+                let entry = map.get(&path[..end])?;
+                find(&entry.node, path.get(end + 1..).unwrap_or_default())
+            })
+        }
+        Value::List(list) => {
+            let (index, rest) = path.split_once('.').unwrap_or((path, ""));
+            let index = index.trim_start_matches('[').trim_end_matches(']');
+            find(list.get(index.parse::<usize>().ok()?)?, rest)
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => None,
+    }
+}

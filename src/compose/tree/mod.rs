@@ -1,0 +1,10 @@
+//! The tree that every stage works on: YAML values that know where they were written.
+//!
+//! **Invariant:** a node keeps its place from the parser to the last error; a stage that makes a
+//! node gives it the place of the node it was made from.
+
+mod node;
+mod path;
+
+pub use node::{Entry, Map, Node, Shadow, Span, Trace, Value, VariableUse};
+pub use path::{Path, Pattern};
