@@ -1,1 +1,33 @@
 //! A project into desired state: one exact spec per container, nothing left to decide.
+//!
+//! Reading order: [`DesiredState`] is what should exist; [`ContainerSpec`] is one container with
+//! everything decided; the other files are its parts.
+//!
+//! **Invariant:** a spec is plain data that serialises completely, except for the bytes of secrets
+//! and configs, which are represented by their digest alone. Engines store it beside what runs.
+
+mod state;
+mod container;
+mod process;
+mod network;
+mod mount;
+mod file;
+mod limits;
+pub mod label;
+
+pub use container::{ContainerSpec, ImageSpec, Namespaces, PullPolicy, Security};
+pub use file::{Content, FileKind, InjectedFile};
+pub use limits::{BlockIo, BlockRate, BlockWeight, DeviceSpec, Limits, Ulimit};
+pub use mount::{
+    BindMount, ImageMount, MountKind, MountSpec, Propagation, RecursiveReadOnly, Relabel,
+    TmpfsMount, VolumeMount, VolumeSpec,
+};
+pub use network::{
+    EndpointSpec, HostName, IpamPool, IpamSpec, NetworkMode, NetworkSpec, PortRange, PortSpec,
+    Protocol, ResolverSpec,
+};
+pub use process::{
+    HealthProbe, Healthcheck, HookSpec, HookStage, Hooks, LogSpec, ProcessSpec, RestartPolicy,
+    StopSpec,
+};
+pub use state::{Condition, Dependency, DesiredService, DesiredState, Places};

@@ -1,1 +1,12 @@
 //! What is there: plain data that every engine reports back.
+//!
+//! **Invariant:** nothing here is chosen or compared. Of several things that could be meant, all
+//! are reported; choosing is planning.
+
+mod state;
+mod container;
+mod resource;
+
+pub use container::{Health, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState};
+pub use resource::{ObservedImage, ObservedNetwork, ObservedVolume};
+pub use state::{ImageQuery, ObservedState, ProjectSummary, Refresh, Scope};

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 /// A span of time in whole nanoseconds.
@@ -155,6 +156,20 @@ fn decimal(value: u64, scale: u64) -> String {
     let width = scale.ilog10() as usize;
     let digits = format!("{fraction:0width$}");
     format!("{}.{}", value / scale, digits.trim_end_matches('0'))
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
 }
 
 #[cfg(test)]

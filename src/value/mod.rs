@@ -4,12 +4,16 @@ mod byte_size;
 mod digest;
 mod duration;
 mod image_ref;
+mod names;
 mod place;
 mod platform;
+mod signal;
 
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use duration::{Duration, DurationError};
 pub use image_ref::{ImageRef, ImageRefError, LocalImage, RegistryRef};
+pub use names::{ContainerName, NameError, NetworkName, ProjectName, ServiceName, VolumeName};
 pub use place::Place;
 pub use platform::{Platform, PlatformError};
+pub use signal::{Signal, SignalError};

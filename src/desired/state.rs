@@ -1,0 +1,120 @@
+//! What should exist, exactly: the networks, volumes and containers of one project.
+
+use super::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::value::{Place, ProjectName, ServiceName};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that one project wants to exist on this machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DesiredState {
+    /// The project that all of it belongs to.
+    pub project: ProjectName,
+    /// The networks that enabled services use, by their key in the file.
+    pub networks: BTreeMap<String, NetworkSpec>,
+    /// The volumes that enabled services use, by their key in the file.
+    pub volumes: BTreeMap<String, VolumeSpec>,
+    /// The enabled services.
+    pub services: BTreeMap<ServiceName, DesiredService>,
+    /// Services that the file has but no active profile enables: known, so never orphans.
+    pub disabled: BTreeSet<ServiceName>,
+}
+
+/// One service with a spec for each of its replicas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DesiredService {
+    /// The service's key in the file.
+    pub name: ServiceName,
+    /// One spec per replica, by number from one.
+    pub replicas: Vec<ContainerSpec>,
+    /// What must hold before a container of this service starts, by dependency.
+    pub dependencies: BTreeMap<ServiceName, Dependency>,
+    /// Where the image would be built, when the service has a build section.
+    pub build: Option<Place>,
+    /// Where the values of the specs are written.
+    pub places: Places,
+}
+
+impl DesiredService {
+    /// Whether the service was asked for with no replica at all.
+    pub fn is_scaled_to_zero(&self) -> bool {
+        self.replicas.is_empty()
+    }
+}
+
+/// What a service needs from another one before it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// What must be true of every replica of the other service.
+    pub condition: Condition,
+    /// Whether this service restarts when the plan restarts or recreates the other one.
+    pub restart: bool,
+    /// Whether this service fails when the condition does; otherwise it is only warned about.
+    pub required: bool,
+    /// Where the dependency is written; nothing for one that follows from another key.
+    pub place: Option<Place>,
+}
+
+/// What must be true of a dependency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Its containers are started.
+    ServiceStarted,
+    /// Its containers are started and their health checks pass.
+    ServiceHealthy,
+    /// Its containers ran to the end with exit code 0.
+    ServiceCompletedSuccessfully,
+}
+
+impl Condition {
+    /// The condition as a Compose file writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceStarted => "service_started",
+            Self::ServiceHealthy => "service_healthy",
+            Self::ServiceCompletedSuccessfully => "service_completed_successfully",
+        }
+    }
+}
+
+/// Where values of a service are written, by path such as `environment.LOG_LEVEL`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Places(BTreeMap<String, Place>);
+
+impl Places {
+    /// Remembers that the value at `path` is written at `place`.
+    pub fn insert(&mut self, path: String, place: Place) {
+        self.0.insert(path, place);
+    }
+
+    /// Returns the place of `path`, or of the nearest value that contains it.
+    pub fn find(&self, path: &str) -> Option<&Place> {
+        let mut path = path;
+        loop {
+            if let Some(place) = self.0.get(path) {
+                return Some(place);
+            }
+            path = path.rsplit_once('.')?.0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_without_a_place_has_that_of_what_contains_it() {
+        let place = Place {
+            file: "compose.yaml".into(),
+            line: 3,
+            column: 5,
+        };
+        let mut places = Places::default();
+        places.insert("environment".to_owned(), place.clone());
+        assert_eq!(places.find("environment.LOG_LEVEL"), Some(&place));
+        assert_eq!(places.find("labels.x"), None);
+    }
+}

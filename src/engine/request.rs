@@ -1,0 +1,231 @@
+//! What commands ask of an engine beside actions, and what they get.
+
+use super::EngineError;
+use crate::value::{ContainerName, ServiceName};
+use futures_util::stream::BoxStream;
+use std::{collections::BTreeMap, os::fd::OwnedFd, time::SystemTime};
+use tokio::sync::watch;
+
+/// Whether a command waits for another one that changes the same project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockWait {
+    /// Until the other one is done.
+    Wait,
+    /// Not at all.
+    Fail,
+}
+
+/// Which lines of a container's output are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogQuery {
+    /// How many of the lines that are there.
+    pub tail: Tail,
+    /// Only lines from then on.
+    pub since: Option<SystemTime>,
+    /// Only lines until then.
+    pub until: Option<SystemTime>,
+    /// Whether the stream goes on with what comes, also after the container restarts.
+    pub follow: bool,
+}
+
+/// How many lines from the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// All of them.
+    All,
+    /// That many.
+    Lines(usize),
+}
+
+/// Lines of one container, in the order of their time.
+pub type LogStream = BoxStream<'static, Result<LogLine, EngineError>>;
+
+/// One line of output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written.
+    pub time: SystemTime,
+    /// Where it was written to.
+    pub stream: OutputStream,
+    /// The line without its end.
+    pub bytes: Vec<u8>,
+}
+
+/// Where a process writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output, or a terminal.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What happens to the containers of one project.
+pub type EventStream = BoxStream<'static, Result<ContainerEvent, EngineError>>;
+
+/// Something that happened to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerEvent {
+    /// When.
+    pub time: SystemTime,
+    /// The container's id.
+    pub id: String,
+    /// The container.
+    pub container: ContainerName,
+    /// Its service.
+    pub service: ServiceName,
+    /// What happened.
+    pub kind: EventKind,
+    /// Further facts, such as `image`.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What can happen to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// It was made.
+    Create,
+    /// It started.
+    Start,
+    /// It was restarted, by its policy or by a command.
+    Restart,
+    /// It was frozen.
+    Pause,
+    /// It was thawed.
+    Unpause,
+    /// A signal was sent to it.
+    Kill {
+        /// The number of the signal.
+        signal: i32,
+    },
+    /// It ran out of memory.
+    OutOfMemory,
+    /// Its first process ended.
+    Die {
+        /// The exit code, where it is known.
+        exit_code: Option<i32>,
+    },
+    /// It was asked to end and did.
+    Stop,
+    /// It got another name.
+    Rename,
+    /// Its health check passes.
+    Healthy,
+    /// Its health check failed too often.
+    Unhealthy,
+    /// It was removed.
+    Destroy,
+}
+
+impl EventKind {
+    /// The event as `events` shows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Pause => "pause",
+            Self::Unpause => "unpause",
+            Self::Kill { .. } => "kill",
+            Self::OutOfMemory => "oom",
+            Self::Die { .. } => "die",
+            Self::Stop => "stop",
+            Self::Rename => "rename",
+            Self::Healthy => "health_status: healthy",
+            Self::Unhealthy => "health_status: unhealthy",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+/// The descriptors that a process inside a container gets; nothing means `/dev/null`.
+#[derive(Debug, Default)]
+pub struct Stdio {
+    /// Standard input.
+    pub stdin: Option<OwnedFd>,
+    /// Standard output.
+    pub stdout: Option<OwnedFd>,
+    /// Standard error; unused with a terminal.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// How many characters a terminal shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
+/// A command to run inside a container.
+#[derive(Debug)]
+pub struct ExecRequest {
+    /// The program with its arguments.
+    pub args: Vec<String>,
+    /// Variables on top of the container's.
+    pub environment: BTreeMap<String, String>,
+    /// `USER[:GROUP]`; the container's when nothing is said.
+    pub user: Option<String>,
+    /// Where it starts; the container's directory when nothing is said.
+    pub working_dir: Option<String>,
+    /// The size of its terminal and how it changes; nothing for no terminal.
+    pub tty: Option<watch::Receiver<TerminalSize>>,
+    /// Whether it runs with nearly no confinement.
+    pub privileged: bool,
+    /// Whether it is not waited for.
+    pub detach: bool,
+    /// What it reads from and writes to.
+    pub stdio: Stdio,
+}
+
+/// How to connect to a container's first process.
+#[derive(Debug)]
+pub struct AttachRequest {
+    /// What is connected to it.
+    pub stdio: Stdio,
+    /// The size of the user's terminal and how it changes; nothing when there is none.
+    pub terminal: Option<watch::Receiver<TerminalSize>>,
+    /// The bytes that end the connection, such as ctrl-p ctrl-q; none for never.
+    pub detach_keys: Vec<u8>,
+}
+
+/// One process of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessRow {
+    /// The user's name or number.
+    pub user: String,
+    /// Its id on the host.
+    pub pid: u32,
+    /// The id of its parent on the host.
+    pub parent_pid: u32,
+    /// When it started.
+    pub started: SystemTime,
+    /// The processor time it has used, in milliseconds.
+    pub cpu_ms: u64,
+    /// Its terminal, such as `pts/0`; `?` for none.
+    pub tty: String,
+    /// Its command line.
+    pub command: String,
+}
+
+/// What a container uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Processor time used since it started, in nanoseconds.
+    pub cpu_nanos: u64,
+    /// Memory in use.
+    pub memory_bytes: u64,
+    /// Memory at most; nothing for no limit.
+    pub memory_limit_bytes: Option<u64>,
+    /// Bytes received on all networks.
+    pub received_bytes: u64,
+    /// Bytes sent on all networks.
+    pub sent_bytes: u64,
+    /// Bytes read from block devices.
+    pub read_bytes: u64,
+    /// Bytes written to block devices.
+    pub written_bytes: u64,
+    /// Processes and threads.
+    pub pids: u64,
+}

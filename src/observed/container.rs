@@ -1,0 +1,201 @@
+//! One container as it is.
+
+use crate::value::{ContainerName, NetworkName, ServiceName, VolumeName};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::SystemTime,
+};
+
+/// One container as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedContainer {
+    /// The engine's id, 64 hexadecimal digits.
+    pub id: String,
+    /// The name it has now.
+    pub name: ContainerName,
+    /// The service it is a replica of.
+    pub service: ServiceName,
+    /// The number of the replica.
+    pub number: u32,
+    /// Whether it is a container of `run` or of a hook.
+    #[serde(default)]
+    pub oneoff: OneOff,
+    /// Whether it runs.
+    pub state: RunState,
+    /// What its health check says.
+    #[serde(default)]
+    pub health: Health,
+    /// The exit code of the last run, where one ended and the code is known.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// The spec it was made from, complete; null when the engine has none.
+    #[serde(default)]
+    pub spec: serde_json::Value,
+    /// The hash of that spec.
+    #[serde(default)]
+    pub hash: String,
+    /// The image as it was asked for.
+    #[serde(default)]
+    pub image: String,
+    /// The id of the image it was made from.
+    #[serde(default)]
+    pub image_id: String,
+    /// What its first process was started as, on one line.
+    #[serde(default)]
+    pub command: String,
+    /// The ports that are published now.
+    #[serde(default)]
+    pub ports: Vec<ObservedPort>,
+    /// The networks it is connected to, also while it is stopped.
+    #[serde(default)]
+    pub endpoints: BTreeMap<NetworkName, ObservedEndpoint>,
+    /// The named volumes it mounts.
+    #[serde(default)]
+    pub volumes: BTreeSet<VolumeName>,
+    /// All labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The process id of its first process, while it runs.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// When it was made.
+    #[serde(default)]
+    pub created: Option<SystemTime>,
+    /// When it last started.
+    #[serde(default)]
+    pub started: Option<SystemTime>,
+    /// When it last ended.
+    #[serde(default)]
+    pub finished: Option<SystemTime>,
+    /// How often it was restarted by its policy since then.
+    #[serde(default)]
+    pub restarts: u32,
+}
+
+impl ObservedContainer {
+    /// Whether this is a container of `service` that `up` looks after.
+    pub fn is_replica_of(&self, service: &ServiceName) -> bool {
+        self.oneoff == OneOff::No && self.service == *service
+    }
+
+    /// Whether processes of it exist, frozen ones included.
+    pub fn is_alive(&self) -> bool {
+        match self.state {
+            RunState::Running | RunState::Paused | RunState::Restarting => true,
+            RunState::Created | RunState::Exited | RunState::Removing | RunState::Dead => false,
+        }
+    }
+}
+
+/// Whether a container is a replica that `up` looks after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OneOff {
+    /// It is.
+    #[default]
+    No,
+    /// It was made by `run`.
+    Run,
+    /// It was made for a hook.
+    Hook,
+}
+
+/// Whether a container runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It never started.
+    Created,
+    /// It runs.
+    Running,
+    /// It is frozen.
+    Paused,
+    /// It ended, and its policy is about to start it again.
+    Restarting,
+    /// It is being removed.
+    Removing,
+    /// It ended.
+    Exited,
+    /// It could not be removed completely.
+    Dead,
+}
+
+impl RunState {
+    /// The state as `ps` shows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a container's health check says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// There is none.
+    #[default]
+    None,
+    /// Nothing yet.
+    Starting,
+    /// It passes.
+    Healthy,
+    /// It failed too often.
+    Unhealthy,
+}
+
+impl Health {
+    /// The health as `ps` shows it; nothing without a check.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// A published port as it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObservedPort {
+    /// The address of the host that listens.
+    pub host_ip: IpAddr,
+    /// The port of the host; nothing for one that is not published.
+    pub published: Option<u16>,
+    /// The port of the container.
+    pub target: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+}
+
+/// How a container hangs on a network, as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ObservedEndpoint {
+    /// The id of the network that it was connected to.
+    pub network_id: String,
+    /// Its IPv4 address.
+    pub ipv4_address: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub ipv6_address: Option<Ipv6Addr>,
+    /// Its hardware address.
+    pub mac_address: Option<String>,
+    /// All names under which others on the network find it.
+    pub aliases: Vec<String>,
+}

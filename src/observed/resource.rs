@@ -1,0 +1,84 @@
+//! Networks, volumes and images as they are.
+
+use crate::value::{Digest, ImageRef, NetworkName, Platform, ProjectName, VolumeName};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::SystemTime};
+
+/// A network as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedNetwork {
+    /// The engine's id; a network made again has another one.
+    pub id: String,
+    /// The name.
+    pub name: NetworkName,
+    /// The project that made it; nothing for one made by hand.
+    #[serde(default)]
+    pub project: Option<ProjectName>,
+    /// Its key in the project's file.
+    #[serde(default)]
+    pub key: String,
+    /// The spec it was made from; null when the engine has none.
+    #[serde(default)]
+    pub spec: serde_json::Value,
+    /// The hash of that spec.
+    #[serde(default)]
+    pub hash: String,
+    /// All labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// When it was made.
+    #[serde(default)]
+    pub created: Option<SystemTime>,
+}
+
+/// A volume as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedVolume {
+    /// The name.
+    pub name: VolumeName,
+    /// The project that made it; nothing for one made by hand.
+    #[serde(default)]
+    pub project: Option<ProjectName>,
+    /// Its key in the project's file; empty for an anonymous one.
+    #[serde(default)]
+    pub key: String,
+    /// The spec it was made from; null when the engine has none.
+    #[serde(default)]
+    pub spec: serde_json::Value,
+    /// The hash of that spec.
+    #[serde(default)]
+    pub hash: String,
+    /// All labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// When it was made.
+    #[serde(default)]
+    pub created: Option<SystemTime>,
+}
+
+/// An image as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedImage {
+    /// The id: the digest of the image's configuration.
+    pub id: String,
+    /// What it was fetched or tagged as.
+    pub references: Vec<ImageRef>,
+    /// The platform it is for.
+    #[serde(default)]
+    pub platform: Option<Platform>,
+    /// The digest of the manifest that was fetched.
+    #[serde(default)]
+    pub manifest: Option<Digest>,
+    /// The digest of the manifest that the registry would send now, where it was asked and said so.
+    #[serde(default)]
+    pub latest: Option<Digest>,
+    /// The size of its unpacked layers.
+    #[serde(default)]
+    pub size_bytes: u64,
+    /// When the image was made.
+    #[serde(default)]
+    pub created: Option<SystemTime>,
+    /// When it was last fetched or tagged here.
+    #[serde(default)]
+    pub fetched: Option<SystemTime>,
+}

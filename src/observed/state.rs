@@ -1,0 +1,92 @@
+//! The snapshot that a plan is made from, and what it is asked to cover.
+
+use super::{ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, RunState};
+use crate::value::{
+    ContainerName, ImageRef, NetworkName, Platform, ProjectName, ServiceName, VolumeName,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What an observation covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The project whose containers, networks and volumes are wanted.
+    pub project: ProjectName,
+    /// Networks to report also when they belong to nobody or to another project.
+    pub networks: Vec<NetworkName>,
+    /// Volumes to report also when they belong to nobody or to another project.
+    pub volumes: Vec<VolumeName>,
+    /// Images to report.
+    pub images: Vec<ImageQuery>,
+}
+
+impl Scope {
+    /// Covers what belongs to `project`, and no image.
+    pub fn project(project: ProjectName) -> Self {
+        Self {
+            project,
+            networks: Vec::new(),
+            volumes: Vec::new(),
+            images: Vec::new(),
+        }
+    }
+}
+
+/// An image to report.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageQuery {
+    /// The image.
+    pub reference: ImageRef,
+    /// For which platform; the machine's own when nothing is said.
+    pub platform: Option<Platform>,
+    /// Whether the registry is asked for the image it would send now.
+    pub refresh: Refresh,
+}
+
+/// Whether the registry is asked which image it would send now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refresh {
+    /// What is here is enough.
+    No,
+    /// A cheap question, not a transfer; no answer is not an error.
+    Ask,
+}
+
+/// What is there of one project, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ObservedState {
+    /// The project's containers, by name.
+    pub containers: BTreeMap<ContainerName, ObservedContainer>,
+    /// The project's networks and those asked for, by name.
+    pub networks: BTreeMap<NetworkName, ObservedNetwork>,
+    /// The project's volumes and those asked for, by name.
+    pub volumes: BTreeMap<VolumeName, ObservedVolume>,
+    /// The images asked for that are here, by reference.
+    pub images: BTreeMap<ImageRef, ObservedImage>,
+}
+
+impl ObservedState {
+    /// The containers of `service` that `up` looks after: not those of `run`, nor hooks.
+    pub fn replicas(&self, service: &ServiceName) -> impl Iterator<Item = &ObservedContainer> {
+        self.containers
+            .values()
+            .filter(move |container| container.is_replica_of(service))
+    }
+
+    /// Whether nothing of the project is there.
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+}
+
+/// One project, as `ls` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectSummary {
+    /// The name.
+    pub name: ProjectName,
+    /// How many containers are in which state.
+    pub states: BTreeMap<RunState, u32>,
+    /// The files it was loaded from, with commas.
+    pub config_files: String,
+}

@@ -1,0 +1,127 @@
+//! What a plan leaves undone, and what the user should be asked.
+
+use super::FieldChange;
+use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Something that the user should know or be asked before anything moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// Containers of services that are not in the file any more stay.
+    Orphans {
+        /// The containers.
+        containers: Vec<ContainerName>,
+    },
+    /// A volume differs from what is wanted and stays, because its data would be lost.
+    ///
+    /// Planning again with `Diverged::Recreate` makes it again.
+    VolumeDiverged {
+        /// The volume.
+        volume: VolumeName,
+        /// What differs.
+        changes: Vec<FieldChange>,
+    },
+    /// A volume of another origin has the name and is used as it is.
+    UnmanagedVolume {
+        /// The volume.
+        volume: VolumeName,
+    },
+    /// A network of another origin has the name and is used as it is.
+    UnmanagedNetwork {
+        /// The network.
+        network: NetworkName,
+    },
+    /// A dependency that is not required cannot be waited for.
+    DependencyUnavailable {
+        /// The service that depends.
+        service: ServiceName,
+        /// The service that it depends on.
+        dependency: ServiceName,
+        /// Where that is written.
+        place: Option<Place>,
+    },
+    /// A named service has no container to act on.
+    NoContainer {
+        /// The service.
+        service: ServiceName,
+    },
+    /// A value is accepted and has no effect here.
+    NoEffect {
+        /// The service.
+        service: ServiceName,
+        /// The value's path.
+        field: String,
+        /// Why not.
+        reason: String,
+        /// Where it is written.
+        place: Option<Place>,
+    },
+}
+
+impl Warning {
+    /// Whether the user should be asked, and planning repeated with the answer.
+    pub const fn is_question(&self) -> bool {
+        matches!(self, Self::VolumeDiverged { .. })
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Orphans { containers } => {
+                let names: Vec<&str> = containers.iter().map(|name| name.as_str()).collect();
+                write!(f, "orphan containers stay: {}", names.join(", "))
+            }
+            Self::VolumeDiverged { volume, changes } => {
+                let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "volume `{volume}` stays as it is, although {}",
+                    texts.join(", ")
+                )
+            }
+            Self::UnmanagedVolume { volume } => {
+                write!(
+                    f,
+                    "volume `{volume}` was not made for this project and is used as it is"
+                )
+            }
+            Self::UnmanagedNetwork { network } => {
+                write!(
+                    f,
+                    "network `{network}` was not made for this project and is used as it is"
+                )
+            }
+            Self::DependencyUnavailable {
+                service,
+                dependency,
+                place,
+            } => {
+                write!(
+                    f,
+                    "`{service}` does not wait for `{dependency}`, which is not available"
+                )?;
+                place
+                    .as_ref()
+                    .map_or(Ok(()), |place| write!(f, " ({place})"))
+            }
+            Self::NoContainer { service } => write!(f, "service `{service}` has no container"),
+            Self::NoEffect {
+                service,
+                field,
+                reason,
+                place,
+            } => {
+                write!(
+                    f,
+                    "`{field}` of service `{service}` has no effect: {reason}"
+                )?;
+                place
+                    .as_ref()
+                    .map_or(Ok(()), |place| write!(f, " ({place})"))
+            }
+        }
+    }
+}
