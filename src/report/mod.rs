@@ -1,1 +1,16 @@
-//! What people and programs see: events and tables into bytes; the only room that knows colours.
+//! Events, tables and errors → bytes for people and programs; the only room that knows colours.
+//!
+//! **Invariant:** only this room and `cli/error.rs` write to the process's streams.
+
+mod escape;
+mod output;
+mod human;
+mod table;
+mod template;
+mod logs;
+
+pub use human::{ago, duration, elapsed, event_time, local_time, memory, rfc3339, since, size};
+pub use logs::{LogPrinter, LogStyle, Prefix, Timestamps};
+pub use output::{Ansi, Output, Span, Style};
+pub use table::write as write_table;
+pub use template::{Template, TemplateError, WriteError};

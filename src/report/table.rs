@@ -1,0 +1,73 @@
+//! Rows of cells → columns, spaced as Docker's tables are.
+
+use std::io;
+
+use super::escape;
+use super::output::Output;
+
+const MIN_COLUMN_WIDTH: usize = 10;
+const GAP: usize = 3;
+
+/// Writes a header and rows below each other in columns.
+pub fn write(output: &mut Output, header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    let header: Vec<String> = header.iter().map(|&title| title.to_owned()).collect();
+    write_rows(output, std::iter::once(&header).chain(rows))
+}
+
+/// Writes rows of cells in columns that fit the widest cell.
+pub(super) fn write_rows<'rows>(
+    output: &mut Output,
+    rows: impl Iterator<Item = &'rows Vec<String>> + Clone,
+) -> io::Result<()> {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows.clone() {
+        for (index, cell) in row.iter().enumerate() {
+            let width = (shown_width(cell) + GAP).max(MIN_COLUMN_WIDTH);
+            match widths.get_mut(index) {
+                Some(widest) => *widest = width.max(*widest),
+                None => widths.push(width),
+            }
+        }
+    }
+    for row in rows {
+        output.line(&row_line(row, &widths))?;
+    }
+    Ok(())
+}
+
+fn row_line(row: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (index, cell) in row.iter().enumerate() {
+        line.push_str(cell);
+        if index + 1 < row.len() {
+            let padding = widths[index].saturating_sub(shown_width(cell));
+            line.extend(std::iter::repeat_n(' ', padding));
+        }
+    }
+    line
+}
+
+fn shown_width(cell: &str) -> usize {
+    escape::visible(cell).chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::output::memory::Memory;
+
+    #[test]
+    fn columns_fit_the_widest_cell_and_the_last_is_not_padded() {
+        let memory = Memory::default();
+        let rows = [vec![
+            "demo-web-1".to_owned(),
+            "web".to_owned(),
+            "Up 3 minutes".to_owned(),
+        ]];
+        write(&mut memory.pipe(), &["NAME", "SERVICE", "STATUS"], &rows).unwrap();
+        insta::assert_snapshot!(memory.text(), @r"
+        NAME         SERVICE   STATUS
+        demo-web-1   web       Up 3 minutes
+        ");
+    }
+}
