@@ -8,9 +8,11 @@ mod human;
 mod table;
 mod template;
 mod logs;
+mod progress;
 
 pub use human::{ago, duration, elapsed, event_time, local_time, memory, rfc3339, since, size};
 pub use logs::{LogPrinter, LogStyle, Prefix, Timestamps};
-pub use output::{Ansi, Output, Span, Style};
+pub use output::{Ansi, Output, Size, Span, Style};
+pub use progress::{Amount, Progress, ProgressStyle, Rehearsal, Status, Update};
 pub use table::write as write_table;
 pub use template::{Template, TemplateError, WriteError};

@@ -82,6 +82,23 @@ impl Span {
     }
 }
 
+/// How many characters a terminal shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Characters in a line.
+    pub width: usize,
+    /// Lines.
+    pub height: usize,
+}
+
+impl Size {
+    /// What is assumed of a terminal that does not say.
+    const USUAL: Self = Self {
+        width: 80,
+        height: 24,
+    };
+}
+
 /// One of the process's two output streams, or a buffer in a test.
 pub struct Output {
     sink: Box<dyn Write + Send>,
@@ -108,11 +125,7 @@ impl Output {
     /// Returns the process's standard output.
     pub fn stdout(ansi: Ansi) -> Self {
         let stdout = io::stdout();
-        Self::new(
-            ansi,
-            stdout.is_terminal(),
-            Box::new(stdout),
-        )
+        Self::new(ansi, stdout.is_terminal(), Box::new(stdout))
     }
 
     /// Returns the process's standard error.
@@ -147,6 +160,19 @@ impl Output {
     /// Tells whether colours are on.
     pub fn has_colours(&self) -> bool {
         self.colours
+    }
+
+    /// Returns the size of the terminal that the process has, whichever stream leads to it.
+    pub fn size(&self) -> Size {
+        let size = rustix::termios::tcgetwinsize(io::stderr())
+            .or_else(|_| rustix::termios::tcgetwinsize(io::stdout()));
+        match size {
+            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Size {
+                width: size.ws_col.into(),
+                height: size.ws_row.into(),
+            },
+            _ => Size::USUAL,
+        }
     }
 
     /// Writes one line of unstyled text.
