@@ -1,0 +1,70 @@
+//! What the process was started in: variables, working directory, user, clock; read here and nowhere else.
+//!
+//! **Invariant:** nothing below `cli/` reads any of these; it is given the values.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this file is where the environment and the clock are read"
+)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use super::error::CommandError;
+
+/// The process's surroundings.
+#[derive(Clone, Debug)]
+pub(super) struct Environment {
+    variables: BTreeMap<String, String>,
+    working_directory: PathBuf,
+    started: Instant,
+}
+
+impl Environment {
+    /// Reads the surroundings; variables that are not text are left out, as no Compose file could name their value.
+    pub(super) fn read() -> Result<Self, CommandError> {
+        let started = Instant::now();
+        let working_directory = std::env::current_dir()
+            .map_err(|source| CommandError::cannot("find the working directory", source))?;
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(Self { variables, working_directory, started })
+    }
+
+    /// Returns the value of a variable that is set and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Tells whether a variable says yes.
+    pub(super) fn says_yes(&self, name: &str) -> bool {
+        let value = self.get(name).unwrap_or_default();
+        matches!(value.to_ascii_lowercase().as_str(), "1" | "t" | "true" | "y" | "yes" | "on")
+    }
+
+    /// Returns all variables.
+    pub(super) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
+    /// Returns the directory that the command was started in.
+    pub(super) fn working_directory(&self) -> &Path {
+        &self.working_directory
+    }
+
+    /// Returns when the command started.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Returns the time of day.
+    pub(super) fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// Returns the time for measuring how long something takes.
+    pub(super) fn instant(&self) -> Instant {
+        Instant::now()
+    }
+}

@@ -1,0 +1,201 @@
+//! Errors of every room → what the user reads and the exit code that scripts see.
+//!
+//! **Invariant:** a chain of causes is walked here and nowhere else; hints are given here, by the room that talks to the
+//! user, and never below.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use crate::report::{Output, Span, Style};
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExitStatus {
+    /// 0: done, or nothing to do.
+    Done,
+    /// 1: a step failed, or what was asked for is not there.
+    Failed,
+    /// 2: the arguments are wrong.
+    Usage,
+    /// 2, of `plan` only: there is something to do.
+    Changes,
+    /// 3: the Compose files have mistakes.
+    Compose,
+    /// 4: the engine cannot be reached.
+    Engine,
+    /// 130: stopped by Ctrl-C or SIGTERM.
+    Interrupted,
+    /// 255: a bug in consort.
+    Bug,
+    /// The exit code of a container, passed on by `exec`, `wait` and `up --exit-code-from`.
+    Container(u8),
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(match status {
+            ExitStatus::Done => 0,
+            ExitStatus::Failed => 1,
+            ExitStatus::Usage | ExitStatus::Changes => 2,
+            ExitStatus::Compose => 3,
+            ExitStatus::Engine => 4,
+            ExitStatus::Interrupted => 130,
+            ExitStatus::Bug => 255,
+            ExitStatus::Container(code) => code,
+        })
+    }
+}
+
+/// Why a command could not do what it was asked.
+#[derive(Debug)]
+pub(super) struct CommandError {
+    status: ExitStatus,
+    message: Message,
+    hints: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Message {
+    /// A sentence of our own.
+    Text(String),
+    /// What could not be done, and the error that says why.
+    Cannot { act: String, source: Box<dyn Error + Send + Sync> },
+    /// An error of a room, which reads after "cannot".
+    Room(Box<dyn Error + Send + Sync>),
+    /// Something already written out, such as the diagnostics of Compose files.
+    Rendered(String),
+    /// Nobody reads the output any more, or everything has been said.
+    Silent,
+}
+
+impl CommandError {
+    /// Returns a refusal of what the user asked for, in words of our own.
+    pub(super) fn user(text: impl Into<String>) -> Self {
+        Self::new(ExitStatus::Failed, Message::Text(text.into()))
+    }
+
+    /// Returns a refusal of the arguments.
+    pub(super) fn usage(text: impl Into<String>) -> Self {
+        Self::new(ExitStatus::Usage, Message::Text(text.into()))
+    }
+
+    /// Returns the failure of an act of ours.
+    pub(super) fn cannot(
+        act: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self::new(ExitStatus::Failed, Message::Cannot { act: act.into(), source: source.into() })
+    }
+
+    /// Returns the failure of a room, whose message reads after "cannot".
+    pub(super) fn room(status: ExitStatus, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(status, Message::Room(source.into()))
+    }
+
+    /// Returns mistakes in Compose files, already written out.
+    pub(super) fn compose(rendered: String) -> Self {
+        Self::new(ExitStatus::Compose, Message::Rendered(rendered))
+    }
+
+    /// Returns an end about which everything has been said.
+    pub(super) fn silent(status: ExitStatus) -> Self {
+        Self::new(status, Message::Silent)
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    fn new(status: ExitStatus, message: Message) -> Self {
+        Self { status, message, hints: Vec::new() }
+    }
+
+    /// Writes the error and returns how the process ends.
+    pub(super) fn report(&self, output: &mut Output) -> ExitStatus {
+        match self.write(output) {
+            Ok(()) => self.status,
+            // Nobody can be told that standard error is gone.
+            Err(_) if self.status == ExitStatus::Done => ExitStatus::Failed,
+            Err(_) => self.status,
+        }
+    }
+
+    fn write(&self, output: &mut Output) -> io::Result<()> {
+        match &self.message {
+            Message::Silent => return Ok(()),
+            Message::Rendered(text) => output.bytes(text.as_bytes())?,
+            Message::Text(text) => write_heading(output, text)?,
+            Message::Cannot { act, source } => {
+                write_heading(output, &format!("cannot {act}"))?;
+                write_causes(output, Some(source.as_ref()))?;
+            }
+            Message::Room(error) => {
+                write_heading(output, &format!("cannot {error}"))?;
+                write_causes(output, error.source())?;
+            }
+        }
+        for hint in &self.hints {
+            write_labelled(output, "hint", Style::Note, hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// A reader that went away is no error: the command ends quietly.
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::silent(ExitStatus::Done)
+        } else {
+            Self::cannot("write the output", error)
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.message {
+            Message::Text(text) | Message::Rendered(text) => formatter.write_str(text),
+            Message::Cannot { act, .. } => write!(formatter, "cannot {act}"),
+            Message::Room(error) => write!(formatter, "cannot {error}"),
+            Message::Silent => Ok(()),
+        }
+    }
+}
+
+/// Writes a warning.
+pub(super) fn warn(output: &mut Output, text: &str) -> io::Result<()> {
+    output.spans(&[Span::new(Style::Warning, "warning"), Span::plain(format!(": {text}"))])
+}
+
+fn write_heading(output: &mut Output, text: &str) -> io::Result<()> {
+    output.spans(&[Span::new(Style::Bad, "error"), Span::plain(format!(": {text}"))])
+}
+
+fn write_causes(
+    output: &mut Output,
+    mut cause: Option<&(dyn Error + 'static)>,
+) -> io::Result<()> {
+    while let Some(error) = cause {
+        write_labelled(output, "cause", Style::Dim, &error.to_string())?;
+        cause = error.source();
+    }
+    Ok(())
+}
+
+fn write_labelled(output: &mut Output, label: &str, style: Style, text: &str) -> io::Result<()> {
+    for (index, line) in text.lines().enumerate() {
+        if index == 0 {
+            let label = Span::new(style, format!("{label:>7}"));
+            output.spans(&[label, Span::plain(format!(": {line}"))])?;
+        } else {
+            output.line(&format!("         {line}"))?;
+        }
+    }
+    Ok(())
+}
