@@ -83,14 +83,28 @@ impl ContainerRow {
             Truncation::Full => text.to_owned(),
         };
         let id = match truncation {
-            Truncation::Short => container.id.get(..SHORT_ID).unwrap_or(&container.id).to_owned(),
+            Truncation::Short => container
+                .id
+                .get(..SHORT_ID)
+                .unwrap_or(&container.id)
+                .to_owned(),
             Truncation::Full => container.id.clone(),
         };
-        let labels: Vec<String> =
-            container.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mounts: Vec<String> =
-            container.volumes.iter().map(|name| cut(name, SHORT_MOUNT)).collect();
-        let networks: Vec<&str> = container.endpoints.keys().map(|name| name.as_str()).collect();
+        let labels: Vec<String> = container
+            .labels
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let mounts: Vec<String> = container
+            .volumes
+            .iter()
+            .map(|name| cut(name, SHORT_MOUNT))
+            .collect();
+        let networks: Vec<&str> = container
+            .endpoints
+            .keys()
+            .map(|name| name.as_str())
+            .collect();
         Self {
             command: format!("{:?}", cut(&container.command, SHORT_COMMAND)),
             created_at: container.created.map(human::local_time).unwrap_or_default(),
@@ -118,12 +132,19 @@ impl ContainerRow {
 
 /// Writes the table of `ps`.
 pub fn write_containers(output: &mut Output, rows: &[ContainerRow]) -> io::Result<()> {
-    let header = ["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"];
+    let header = [
+        "NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS",
+    ];
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
             let cells = [
-                &row.name, &row.image, &row.command, &row.service, &row.running_for, &row.status,
+                &row.name,
+                &row.image,
+                &row.command,
+                &row.service,
+                &row.running_for,
+                &row.status,
                 &row.ports,
             ];
             cells.map(Clone::clone).to_vec()
@@ -134,7 +155,11 @@ pub fn write_containers(output: &mut Output, rows: &[ContainerRow]) -> io::Resul
 
 fn exit_code(container: &ObservedContainer) -> Option<i32> {
     let has_ended = matches!(container.state, RunState::Exited | RunState::Dead);
-    if has_ended { container.exit_code } else { Some(container.exit_code.unwrap_or(0)) }
+    if has_ended {
+        container.exit_code
+    } else {
+        Some(container.exit_code.unwrap_or(0))
+    }
 }
 
 /// Cuts a text to a number of characters, of which the last then says that there is more.

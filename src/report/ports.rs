@@ -25,11 +25,13 @@ pub struct Publisher {
 }
 
 /// Returns the ports in Docker Compose's shape.
-pub fn publishers(ports: &[ObservedPort]) -> Vec<Publisher> {
+pub(super) fn publishers(ports: &[ObservedPort]) -> Vec<Publisher> {
     ports
         .iter()
         .map(|port| Publisher {
-            url: port.published.map_or_else(String::new, |_| port.host_ip.to_string()),
+            url: port
+                .published
+                .map_or_else(String::new, |_| port.host_ip.to_string()),
             target_port: port.target,
             published_port: port.published.unwrap_or(0),
             protocol: port.protocol.clone(),
@@ -51,9 +53,16 @@ struct Range<'ports> {
 }
 
 /// Says all ports in one line, those that follow each other as a range.
-pub fn in_words(ports: &[ObservedPort]) -> String {
+pub(super) fn in_words(ports: &[ObservedPort]) -> String {
     let mut sorted: Vec<&ObservedPort> = ports.iter().collect();
-    sorted.sort_by_key(|port| (port.published.is_none(), port.host_ip, &port.protocol, port.target));
+    sorted.sort_by_key(|port| {
+        (
+            port.published.is_none(),
+            port.host_ip,
+            &port.protocol,
+            port.target,
+        )
+    });
     sorted.dedup();
     let mut ranges: Vec<Range<'_>> = Vec::new();
     for port in sorted {
@@ -62,7 +71,11 @@ pub fn in_words(ports: &[ObservedPort]) -> String {
             _ => ranges.push(Range::of(port)),
         }
     }
-    ranges.iter().map(Range::in_words).collect::<Vec<_>>().join(", ")
+    ranges
+        .iter()
+        .map(Range::in_words)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl<'ports> Range<'ports> {
@@ -98,7 +111,11 @@ impl<'ports> Range<'ports> {
     fn in_words(&self) -> String {
         let mut words = String::new();
         if let (Some(ip), Some(published)) = (self.host_ip, self.published) {
-            let ip = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+            let ip = if ip.is_ipv6() {
+                format!("[{ip}]")
+            } else {
+                ip.to_string()
+            };
             write!(words, "{ip}:{}->", span(published)).expect("writing to a string cannot fail");
         }
         words + &span(self.target) + "/" + self.protocol
@@ -106,7 +123,11 @@ impl<'ports> Range<'ports> {
 }
 
 fn span((first, last): (u16, u16)) -> String {
-    if first == last { first.to_string() } else { format!("{first}-{last}") }
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +136,12 @@ mod tests {
 
     fn port(host_ip: &str, published: Option<u16>, target: u16) -> ObservedPort {
         let host_ip = host_ip.parse().unwrap();
-        ObservedPort { host_ip, published, target, protocol: "tcp".to_owned() }
+        ObservedPort {
+            host_ip,
+            published,
+            target,
+            protocol: "tcp".to_owned(),
+        }
     }
 
     #[test]
@@ -125,7 +151,10 @@ mod tests {
             port("::", Some(8080), 80),
             port("0.0.0.0", None, 6379),
         ];
-        assert_eq!(in_words(&ports), "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 6379/tcp");
+        assert_eq!(
+            in_words(&ports),
+            "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 6379/tcp"
+        );
         assert_eq!(address(&ports[1]).unwrap(), "[::]:8080");
         assert_eq!(address(&ports[2]), None);
     }

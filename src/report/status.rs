@@ -6,17 +6,25 @@ use super::human;
 use crate::observed::{Health, ObservedContainer, RunState};
 
 /// Says how a container is: `Up 3 minutes (healthy)`, `Exited (0) 5 seconds ago`.
-pub fn status(container: &ObservedContainer, now: SystemTime) -> String {
+pub(super) fn status(container: &ObservedContainer, now: SystemTime) -> String {
     match container.state {
         RunState::Created => "Created".to_owned(),
         RunState::Running => format!("Up {}{}", running_for(container, now), health(container)),
         RunState::Paused => format!("Up {} (Paused)", running_for(container, now)),
         RunState::Restarting => {
-            format!("Restarting ({}) {}", exit_code(container), ended_ago(container, now))
+            format!(
+                "Restarting ({}) {}",
+                exit_code(container),
+                ended_ago(container, now)
+            )
         }
         RunState::Removing => "Removal In Progress".to_owned(),
         RunState::Exited => {
-            format!("Exited ({}) {}", exit_code(container), ended_ago(container, now))
+            format!(
+                "Exited ({}) {}",
+                exit_code(container),
+                ended_ago(container, now)
+            )
         }
         RunState::Dead => "Dead".to_owned(),
     }
@@ -40,5 +48,7 @@ fn ended_ago(container: &ObservedContainer, now: SystemTime) -> String {
 }
 
 fn exit_code(container: &ObservedContainer) -> String {
-    container.exit_code.map_or_else(|| "code unknown".to_owned(), |code| code.to_string())
+    container
+        .exit_code
+        .map_or_else(|| "code unknown".to_owned(), |code| code.to_string())
 }
