@@ -26,10 +26,12 @@ pub enum ImageError {
         registry: String,
     },
     /// A registry did not answer.
-    #[error("reach the registry `{registry}`")]
+    #[error("reach the registry `{registry}`{}", also_asked(others))]
     Unreachable {
         /// The registry.
         registry: String,
+        /// Other places that were asked for the same and did not have it.
+        others: Vec<String>,
         /// Why.
         #[source]
         source: reqwest::Error,
@@ -207,6 +209,13 @@ impl ImageError {
             source,
         }
     }
+}
+
+fn also_asked(others: &[String]) -> String {
+    if others.is_empty() {
+        return String::new();
+    }
+    format!(" (asked before without success: {})", others.join(", "))
 }
 
 pub(super) fn is_disk_full(error: &io::Error) -> bool {

@@ -2,10 +2,12 @@
 
 mod config;
 mod error;
+mod layer;
+mod manifest;
 mod record;
 pub mod registry;
 
 pub use config::{ImageConfig, ImageHealthcheck};
 pub use error::ImageError;
 pub use record::{ImageRecord, LayerState, PullProgress, RootSource};
-pub use registry::RegistrySettings;
+pub use registry::{Credentials, RegistrySettings};

@@ -1,5 +1,12 @@
 //! The distribution API: the only place that speaks to registries.
 
 mod settings;
+mod auth;
+mod client;
+mod remote;
+mod feed;
 
+pub use auth::Credentials;
+pub(super) use feed::Portion;
+pub(super) use remote::{Fetched, OnRetry, Remote, Source};
 pub use settings::RegistrySettings;

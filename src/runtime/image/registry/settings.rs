@@ -37,6 +37,11 @@ impl Endpoint {
             None => host.to_owned(),
         }
     }
+
+    /// Reports whether all requests stay inside this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(self.base.host_str().unwrap_or_default())
+    }
 }
 
 #[derive(Deserialize)]

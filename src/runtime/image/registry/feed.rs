@@ -1,0 +1,155 @@
+//! A blob's bytes into a channel, whatever the connection does in between.
+//!
+//! The receiver checks size and digest; this side only makes sure that byte `n` is byte `n`: it goes on
+//! by `Range` where a connection broke, skips what a registry sends again, and refuses another range.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::CONTENT_RANGE;
+use reqwest::{Method, Response, StatusCode};
+use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
+
+use super::client::{Request, RequestError, back_off};
+use super::remote::{OnRetry, Source};
+use crate::runtime::image::ImageError;
+use crate::runtime::image::manifest::Descriptor;
+
+/// How many connections in a row may break without a single new byte.
+const BARREN_LIMIT: u32 = 5;
+/// A connection that brings less than this in [`RATE_WINDOW`] counts as broken.
+const RATE_LIMIT_BYTES: u64 = 16 << 10;
+const RATE_WINDOW: Duration = Duration::from_secs(60);
+
+/// What the receiver of a blob gets: bytes in order, or the news that there will be no more.
+#[derive(Debug)]
+pub(in crate::runtime::image) enum Portion {
+    /// The next bytes.
+    Bytes(Bytes),
+    /// The blob is complete.
+    End,
+}
+
+enum Stop {
+    /// Nobody wants more bytes.
+    Unwanted,
+    Failed(RequestError),
+}
+
+impl Source<'_> {
+    /// Sends the blob from byte `from_byte` on into `channel`.
+    ///
+    /// Returns early, without an error, when the receiver is gone: it knows why.
+    pub(in crate::runtime::image) async fn feed(
+        &self,
+        descriptor: &Descriptor,
+        from_byte: u64,
+        channel: Sender<Portion>,
+        on_retry: OnRetry<'_>,
+    ) -> Result<(), ImageError> {
+        let mut at_byte = from_byte;
+        let mut barren = 0;
+        while at_byte < descriptor.size {
+            let before = at_byte;
+            let error = match self.run(descriptor, &mut at_byte, &channel, on_retry).await {
+                Ok(()) => continue,
+                Err(Stop::Unwanted) => return Ok(()),
+                Err(Stop::Failed(error)) => error,
+            };
+            barren = if at_byte == before { barren + 1 } else { 1 };
+            let is_passing = matches!(error, RequestError::Broken(_));
+            if !is_passing || barren >= BARREN_LIMIT {
+                return Err(self.explain(error, &format!("blobs/{}", descriptor.digest)));
+            }
+            on_retry("the connection broke", barren);
+            tokio::time::sleep(back_off(barren)).await;
+        }
+        // A receiver that is gone already has its own reason.
+        drop(channel.send(Portion::End).await);
+        Ok(())
+    }
+
+    /// Sends what one connection brings.
+    async fn run(
+        &self,
+        descriptor: &Descriptor,
+        at_byte: &mut u64,
+        channel: &Sender<Portion>,
+        on_retry: OnRetry<'_>,
+    ) -> Result<(), Stop> {
+        let request = Request {
+            method: Method::GET,
+            path: format!("blobs/{}", descriptor.digest),
+            is_manifest: false,
+            from_byte: *at_byte,
+        };
+        let sent = self.client.send(&request, on_retry).await;
+        let mut response = sent.map_err(Stop::Failed)?;
+        let mut skip = bytes_to_skip(&response, *at_byte).map_err(Stop::Failed)?;
+        let mut window = (Instant::now(), 0_u64);
+        while let Some(chunk) = next_chunk(&mut response).await? {
+            check_rate(&mut window, chunk.len())?;
+            let skipped = skip.min(chunk.len() as u64);
+            skip -= skipped;
+            let fresh = chunk.slice(usize::try_from(skipped).unwrap_or(chunk.len())..);
+            if fresh.is_empty() {
+                continue;
+            }
+            if *at_byte + fresh.len() as u64 > descriptor.size {
+                let reason = format!("it has more than the announced {} bytes", descriptor.size);
+                return Err(Stop::Failed(RequestError::Bad(reason)));
+            }
+            *at_byte += fresh.len() as u64;
+            let sent = channel.send(Portion::Bytes(fresh)).await;
+            sent.map_err(|_| Stop::Unwanted)?;
+        }
+        if *at_byte < descriptor.size {
+            let reason = format!("it ends after {at_byte} of {} bytes", descriptor.size);
+            return Err(Stop::Failed(RequestError::Bad(reason)));
+        }
+        Ok(())
+    }
+}
+
+async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, Stop> {
+    let chunk = response.chunk().await;
+    chunk.map_err(|error| Stop::Failed(RequestError::Broken(error)))
+}
+
+/// Refuses a connection that trickles for a whole window.
+fn check_rate(window: &mut (Instant, u64), count: usize) -> Result<(), Stop> {
+    window.1 += count as u64;
+    if window.0.elapsed() < RATE_WINDOW {
+        return Ok(());
+    }
+    if window.1 < RATE_LIMIT_BYTES {
+        let reason = "it sends less than 16 KiB in a minute".to_owned();
+        return Err(Stop::Failed(RequestError::Bad(reason)));
+    }
+    *window = (Instant::now(), 0);
+    Ok(())
+}
+
+/// Says how many bytes at the start of the answer are here already.
+fn bytes_to_skip(response: &Response, at_byte: u64) -> Result<u64, RequestError> {
+    if at_byte == 0 && response.status() != StatusCode::PARTIAL_CONTENT {
+        return Ok(0);
+    }
+    if response.status() != StatusCode::PARTIAL_CONTENT {
+        // The registry knows no ranges and starts over.
+        return Ok(at_byte);
+    }
+    let range = response.headers().get(CONTENT_RANGE);
+    let first = range
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("bytes "))
+        .and_then(|value| value.split('-').next())
+        .and_then(|first| first.parse::<u64>().ok());
+    if first == Some(at_byte) {
+        return Ok(0);
+    }
+    Err(RequestError::Bad(
+        "it sends another range than asked for".to_owned(),
+    ))
+}
