@@ -1,7 +1,7 @@
 //! What can go wrong with images.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::runtime::store::StoreError;
 use crate::value::{Digest, ImageRef, Platform};
@@ -188,6 +188,9 @@ pub enum ImageError {
         #[source]
         source: io::Error,
     },
+    /// The program stops in the middle of the work.
+    #[error("finish the work on images: the program is stopping")]
+    Interrupted,
     /// Files of the state directory.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -201,6 +204,28 @@ impl ImageError {
             return Self::DiskFull { path };
         }
         Self::Write { path, source }
+    }
+
+    /// Tells a full disk from other failures of the state directory.
+    pub(super) fn from_store(error: StoreError) -> Self {
+        match error {
+            StoreError::Write { path, source } => Self::write(path, source),
+            other => Self::Store(other),
+        }
+    }
+
+    /// Tells a full disk from other failures of unpacking.
+    pub(super) fn unpack(digest: &Digest, name: String, place: &Path, source: io::Error) -> Self {
+        if is_disk_full(&source) {
+            return Self::DiskFull {
+                path: place.to_owned(),
+            };
+        }
+        Self::Unpack {
+            digest: digest.clone(),
+            name,
+            source,
+        }
     }
 
     pub(super) fn read(path: impl Into<PathBuf>, source: io::Error) -> Self {

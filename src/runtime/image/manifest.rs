@@ -108,6 +108,12 @@ pub(super) fn parse(
     classify(raw, sent).map_err(|reason| refuse(reason.to_owned()))
 }
 
+/// Returns the media type that a document claims for itself.
+pub(super) fn own_media_type(bytes: &[u8]) -> Option<String> {
+    let raw: RawDocument = serde_json::from_slice(bytes).ok()?;
+    raw.media_type
+}
+
 fn classify(raw: RawDocument, sent: Option<&str>) -> Result<Document, &'static str> {
     if raw.schema_version == Some(1) || raw.fs_layers.is_some() {
         return Err("it is of schema 1, which has no trustworthy digests");

@@ -51,6 +51,10 @@ impl<R: Read> Decoder<R> {
         })
     }
 
+    pub(in crate::runtime::image) fn is_plain(&self) -> bool {
+        self.compression() == Compression::Plain
+    }
+
     pub(in crate::runtime::image) fn compression(&self) -> Compression {
         match self {
             Self::Plain(_) => Compression::Plain,

@@ -1,4 +1,16 @@
 //! One layer: its compressed bytes into a checked directory tree.
 
-mod decode;
 mod tar;
+mod decode;
+mod name;
+mod metadata;
+mod extract;
+mod pipe;
+mod unpack;
+
+pub(super) use decode::{Compression, Decoder};
+pub(super) use extract::Below;
+pub(super) use metadata::{Losses, Privilege};
+pub(super) use name::place_in_root;
+pub(super) use tar::{Archive, Kind, TarError};
+pub(super) use unpack::{Expected, Outcome, SourceReader, Target, unpack};

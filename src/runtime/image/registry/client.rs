@@ -40,6 +40,8 @@ pub(super) enum RequestError {
     Denied,
     /// Nobody answered, or not to the end.
     Broken(reqwest::Error),
+    /// The answer ended early.
+    Short(String),
     /// The answer is no answer.
     Bad(String),
     /// Our own side failed.

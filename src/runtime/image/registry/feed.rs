@@ -31,6 +31,20 @@ pub(in crate::runtime::image) enum Portion {
     End,
 }
 
+/// Who is told how it goes.
+#[derive(Clone, Copy)]
+pub(in crate::runtime::image) struct Watch<'a> {
+    pub(in crate::runtime::image) on_retry: OnRetry<'a>,
+    /// Told how many bytes were passed on, from the beginning of the blob.
+    pub(in crate::runtime::image) on_bytes: &'a (dyn Fn(u64) + Sync),
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
 enum Stop {
     /// Nobody wants more bytes.
     Unwanted,
@@ -46,23 +60,23 @@ impl Source<'_> {
         descriptor: &Descriptor,
         from_byte: u64,
         channel: Sender<Portion>,
-        on_retry: OnRetry<'_>,
+        watch: Watch<'_>,
     ) -> Result<(), ImageError> {
         let mut at_byte = from_byte;
         let mut barren = 0;
         while at_byte < descriptor.size {
             let before = at_byte;
-            let error = match self.run(descriptor, &mut at_byte, &channel, on_retry).await {
+            let error = match self.run(descriptor, &mut at_byte, &channel, watch).await {
                 Ok(()) => continue,
                 Err(Stop::Unwanted) => return Ok(()),
                 Err(Stop::Failed(error)) => error,
             };
             barren = if at_byte == before { barren + 1 } else { 1 };
-            let is_passing = matches!(error, RequestError::Broken(_));
+            let is_passing = matches!(error, RequestError::Broken(_) | RequestError::Short(_));
             if !is_passing || barren >= BARREN_LIMIT {
                 return Err(self.explain(error, &format!("blobs/{}", descriptor.digest)));
             }
-            on_retry("the connection broke", barren);
+            (watch.on_retry)("the connection broke", barren);
             tokio::time::sleep(back_off(barren)).await;
         }
         // A receiver that is gone already has its own reason.
@@ -76,7 +90,7 @@ impl Source<'_> {
         descriptor: &Descriptor,
         at_byte: &mut u64,
         channel: &Sender<Portion>,
-        on_retry: OnRetry<'_>,
+        watch: Watch<'_>,
     ) -> Result<(), Stop> {
         let request = Request {
             method: Method::GET,
@@ -84,7 +98,7 @@ impl Source<'_> {
             is_manifest: false,
             from_byte: *at_byte,
         };
-        let sent = self.client.send(&request, on_retry).await;
+        let sent = self.client.send(&request, watch.on_retry).await;
         let mut response = sent.map_err(Stop::Failed)?;
         let mut skip = bytes_to_skip(&response, *at_byte).map_err(Stop::Failed)?;
         let mut window = (Instant::now(), 0_u64);
@@ -103,10 +117,11 @@ impl Source<'_> {
             *at_byte += fresh.len() as u64;
             let sent = channel.send(Portion::Bytes(fresh)).await;
             sent.map_err(|_| Stop::Unwanted)?;
+            (watch.on_bytes)(*at_byte);
         }
         if *at_byte < descriptor.size {
             let reason = format!("it ends after {at_byte} of {} bytes", descriptor.size);
-            return Err(Stop::Failed(RequestError::Bad(reason)));
+            return Err(Stop::Failed(RequestError::Short(reason)));
         }
         Ok(())
     }

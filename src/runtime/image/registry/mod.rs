@@ -7,6 +7,6 @@ mod remote;
 mod feed;
 
 pub use auth::Credentials;
-pub(super) use feed::Portion;
+pub(super) use feed::{Portion, Watch};
 pub(super) use remote::{Fetched, OnRetry, Remote, Source};
 pub use settings::RegistrySettings;

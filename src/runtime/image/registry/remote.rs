@@ -35,6 +35,22 @@ pub(in crate::runtime::image) struct Fetched {
     pub(in crate::runtime::image) document: Document,
 }
 
+impl Fetched {
+    /// Returns what points to it.
+    pub(in crate::runtime::image) fn descriptor(&self) -> Descriptor {
+        let media_type = match self.document {
+            Document::Manifest(_) => manifest::OCI_MANIFEST,
+            Document::Index(_) => manifest::OCI_INDEX,
+        };
+        let own = manifest::own_media_type(&self.bytes);
+        Descriptor {
+            media_type: own.unwrap_or_else(|| media_type.to_owned()),
+            digest: self.digest.clone(),
+            size: self.bytes.len() as u64,
+        }
+    }
+}
+
 impl Remote {
     pub(in crate::runtime::image) fn new(
         reference: &RegistryRef,
@@ -251,7 +267,7 @@ fn explain(error: RequestError, reference: &RegistryRef, registry: &str, path: &
             others: Vec::new(),
             source,
         },
-        RequestError::Bad(reason) => bad(registry, reason),
+        RequestError::Bad(reason) | RequestError::Short(reason) => bad(registry, reason),
         RequestError::Local(error) => error,
     }
 }

@@ -7,7 +7,8 @@
 mod header;
 mod pax;
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
+use std::os::fd::AsFd;
 
 use header::{BLOCK_BYTES, Header};
 use pax::Pax;
@@ -88,7 +89,7 @@ impl Extensions {
     }
 }
 
-impl<R: Read> Archive<R> {
+impl<R: BufRead> Archive<R> {
     pub(in crate::runtime::image) fn new(reader: R) -> Self {
         Self {
             reader,
@@ -101,6 +102,18 @@ impl<R: Read> Archive<R> {
     /// Gives the stream back, after its end marker or wherever it is.
     pub(in crate::runtime::image) fn into_inner(self) -> R {
         self.reader
+    }
+
+    /// Returns the stream below, for a caller that seeks in it.
+    pub(in crate::runtime::image) fn reader_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    /// Returns how far the next header is, and leaves it to the caller to go there.
+    pub(in crate::runtime::image) fn take_rest(&mut self) -> u64 {
+        let rest_bytes = self.rest_bytes + self.padding_bytes;
+        (self.rest_bytes, self.padding_bytes) = (0, 0);
+        rest_bytes
     }
 
     /// Returns the next entry; `None` at the end of the archive.
@@ -132,6 +145,26 @@ impl<R: Read> Archive<R> {
                 _ => return self.entry(&header, extensions).map(Some),
             }
         }
+    }
+
+    /// Writes the content of the current entry to a file; returns how much that was.
+    pub(in crate::runtime::image) fn copy_content(
+        &mut self,
+        file: impl AsFd,
+    ) -> Result<u64, TarError> {
+        let size_bytes = self.rest_bytes;
+        while self.rest_bytes > 0 {
+            let available = self.reader.fill_buf()?;
+            if available.is_empty() {
+                return Err(TarError::Refused("the archive is cut off"));
+            }
+            let limit = usize::try_from(self.rest_bytes).unwrap_or(usize::MAX);
+            let portion = &available[..available.len().min(limit)];
+            let written = rustix::io::write(&file, portion).map_err(io::Error::from)?;
+            self.reader.consume(written);
+            self.rest_bytes -= written as u64;
+        }
+        Ok(size_bytes)
     }
 
     fn entry(&mut self, header: &Header, extensions: Extensions) -> Result<Entry, TarError> {
@@ -218,7 +251,7 @@ impl<R: Read> Archive<R> {
 }
 
 /// Reads the content of the current entry.
-impl<R: Read> Read for Archive<R> {
+impl<R: BufRead> Read for Archive<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let limit = usize::try_from(self.rest_bytes).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(limit);

@@ -1,0 +1,297 @@
+//! Which name means which manifest: `index.json` of the image layout.
+//!
+//! Entries that other tools wrote are kept as they are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::ImageError;
+use super::manifest::{Descriptor, OCI_INDEX};
+use crate::runtime::kernel::failpoint;
+use crate::runtime::store::{self, Contention, Durability, FileLock, LockHolder};
+use crate::value::{Digest, ImageRef, LocalImage};
+
+/// Where the layout keeps the name of an image.
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The digest under which the registry knows the image.
+const REPO_DIGEST: &str = "dev.consort.repo-digest";
+/// What a local form looked like when it was read; unchanged, it is not read again.
+const STAMP: &str = "dev.consort.stamp";
+/// What the layers take, unpacked.
+const SIZE: &str = "dev.consort.size-bytes";
+
+/// The largest index of our own that is read.
+const INDEX_LIMIT_BYTES: u64 = 64 << 20;
+
+/// One name and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) key: String,
+    pub(super) manifest: Descriptor,
+    pub(super) repo_digest: Option<Digest>,
+    pub(super) stamp: Option<String>,
+    pub(super) size_bytes: u64,
+}
+
+/// The file on disk and the lock beside it.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    path: PathBuf,
+    lock: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Layout {
+    schema_version: u32,
+    #[serde(default = "index_type")]
+    media_type: String,
+    manifests: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    platform: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+}
+
+fn index_type() -> String {
+    OCI_INDEX.to_owned()
+}
+
+impl Index {
+    pub(super) fn new(images: &Path, lock: PathBuf) -> Self {
+        Self {
+            path: images.join("index.json"),
+            lock,
+        }
+    }
+
+    /// Returns all names, in their order.
+    pub(super) fn names(&self) -> Result<Vec<Named>, ImageError> {
+        let layout = self.load()?;
+        Ok(layout.manifests.iter().filter_map(named).collect())
+    }
+
+    /// Returns the digests of all manifests, also of those that other tools added.
+    pub(super) fn manifests(&self) -> Result<Vec<Descriptor>, ImageError> {
+        let layout = self.load()?;
+        let entries = layout.manifests.into_iter();
+        Ok(entries
+            .map(|entry| Descriptor {
+                media_type: entry.media_type,
+                digest: entry.digest,
+                size: entry.size,
+            })
+            .collect())
+    }
+
+    /// Makes a name mean this and nothing else.
+    pub(super) fn set(&self, named: &Named) -> Result<(), ImageError> {
+        self.change(|entries| {
+            entries.retain(|entry| entry.annotations.get(REF_NAME) != Some(&named.key));
+            entries.push(entry(named));
+        })
+    }
+
+    /// Forgets a name; says whether it was there.
+    pub(super) fn unset(&self, key: &str) -> Result<bool, ImageError> {
+        let mut was_there = false;
+        self.change(|entries| {
+            let before = entries.len();
+            entries.retain(|entry| {
+                entry
+                    .annotations
+                    .get(REF_NAME)
+                    .is_none_or(|name| name != key)
+            });
+            was_there = entries.len() < before;
+        })?;
+        Ok(was_there)
+    }
+
+    fn change(&self, act: impl FnOnce(&mut Vec<Entry>)) -> Result<(), ImageError> {
+        let holder = LockHolder {
+            pid: std::process::id(),
+            command: "consort".to_owned(),
+        };
+        let _lock = FileLock::acquire(&self.lock, &holder, Contention::Wait, &|_| {})?;
+        let mut layout = self.load()?;
+        act(&mut layout.manifests);
+        let hit = failpoint::hit("image.index.write");
+        hit.map_err(|error| ImageError::write(&self.path, error))?;
+        let written = store::write_json(&self.path, &layout, Durability::Synced);
+        written.map_err(ImageError::from_store)
+    }
+
+    fn load(&self) -> Result<Layout, ImageError> {
+        let bytes = match store::read_bounded(&self.path, INDEX_LIMIT_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => {
+                return Ok(Layout {
+                    schema_version: 2,
+                    media_type: index_type(),
+                    manifests: Vec::new(),
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map_err(|source| {
+            let path = self.path.clone();
+            ImageError::Store(store::StoreError::Parse { path, source })
+        })
+    }
+}
+
+fn named(entry: &Entry) -> Option<Named> {
+    let find = |name: &str| entry.annotations.get(name);
+    Some(Named {
+        key: find(REF_NAME)?.clone(),
+        manifest: Descriptor {
+            media_type: entry.media_type.clone(),
+            digest: entry.digest.clone(),
+            size: entry.size,
+        },
+        repo_digest: find(REPO_DIGEST).and_then(|text| text.parse().ok()),
+        stamp: find(STAMP).cloned(),
+        size_bytes: find(SIZE)?.parse().ok()?,
+    })
+}
+
+fn entry(named: &Named) -> Entry {
+    let digest = named.repo_digest.as_ref().map(ToString::to_string);
+    let annotations = [
+        (REF_NAME, Some(named.key.clone())),
+        (REPO_DIGEST, digest),
+        (STAMP, named.stamp.clone()),
+        (SIZE, Some(named.size_bytes.to_string())),
+    ];
+    Entry {
+        media_type: named.manifest.media_type.clone(),
+        digest: named.manifest.digest.clone(),
+        size: named.manifest.size,
+        platform: None,
+        annotations: annotations
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect(),
+    }
+}
+
+/// Returns the name under which an image is kept; a root filesystem is not kept at all.
+pub(super) fn key(reference: &ImageRef) -> Option<String> {
+    match reference {
+        ImageRef::Registry(name) => Some(name.canonical()),
+        ImageRef::Local(LocalImage::Rootfs(_)) => None,
+        ImageRef::Local(place) => Some(place.to_string()),
+    }
+}
+
+impl Named {
+    /// Says whether this is the image that `reference` asks for.
+    ///
+    /// A digest alone is not enough: it counts only under the repository it was pulled from.
+    pub(super) fn is(&self, reference: &ImageRef) -> bool {
+        if key(reference).as_ref() == Some(&self.key) {
+            return true;
+        }
+        let (ImageRef::Registry(wanted), Ok(ImageRef::Registry(own))) =
+            (reference, self.key.parse::<ImageRef>())
+        else {
+            return false;
+        };
+        let same_repository =
+            wanted.registry() == own.registry() && wanted.repository() == own.repository();
+        let has = |digest: &Digest| {
+            self.manifest.digest == *digest || self.repo_digest.as_ref() == Some(digest)
+        };
+        same_repository && wanted.digest().is_some_and(has)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(dir: &Path) -> Index {
+        Index::new(dir, dir.join("images.lock"))
+    }
+
+    fn named_image(key: &str, content: &[u8]) -> Named {
+        Named {
+            key: key.to_owned(),
+            manifest: Descriptor {
+                media_type: super::super::manifest::OCI_MANIFEST.to_owned(),
+                digest: Digest::sha256_of(content),
+                size: 1,
+            },
+            repo_digest: Some(Digest::sha256_of(b"index")),
+            stamp: None,
+            size_bytes: 7,
+        }
+    }
+
+    #[test]
+    fn a_name_means_what_was_set_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = index(dir.path());
+        assert_eq!(index.names().unwrap(), []);
+        let (first, second) = (
+            named_image("docker.io/library/a:1", b"1"),
+            named_image("docker.io/library/a:1", b"2"),
+        );
+        index.set(&first).unwrap();
+        index.set(&second).unwrap();
+        assert_eq!(index.names().unwrap(), [second]);
+        assert!(index.unset("docker.io/library/a:1").unwrap());
+        assert!(!index.unset("docker.io/library/a:1").unwrap());
+    }
+
+    #[test]
+    fn entries_of_other_tools_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = index(dir.path());
+        let digest = Digest::sha256_of(b"x");
+        let foreign = format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"m","digest":"{digest}","size":3,
+                "platform":{{"os":"linux"}},"annotations":{{"a":"b"}}}}]}}"#
+        );
+        store::write_atomic(
+            &dir.path().join("index.json"),
+            foreign.as_bytes(),
+            Durability::Cached,
+        )
+        .unwrap();
+        index.set(&named_image("a", b"1")).unwrap();
+        assert_eq!(index.manifests().unwrap()[0].digest, digest);
+        let bytes = store::read_bounded(&dir.path().join("index.json"), 9999).unwrap();
+        assert!(
+            String::from_utf8(bytes)
+                .unwrap()
+                .contains(r#""os":"linux""#)
+        );
+    }
+
+    #[test]
+    fn a_digest_counts_only_under_its_own_repository() {
+        let named = named_image("docker.io/library/a:1", b"1");
+        let digest = Digest::sha256_of(b"1");
+        let listed = Digest::sha256_of(b"index");
+        let is = |text: String| named.is(&text.parse().unwrap());
+        assert!(is("a:1".to_owned()));
+        assert!(is(format!("a@{digest}")));
+        assert!(is(format!("a:2@{listed}")));
+        assert!(!is("a:2".to_owned()));
+        assert!(!is(format!("b@{digest}")));
+        assert!(!is(format!("quay.io/library/a@{digest}")));
+    }
+}
