@@ -1,0 +1,26 @@
+//! End to end: each test is one obligation of the built program, as a user would meet it.
+//!
+//! They need the images of `tests/images` (`tests/prepare` builds them) and run as root and as an
+//! ordinary user. What a machine cannot run says why.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test starts programs, reads and writes files, and stops at the first surprise"
+)]
+
+mod support;
+
+mod scenarios {
+    mod bad_input;
+    mod containers;
+    mod crash;
+    mod examples;
+    mod images;
+    mod lifecycle;
+    mod networks;
+    mod output;
+    mod storage;
+    mod sweep;
+}

@@ -1,0 +1,344 @@
+//! What a program finds inside: namespaces, files, limits, rights.
+
+use crate::support::Sandbox;
+use crate::support::machine::{self, needs};
+
+/// A service `one` that sleeps, with more keys.
+fn service(keys: &str) -> Sandbox {
+    let sandbox = Sandbox::new(&format!(
+        "
+services:
+  one:
+    image: ${{BUSYBOX}}
+    command: [sleep, '1000']
+    stop_grace_period: 0s
+{keys}"
+    ));
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox
+}
+
+#[test]
+fn a_container_has_namespaces_of_its_own() {
+    needs!(machine::images());
+    let sandbox = service("");
+    for kind in ["pid", "mnt", "net", "ipc", "uts", "cgroup"] {
+        let outside = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+        let inside = sandbox.sh("one", &format!("readlink /proc/self/ns/{kind}"));
+        assert_ne!(inside, outside.to_string_lossy(), "{kind}");
+    }
+    assert_eq!(
+        sandbox.sh("one", "cat /proc/1/cmdline | tr '\\0' ' '"),
+        "sleep 1000 "
+    );
+}
+
+#[test]
+fn dev_proc_and_sys_are_as_ordinary_images_expect_them() {
+    needs!(machine::images());
+    let sandbox = service("");
+    let devices =
+        "for d in null zero full random urandom tty; do test -c /dev/$d || echo no $d; done";
+    assert_eq!(sandbox.sh("one", devices), "");
+    assert_eq!(
+        sandbox.sh("one", "echo x >/dev/null; head -c 3 /dev/zero | wc -c"),
+        "3"
+    );
+    assert_eq!(
+        sandbox.sh("one", "readlink /dev/fd /dev/stdin /dev/stdout /dev/stderr"),
+        "/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2"
+    );
+    assert_eq!(
+        sandbox.sh(
+            "one",
+            "test -e /dev/ptmx && test -d /dev/pts && test -d /dev/shm; echo $?"
+        ),
+        "0"
+    );
+    assert_eq!(sandbox.sh("one", "test -d /sys/class; echo $?"), "0");
+}
+
+#[test]
+fn paths_that_reach_the_host_are_masked_or_read_only() {
+    needs!(machine::images());
+    let sandbox = service("");
+    let masked = "for f in /proc/kcore /proc/keys /proc/timer_list /proc/sched_debug; do \
+                  if [ -e $f ]; then head -c 1 $f 2>/dev/null; fi; done; ls /proc/acpi /sys/firmware 2>/dev/null";
+    let seen = sandbox.sh("one", masked);
+    assert!(
+        seen.lines()
+            .all(|line| line.is_empty() || line.ends_with(':')),
+        "{seen}"
+    );
+    let writable = "for f in /proc/sysrq-trigger /proc/sys/kernel/hostname /sys/kernel/mm/transparent_hugepage/enabled; do \
+                    if (echo x >$f) 2>/dev/null; then echo $f; fi; done";
+    assert_eq!(sandbox.sh("one", writable), "");
+}
+
+#[test]
+fn capabilities_are_dockers_default_and_can_be_changed() {
+    needs!(machine::images());
+    let bounding = "grep CapBnd /proc/self/status | cut -f2";
+    let default = service("");
+    assert_eq!(default.sh("one", bounding), "00000000a80425fb");
+    drop(default);
+    let changed = service("    cap_drop: [ALL]\n    cap_add: [NET_BIND_SERVICE]\n");
+    assert_eq!(changed.sh("one", bounding), "0000000000000400");
+}
+
+#[test]
+fn seccomp_and_no_new_privileges_are_on_as_asked() {
+    needs!(machine::images());
+    let plain = service("");
+    assert_eq!(
+        plain.sh("one", "grep -w Seccomp /proc/1/status | cut -f2"),
+        "2"
+    );
+    assert_eq!(
+        plain.sh("one", "grep -w NoNewPrivs /proc/1/status | cut -f2"),
+        "0"
+    );
+    drop(plain);
+    let strict = service("    security_opt: ['no-new-privileges:true', 'seccomp=unconfined']\n");
+    assert_eq!(
+        strict.sh("one", "grep -w Seccomp /proc/1/status | cut -f2"),
+        "0"
+    );
+    assert_eq!(
+        strict.sh("one", "grep -w NoNewPrivs /proc/1/status | cut -f2"),
+        "1"
+    );
+}
+
+#[test]
+fn a_mount_is_refused_without_the_right_to() {
+    needs!(machine::images());
+    let sandbox = service("");
+    assert_ne!(
+        sandbox.sh("one", "mount -t tmpfs none /mnt 2>&1; echo $?"),
+        "0"
+    );
+    assert_ne!(sandbox.sh("one", "unshare -m true 2>&1; echo $?"), "0");
+}
+
+#[test]
+fn privileged_has_every_capability_and_no_filter() {
+    needs!(machine::images());
+    let sandbox = service("    privileged: true\n");
+    assert_eq!(
+        sandbox.sh("one", "grep -w Seccomp /proc/1/status | cut -f2"),
+        "0"
+    );
+    assert_eq!(
+        sandbox.sh(
+            "one",
+            "mkdir -p /m && mount -t tmpfs none /m && echo mounted"
+        ),
+        "mounted"
+    );
+}
+
+#[test]
+fn the_user_is_looked_up_in_the_image() {
+    needs!(machine::images(), machine::id_ranges());
+    let named = service("    user: www-data\n");
+    assert_eq!(named.sh("one", "id -u; id -g; id -G"), "33\n33\n33");
+    drop(named);
+    let mixed = service("    user: 'operator:8'\n    group_add: [tty]\n");
+    assert_eq!(mixed.sh("one", "id -u; id -g; id -G"), "37\n8\n8 5");
+    drop(mixed);
+    let number = service("    user: '12345'\n");
+    assert_eq!(number.sh("one", "id -u; id -g"), "12345\n0");
+}
+
+#[test]
+fn an_unknown_user_is_named() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1'], user: nosuchuser}}",
+    );
+    let error = sandbox.consort(&["up", "-d"]).fails_with(1);
+    assert!(error.contains("nosuchuser"), "{error}");
+}
+
+#[test]
+fn limits_are_those_of_the_file() {
+    needs!(machine::images(), machine::cgroup_limits());
+    let sandbox = service("    mem_limit: 64m\n    pids_limit: 77\n    cpus: 0.5\n");
+    let read =
+        "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null";
+    assert_eq!(sandbox.sh("one", read), "67108864");
+    let read = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null";
+    assert_eq!(sandbox.sh("one", read), "77");
+    let read = "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null";
+    let quota = sandbox.sh("one", read);
+    assert!(quota.starts_with("50000"), "{quota}");
+}
+
+#[test]
+fn what_takes_more_memory_than_its_limit_is_killed() {
+    needs!(machine::images(), machine::cgroup_limits());
+    let sandbox = Sandbox::new(
+        "
+services:
+  greedy:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'exec tail /dev/zero']
+    mem_limit: 16m
+    memswap_limit: 16m
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    crate::support::until("the end", || {
+        (sandbox.field("greedy", "State")? == "exited").then_some(())
+    });
+    assert_eq!(sandbox.field("greedy", "ExitCode").as_deref(), Some("137"));
+}
+
+#[test]
+fn a_fork_bomb_stays_below_its_limit() {
+    needs!(machine::images(), machine::cgroup_limits());
+    let sandbox = service("    pids_limit: 20\n");
+    let bomb = "for n in $(seq 100); do sleep 5 & done 2>/dev/null; ls -d /proc/[0-9]* | wc -l";
+    let run = sandbox.consort(&["exec", "-T", "one", "sh", "-c", bomb]);
+    let count = sandbox.sh("one", "ls -d /proc/[0-9]* | wc -l");
+    assert!(
+        count.parse::<u32>().unwrap() <= 22,
+        "{count} processes, after {run}"
+    );
+}
+
+#[test]
+fn ulimits_sysctls_hostname_and_folder_are_set() {
+    needs!(machine::images());
+    let sandbox = service(
+        "    ulimits: {nofile: {soft: 512, hard: 1024}}
+    sysctls: {net.ipv4.ip_unprivileged_port_start: 80}
+    hostname: stage
+    domainname: example.org
+    working_dir: /var/spool
+",
+    );
+    assert_eq!(sandbox.sh("one", "ulimit -n"), "512");
+    assert_eq!(
+        sandbox.sh("one", "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"),
+        "80"
+    );
+    assert_eq!(sandbox.sh("one", "hostname"), "stage");
+    assert_eq!(sandbox.sh("one", "pwd"), "/var/spool");
+}
+
+#[test]
+fn a_read_only_root_takes_no_writes_but_tmpfs_does() {
+    needs!(machine::images());
+    let sandbox = service("    read_only: true\n    tmpfs: ['/scratch:size=1m']\n");
+    assert_ne!(
+        sandbox.sh("one", "(echo x >/file) 2>/dev/null; echo $?"),
+        "0"
+    );
+    assert_eq!(
+        sandbox.sh("one", "echo x >/scratch/file; cat /scratch/file"),
+        "x"
+    );
+    assert_ne!(
+        sandbox.sh(
+            "one",
+            "head -c 2000000 /dev/zero >/scratch/big 2>/dev/null; echo $?"
+        ),
+        "0"
+    );
+}
+
+#[test]
+fn shm_size_is_the_size_of_dev_shm() {
+    needs!(machine::images());
+    let sandbox = service("    shm_size: 4m\n");
+    assert_eq!(
+        sandbox.sh("one", "df -k /dev/shm | tail -n 1 | awk '{print $2}'"),
+        "4096"
+    );
+}
+
+#[test]
+fn init_reaps_what_others_leave() {
+    needs!(machine::images());
+    let sandbox = service("    init: true\n");
+    sandbox.sh("one", "for n in 1 2 3 4 5; do (sleep 0.05 &) ; done");
+    crate::support::until("no zombie", || {
+        let zombies = sandbox.sh(
+            "one",
+            "grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l",
+        );
+        (zombies == "0").then_some(())
+    });
+    assert_ne!(
+        sandbox.sh("one", "cat /proc/1/cmdline | tr '\\0' ' '"),
+        "sleep 1000 "
+    );
+}
+
+#[test]
+fn command_and_entrypoint_follow_the_image() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  entry: {image: '${BUSYBOX}', entrypoint: [echo, from], command: [entrypoint]}
+  words: {image: '${BUSYBOX}', command: echo 'two words' one}
+  env: {image: '${BUSYBOX}', command: [sh, -c, 'echo $$PATH'], env_file: [vars.env]}
+  vars: {image: '${BUSYBOX}', command: [sh, -c, 'echo $$A $$B'], env_file: [vars.env], environment: {B: three}}
+",
+    );
+    sandbox.file("vars.env", "A=one\nB=two\n");
+    sandbox.consort(&["up"]).succeeds();
+    assert_eq!(sandbox.logs("entry"), "from entrypoint\n");
+    assert_eq!(sandbox.logs("words"), "two words one\n");
+    assert_eq!(sandbox.logs("vars"), "one three\n");
+    assert!(sandbox.logs("env").contains("/usr/bin"));
+}
+
+#[test]
+fn a_program_that_is_not_there_is_said_to_be_missing() {
+    needs!(machine::images());
+    let sandbox =
+        Sandbox::new("services: {one: {image: '${BUSYBOX}', command: [no-such-program]}}");
+    let error = sandbox.consort(&["up", "-d"]).fails_with(1);
+    assert!(error.contains("no-such-program"), "{error}");
+}
+
+#[test]
+fn a_terminal_is_there_where_one_is_asked_for() {
+    needs!(machine::images());
+    let sandbox = service("    tty: true\n");
+    assert_eq!(sandbox.sh("one", "readlink /proc/1/fd/0"), "/dev/pts/0");
+}
+
+#[test]
+fn a_device_of_the_host_is_there_as_asked() {
+    needs!(machine::images(), machine::root());
+    let sandbox = service("    devices: ['/dev/null:/dev/nothing:rw']\n");
+    assert_eq!(
+        sandbox.sh(
+            "one",
+            "test -c /dev/nothing && echo x >/dev/nothing; echo $?"
+        ),
+        "0"
+    );
+}
+
+#[test]
+fn pid_and_ipc_of_another_service_are_shared_on_request() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+  two: {image: '${BUSYBOX}', command: [sleep, '2000'], pid: 'service:one', stop_grace_period: 0s}
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(
+        sandbox.sh("two", "cat /proc/1/cmdline | tr '\\0' ' '"),
+        "sleep 1000 "
+    );
+}

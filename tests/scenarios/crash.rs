@@ -1,0 +1,292 @@
+//! Any process of consort may be killed at any moment.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::machine::{self, needs};
+use crate::support::{Sandbox, until};
+
+const TICKER: &str = "
+services:
+  ticker:
+    image: ${BUSYBOX}
+    command: [sh, -c, \"trap 'exit 33' TERM; n=0; while :; do n=$$((n+1)); echo tick $$n; sleep 0.02; done\"]
+";
+
+fn kill_9(pid: i32) {
+    let pid = Pid::from_raw(pid).expect("a process has a positive id");
+    kill_process(pid, Signal::KILL).expect("the process is there");
+}
+
+/// Kills the only monitor of the sandbox, and waits until it is gone.
+fn kill_monitor(sandbox: &Sandbox) {
+    let monitors = sandbox.own_processes("[monitor]");
+    assert_eq!(monitors.len(), 1, "one monitor: {}", sandbox.leftovers(&[]));
+    kill_9(monitors[0]);
+    until("its end", || {
+        (!sandbox.own_processes("[monitor]").contains(&monitors[0])).then_some(())
+    });
+}
+
+fn inner_pid(sandbox: &Sandbox) -> String {
+    sandbox.sh("ticker", "readlink /proc/1/ns/pid")
+}
+
+#[test]
+fn a_container_outlives_its_monitor_and_is_adopted() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TICKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("ticks", || {
+        sandbox.logs("ticker").contains("tick 5\n").then_some(())
+    });
+    let before = inner_pid(&sandbox);
+    kill_monitor(&sandbox);
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("running"));
+    assert_eq!(inner_pid(&sandbox), before, "the same container still runs");
+    let ticks = sandbox.logs("ticker").lines().count();
+    until("further ticks", || {
+        (sandbox.logs("ticker").lines().count() > ticks + 5).then_some(())
+    });
+}
+
+#[test]
+fn nothing_of_the_log_is_lost_when_a_monitor_is_killed() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TICKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("ticks", || {
+        sandbox.logs("ticker").contains("tick 5\n").then_some(())
+    });
+    kill_monitor(&sandbox);
+    until("ticks after it", || {
+        sandbox.logs("ticker").contains("tick 60\n").then_some(())
+    });
+    let numbers: Vec<u32> = sandbox
+        .logs("ticker")
+        .lines()
+        .filter_map(|line| line.strip_prefix("tick ")?.parse().ok())
+        .collect();
+    let whole: Vec<u32> = (1..=u32::try_from(numbers.len()).unwrap()).collect();
+    assert_eq!(numbers, whole);
+}
+
+#[test]
+fn stop_after_the_death_of_a_monitor_learns_the_true_exit_code() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TICKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("ticks", || {
+        sandbox.logs("ticker").contains("tick 3\n").then_some(())
+    });
+    kill_monitor(&sandbox);
+    sandbox.consort(&["stop"]).succeeds();
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("exited"));
+    assert_eq!(sandbox.field("ticker", "ExitCode").as_deref(), Some("33"));
+}
+
+#[test]
+fn up_after_the_death_of_everything_starts_again() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TICKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.kill_everything();
+    assert_ne!(sandbox.field("ticker", "State").as_deref(), Some("running"));
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn down_after_the_death_of_everything_leaves_nothing() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TICKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.kill_everything();
+    sandbox.ends_clean();
+}
+
+#[test]
+fn a_reboot_is_survived() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    volumes: ['data:/data']
+    stop_grace_period: 0s
+volumes: {data: }
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.sh("one", "echo kept >/data/kept");
+    sandbox.kill_everything();
+    // What a reboot wipes: the run directory.
+    for line in sandbox
+        .leftovers(&[])
+        .lines()
+        .filter_map(|line| line.strip_prefix("file"))
+    {
+        let path = std::path::Path::new(line.trim());
+        if !path.starts_with(sandbox.path("state")) {
+            drop(fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)));
+        }
+    }
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.sh("one", "cat /data/kept"), "kept");
+}
+
+#[test]
+fn two_commands_at_once_end_as_if_one_had_come_after_the_other() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  a: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+  b: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+",
+    );
+    for _ in 0..5 {
+        let first = sandbox.start(&["up", "-d"]);
+        let second = sandbox.start(&["up", "-d"]);
+        let third = sandbox.start(&["down", "-t", "0"]);
+        for running in [first, second, third] {
+            let run = running.wait();
+            assert!(run.ok(), "{run}");
+        }
+        let count = sandbox.ps().len();
+        assert!(count == 0 || count == 2, "{count} containers");
+    }
+}
+
+#[test]
+fn a_second_command_says_for_whom_it_waits() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  slow: {image: '${BUSYBOX}', command: [sh, -c, \"trap '' TERM; while :; do sleep 0.1; done\"], stop_grace_period: 3s}
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let stop = sandbox.start(&["stop"]);
+    let pid = stop.child.id().to_string();
+    let refused = until("the lock to be taken", || {
+        let run = sandbox.consort(&["--no-wait", "up", "-d"]);
+        (!run.ok()).then_some(run)
+    });
+    assert!(
+        refused.stderr.contains(&pid) && refused.stderr.contains("stop"),
+        "{refused}"
+    );
+    let waited = sandbox.start(&["up", "-d"]);
+    assert!(stop.wait().ok());
+    let waited = waited.wait();
+    assert!(waited.ok(), "{waited}");
+    assert_eq!(sandbox.field("slow", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn ps_works_while_another_command_holds_the_project() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  slow: {image: '${BUSYBOX}', command: [sh, -c, \"trap '' TERM; while :; do sleep 0.1; done\"], stop_grace_period: 2s}
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let stop = sandbox.start(&["stop"]);
+    assert_eq!(sandbox.ps().len(), 1);
+    assert!(stop.wait().ok());
+}
+
+#[test]
+fn a_damaged_state_file_is_that_containers_matter_only() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  a: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+  b: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let id = sandbox.field("a", "ID").unwrap();
+    let containers = sandbox.path("state/projects/project/containers");
+    let folder = fs::read_dir(&containers)
+        .unwrap()
+        .map_while(Result::ok)
+        .find(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(id.get(..12).unwrap())
+        })
+        .unwrap();
+    for damage in [&b""[..], b"\0\0\0\0", b"{\"half\":"] {
+        fs::write(folder.path().join("state.json"), damage).unwrap();
+        let found = sandbox.ps();
+        assert!(
+            found
+                .iter()
+                .any(|one| one["Service"] == "b" && one["State"] == "running"),
+            "{found:?}"
+        );
+    }
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.field("a", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn an_interrupted_up_keeps_what_runs_and_the_next_goes_on() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  first: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+  never:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    depends_on: [first]
+    stop_grace_period: 0s
+    healthcheck: {test: [CMD, test, -e, /ready], interval: 50ms, retries: 1000}
+  last: {image: '${BUSYBOX}', command: [sleep, '1000'], depends_on: {never: {condition: service_healthy}}, stop_grace_period: 0s}
+",
+    );
+    let up = sandbox.start(&["up", "-d"]);
+    until("the wait", || {
+        (sandbox.field("never", "State")? == "running").then_some(())
+    });
+    up.signal(Signal::INT);
+    let run = up.wait();
+    assert_eq!(run.status.code(), Some(130), "{run}");
+    assert_eq!(sandbox.field("first", "State").as_deref(), Some("running"));
+    sandbox.sh("never", "touch /ready");
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.field("last", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn foreign_things_that_look_like_ours_are_never_touched() {
+    needs!(machine::images(), machine::root(), machine::program("ip"));
+    let ip = |args: &[&str]| {
+        std::process::Command::new("ip")
+            .args(args)
+            .status()
+            .unwrap()
+            .success()
+    };
+    let name = format!("csx{}", std::process::id() % 1_000_000);
+    assert!(ip(&["link", "add", &name, "type", "bridge"]));
+    let sandbox = Sandbox::new(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}}",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["down", "-t", "0"]).succeeds();
+    let kept = std::path::Path::new("/sys/class/net").join(&name).exists();
+    assert!(ip(&["link", "delete", &name]));
+    assert!(kept);
+}

@@ -1,0 +1,464 @@
+//! Bringing up, changing, stopping and taking down.
+
+use crate::support::machine::{self, needs};
+use crate::support::{Sandbox, until};
+
+const TWO: &str = "
+services:
+  db:
+    image: ${BUSYBOX}
+    command: [sh, -c, \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]
+  web:
+    image: ${BUSYBOX}
+    command: [sh, -c, \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]
+    depends_on: [db]
+";
+
+fn ids(sandbox: &Sandbox) -> Vec<String> {
+    let mut ids: Vec<_> = sandbox
+        .ps()
+        .iter()
+        .map(|one| one["ID"].to_string())
+        .collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn up_starts_every_service_and_down_leaves_nothing() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let found = sandbox.ps();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found.iter().all(|one| one["State"] == "running"),
+        "{found:?}"
+    );
+    sandbox.ends_clean();
+}
+
+#[test]
+fn a_second_up_changes_nothing() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let before = ids(&sandbox);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(ids(&sandbox), before);
+    sandbox.consort(&["plan"]).succeeds();
+}
+
+#[test]
+fn only_the_changed_service_is_recreated() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let db = sandbox.field("db", "ID");
+    let web = sandbox.field("web", "ID");
+    sandbox.rewrite(&format!("{TWO}    environment: {{LEVEL: debug}}\n"));
+    let plan = sandbox.consort(&["plan"]);
+    assert_eq!(plan.status.code(), Some(2), "{plan}");
+    assert!(
+        plan.stdout.contains("LEVEL"),
+        "the plan must name the changed field: {plan}"
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.field("db", "ID"), db);
+    assert_ne!(sandbox.field("web", "ID"), web);
+    assert_eq!(sandbox.sh("web", "echo $LEVEL"), "debug");
+}
+
+#[test]
+fn force_recreate_replaces_containers_that_have_not_changed() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let before = sandbox.field("web", "ID");
+    sandbox
+        .consort(&["up", "-d", "--force-recreate", "web"])
+        .succeeds();
+    assert_ne!(sandbox.field("web", "ID"), before);
+}
+
+#[test]
+fn no_deps_leaves_dependencies_alone() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox
+        .consort(&["up", "-d", "--no-deps", "web"])
+        .succeeds();
+    assert_eq!(sandbox.field("db", "State"), None);
+    assert_eq!(sandbox.field("web", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn naming_a_service_brings_its_dependencies() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d", "web"]).succeeds();
+    assert_eq!(sandbox.field("db", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn scale_adds_and_takes_away_replicas() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d", "--scale", "db=3"]).succeeds();
+    assert_eq!(sandbox.ps().len(), 4);
+    sandbox.consort(&["up", "-d", "--scale", "db=1"]).succeeds();
+    let names: Vec<_> = sandbox.ps().iter().map(|one| one["Name"].clone()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.iter().any(|name| name == "project-db-1"), "{names:?}");
+}
+
+#[test]
+fn orphans_stay_until_they_are_asked_away() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.rewrite("services: {db: {image: '${BUSYBOX}', command: [sleep, '1000']}}");
+    let run = sandbox.consort(&["up", "-d", "-t", "0"]);
+    assert!(run.ok(), "{run}");
+    assert!(run.stderr.contains("orphan"), "orphans are named: {run}");
+    assert_eq!(sandbox.field("web", "State").as_deref(), Some("running"));
+    sandbox
+        .consort(&["up", "-d", "--remove-orphans"])
+        .succeeds();
+    assert_eq!(sandbox.field("web", "State"), None);
+}
+
+#[test]
+fn wait_returns_when_the_health_check_passes() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  slow:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'sleep 0.5; touch /ready; exec sleep 1000']
+    healthcheck: {test: [CMD, test, -e, /ready], interval: 100ms, start_period: 5s, start_interval: 50ms}
+  after:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    depends_on: {slow: {condition: service_healthy}}
+",
+    );
+    sandbox.consort(&["up", "-d", "--wait"]).succeeds();
+    assert_eq!(sandbox.field("slow", "Health").as_deref(), Some("healthy"));
+    assert_eq!(sandbox.field("after", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn wait_fails_when_the_health_check_does() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  ill:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    healthcheck: {test: 'echo no good >&2; exit 3', interval: 50ms, retries: 2}
+  after:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    depends_on: {ill: {condition: service_healthy}}
+",
+    );
+    let error = sandbox
+        .consort(&["up", "-d", "--wait", "-t", "0"])
+        .fails_with(1);
+    assert!(
+        error.contains("ill"),
+        "the unhealthy service is named: {error}"
+    );
+    assert_eq!(sandbox.field("ill", "Health").as_deref(), Some("unhealthy"));
+    assert_ne!(sandbox.field("after", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn a_one_shot_service_that_completed_is_done() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  migrate:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'echo run >>/out/runs']
+    volumes: [./out:/out]
+  app:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    depends_on: {migrate: {condition: service_completed_successfully}}
+",
+    );
+    sandbox.consort(&["up", "-d", "--wait"]).succeeds();
+    sandbox.consort(&["up", "-d", "--wait"]).succeeds();
+    let runs = std::fs::read_to_string(sandbox.path("project/out/runs")).unwrap();
+    assert_eq!(runs, "run\n");
+}
+
+#[test]
+fn a_failed_one_shot_stops_what_depends_on_it_and_nothing_else() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  migrate: {image: '${BUSYBOX}', command: [sh, -c, 'exit 7']}
+  other: {image: '${BUSYBOX}', command: [sleep, '1000']}
+  app:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    depends_on: {migrate: {condition: service_completed_successfully}}
+",
+    );
+    let error = sandbox.consort(&["up", "-d"]).fails_with(1);
+    assert!(error.contains("migrate") && error.contains('7'), "{error}");
+    assert_eq!(sandbox.field("other", "State").as_deref(), Some("running"));
+    assert_ne!(sandbox.field("app", "State").as_deref(), Some("running"));
+}
+
+#[test]
+fn stop_start_and_restart_keep_the_container() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let before = ids(&sandbox);
+    sandbox.sh("web", "echo kept >/kept");
+    sandbox.consort(&["stop"]).succeeds();
+    assert_eq!(sandbox.field("web", "State").as_deref(), Some("exited"));
+    assert_eq!(sandbox.field("web", "ExitCode").as_deref(), Some("0"));
+    sandbox.consort(&["start"]).succeeds();
+    assert_eq!(sandbox.sh("web", "cat /kept"), "kept");
+    sandbox.consort(&["restart", "-t", "1"]).succeeds();
+    assert_eq!(sandbox.sh("web", "cat /kept"), "kept");
+    assert_eq!(ids(&sandbox), before);
+}
+
+#[test]
+fn what_ignores_sigterm_is_killed_after_the_grace_period() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  stubborn:
+    image: ${BUSYBOX}
+    command: [sh, -c, \"trap '' TERM; while :; do sleep 0.1; done\"]
+    stop_grace_period: 300ms
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["stop"]).succeeds();
+    assert_eq!(
+        sandbox.field("stubborn", "ExitCode").as_deref(),
+        Some("137")
+    );
+}
+
+#[test]
+fn stop_sends_the_signal_of_the_service() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  polite:
+    image: ${BUSYBOX}
+    command: [sh, -c, \"trap 'exit 42' USR1; while :; do sleep 0.1; done\"]
+    stop_signal: SIGUSR1
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["stop"]).succeeds();
+    assert_eq!(sandbox.field("polite", "ExitCode").as_deref(), Some("42"));
+}
+
+#[test]
+fn kill_sends_the_signal_that_is_asked_for() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sh, -c, \"trap 'echo got HUP' HUP; while :; do sleep 0.1; done\"]
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["kill", "-s", "HUP"]).succeeds();
+    until("the signal in the log", || {
+        sandbox.logs("one").contains("got HUP").then_some(())
+    });
+    sandbox.consort(&["kill"]).succeeds();
+    until("the end", || {
+        (sandbox.field("one", "State")? == "exited").then_some(())
+    });
+    assert_eq!(sandbox.field("one", "ExitCode").as_deref(), Some("137"));
+}
+
+#[test]
+fn rm_removes_stopped_containers_only() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["stop", "web"]).succeeds();
+    sandbox.consort(&["rm", "-f"]).succeeds();
+    assert_eq!(sandbox.field("web", "State"), None);
+    assert_eq!(sandbox.field("db", "State").as_deref(), Some("running"));
+    sandbox.consort(&["rm", "-f", "-s", "db"]).succeeds();
+    assert_eq!(sandbox.field("db", "State"), None);
+}
+
+#[test]
+fn a_paused_container_does_nothing_until_it_is_unpaused() {
+    needs!(machine::images(), machine::cgroup_limits());
+    let sandbox = Sandbox::new(
+        "
+services:
+  ticker:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'while :; do echo tick; sleep 0.02; done']
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["pause"]).succeeds();
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("paused"));
+    // What was in the pipe may still arrive; then it must stand still.
+    let still = until("a log that stands still", || {
+        let first = sandbox.logs("ticker").len();
+        (first == sandbox.logs("ticker").len()).then_some(first)
+    });
+    assert_eq!(sandbox.logs("ticker").len(), still);
+    sandbox.consort(&["unpause"]).succeeds();
+    until("further ticks", || {
+        (sandbox.logs("ticker").len() > still).then_some(())
+    });
+}
+
+#[test]
+fn restart_always_starts_again_and_stop_ends_it() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  again:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'echo begun; sleep 0.1; exit 1']
+    restart: always
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("three starts", || {
+        (sandbox.logs("again").matches("begun").count() >= 3).then_some(())
+    });
+    sandbox.consort(&["stop", "-t", "0"]).succeeds();
+    assert_eq!(sandbox.field("again", "State").as_deref(), Some("exited"));
+    let starts = sandbox.logs("again").matches("begun").count();
+    assert_eq!(sandbox.logs("again").matches("begun").count(), starts);
+}
+
+#[test]
+fn restart_on_failure_gives_up_after_its_count() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  thrice:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'echo begun; exit 1']
+    restart: on-failure:2
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("the end", || {
+        (sandbox.field("thrice", "State")? == "exited").then_some(())
+    });
+    until("three starts", || {
+        (sandbox.logs("thrice").matches("begun").count() == 3).then_some(())
+    });
+    assert_eq!(sandbox.field("thrice", "ExitCode").as_deref(), Some("1"));
+}
+
+#[test]
+fn down_keeps_named_volumes_and_down_v_does_not() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  keeper:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    volumes: ['data:/data']
+volumes: {data: }
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.sh("keeper", "echo kept >/data/file");
+    sandbox.consort(&["down", "-t", "0"]).succeeds();
+    assert_eq!(sandbox.leftovers(&[]), "");
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.sh("keeper", "cat /data/file"), "kept");
+    sandbox.consort(&["down", "-v", "-t", "0"]).succeeds();
+    assert_eq!(sandbox.leftovers(&["--volumes"]), "");
+}
+
+#[test]
+fn dry_run_says_what_it_would_do_and_does_nothing() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    let run = sandbox.consort(&["--dry-run", "up", "-d"]);
+    assert!(run.ok(), "{run}");
+    assert!(format!("{run}").contains("project-web-1"), "{run}");
+    assert!(sandbox.ps().is_empty());
+    assert_eq!(sandbox.leftovers(&[]), "");
+}
+
+#[test]
+fn plan_says_what_is_missing_and_exits_with_two() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    let plan = sandbox.consort(&["plan"]);
+    assert_eq!(plan.status.code(), Some(2), "{plan}");
+    for step in ["project_default", "project-db-1", "project-web-1"] {
+        assert!(plan.stdout.contains(step), "{step} is missing: {plan}");
+    }
+    let json = sandbox.consort(&["plan", "--format", "json"]);
+    let parsed: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert!(parsed.is_object() || parsed.is_array(), "{parsed}");
+}
+
+#[test]
+fn profiles_decide_what_comes_up() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  always: {image: '${BUSYBOX}', command: [sleep, '1000']}
+  tool: {image: '${BUSYBOX}', command: [sleep, '1000'], profiles: [tools]}
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.field("tool", "State"), None);
+    sandbox
+        .consort(&["--profile", "tools", "up", "-d"])
+        .succeeds();
+    assert_eq!(sandbox.field("tool", "State").as_deref(), Some("running"));
+    sandbox
+        .consort(&["--profile", "tools", "down", "-t", "0"])
+        .succeeds();
+}
+
+#[test]
+fn two_projects_live_side_by_side() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["-p", "other", "up", "-d"]).succeeds();
+    let listed = sandbox.consort(&["ls", "--format", "json"]).succeeds();
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&listed).unwrap();
+    let names: Vec<_> = listed.iter().map(|one| one["Name"].clone()).collect();
+    assert!(names.iter().any(|name| name == "project") && names.iter().any(|name| name == "other"));
+    sandbox
+        .consort(&["-p", "other", "down", "-t", "0"])
+        .succeeds();
+    assert!(sandbox.ps().iter().all(|one| one["State"] == "running"));
+}

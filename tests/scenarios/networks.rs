@@ -1,0 +1,330 @@
+//! Who reaches whom, and by which name.
+
+use crate::support::checks::{free_port, tcp_read, udp_ask};
+use crate::support::machine::{self, needs};
+use crate::support::{Sandbox, until};
+
+/// Whether `service` can fetch a line from NAME:PORT.
+fn reaches(sandbox: &Sandbox, service: &str, name: &str, port: u16) -> bool {
+    let line = format!("nc -w 2 {name} {port} </dev/null 2>/dev/null | grep -q .; echo $?");
+    sandbox.sh(service, &line) == "0"
+}
+
+const SERVER: &str = "[sh, -c, \"while :; do echo hello from $$(hostname) | nc -l -p 7000; done\"]";
+
+fn with_server(rest: &str) -> Sandbox {
+    let sandbox = Sandbox::new(&rest.replace("SERVER", SERVER));
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox
+}
+
+#[test]
+fn services_find_each_other_by_name_and_alias() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "
+services:
+  server:
+    image: ${BUSYBOX}
+    command: SERVER
+    stop_grace_period: 0s
+    networks: {default: {aliases: [stage]}}
+  client: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+",
+    );
+    for name in ["server", "stage", "project-server-1"] {
+        until(name, || {
+            reaches(&sandbox, "client", name, 7000).then_some(())
+        });
+    }
+    assert_ne!(
+        sandbox.sh("client", "nslookup nobody.invalid >/dev/null 2>&1; echo $?"),
+        "0"
+    );
+}
+
+#[test]
+fn a_name_stands_for_every_replica() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "
+services:
+  server: {image: '${BUSYBOX}', command: SERVER, scale: 3, stop_grace_period: 0s}
+  client: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+",
+    );
+    let addresses = sandbox.sh(
+        "client",
+        "nslookup server | grep -A 100 '^Name' | grep -c '^Address.*\\.'",
+    );
+    assert_eq!(addresses, "3");
+}
+
+#[test]
+fn networks_keep_services_apart() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "
+services:
+  server: {image: '${BUSYBOX}', command: SERVER, networks: [back], stop_grace_period: 0s}
+  both: {image: '${BUSYBOX}', command: [sleep, '1000'], networks: [front, back], stop_grace_period: 0s}
+  outside: {image: '${BUSYBOX}', command: [sleep, '1000'], networks: [front], stop_grace_period: 0s}
+networks: {front: , back: }
+",
+    );
+    until("the way from both", || {
+        reaches(&sandbox, "both", "server", 7000).then_some(())
+    });
+    assert_eq!(sandbox.sh("both", "ls /sys/class/net | grep -vc lo"), "2");
+    assert!(
+        !reaches(&sandbox, "outside", "server", 7000),
+        "the name must not be known"
+    );
+    let address = sandbox.sh("server", "hostname -i");
+    let address = address.split(' ').next().unwrap();
+    assert!(
+        !reaches(&sandbox, "outside", address, 7000),
+        "the address must not be reachable"
+    );
+}
+
+#[test]
+fn an_internal_network_has_no_way_out() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "
+services:
+  inside: {image: '${BUSYBOX}', command: [sleep, '1000'], networks: [closed], stop_grace_period: 0s}
+  usual: {image: '${BUSYBOX}', command: [sleep, '1000'], networks: [open], stop_grace_period: 0s}
+networks: {closed: {internal: true}, open: }
+",
+    );
+    assert_eq!(
+        sandbox.sh("inside", "ip route | grep -c default || true"),
+        "0"
+    );
+    assert_eq!(
+        sandbox.sh("usual", "ip route | grep -c default || true"),
+        "1"
+    );
+}
+
+#[test]
+fn a_published_port_answers_on_the_host() {
+    needs!(machine::images());
+    let port = free_port();
+    let sandbox = with_server(&format!(
+        "
+services:
+  server:
+    image: ${{BUSYBOX}}
+    command: SERVER
+    hostname: stage
+    ports: ['127.0.0.1:{port}:7000']
+    stop_grace_period: 0s
+"
+    ));
+    let address = format!("127.0.0.1:{port}");
+    let heard = until("an answer", || tcp_read(&address));
+    assert_eq!(heard, "hello from stage\n");
+    let told = sandbox.consort(&["port", "server", "7000"]).succeeds();
+    assert_eq!(told.trim(), address);
+    sandbox.consort(&["stop", "-t", "0"]).succeeds();
+    assert_eq!(
+        tcp_read(&address),
+        None,
+        "a stopped container publishes nothing"
+    );
+}
+
+#[test]
+fn a_port_without_a_number_gets_a_free_one() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "services: {server: {image: '${BUSYBOX}', command: SERVER, ports: ['7000'], stop_grace_period: 0s}}",
+    );
+    let told = sandbox.consort(&["port", "server", "7000"]).succeeds();
+    let port = told.trim().rsplit(':').next().unwrap().to_owned();
+    until("an answer", || tcp_read(&format!("127.0.0.1:{port}")));
+}
+
+#[test]
+fn a_published_port_answers_on_ipv6_too() {
+    needs!(machine::images(), machine::ipv6());
+    let port = free_port();
+    let _sandbox = with_server(&format!(
+        "services: {{server: {{image: '${{BUSYBOX}}', command: SERVER, ports: ['{port}:7000'], stop_grace_period: 0s}}}}",
+    ));
+    until("an answer by IPv4", || {
+        tcp_read(&format!("127.0.0.1:{port}"))
+    });
+    until("an answer by IPv6", || tcp_read(&format!("[::1]:{port}")));
+}
+
+#[test]
+fn a_udp_port_is_published() {
+    needs!(machine::images());
+    let port = free_port();
+    let _sandbox = with_server(&format!(
+        "
+services:
+  echo:
+    image: ${{BUSYBOX}}
+    command: [sh, -c, 'while :; do nc -u -l -p 7000 -e cat; done']
+    ports: ['127.0.0.1:{port}:7000/udp']
+    stop_grace_period: 0s
+"
+    ));
+    let heard = until("an answer", || {
+        udp_ask(&format!("127.0.0.1:{port}"), "ping")
+    });
+    assert_eq!(heard, "ping");
+}
+
+#[test]
+fn many_bytes_pass_a_published_port_whole() {
+    needs!(machine::images());
+    let port = free_port();
+    let _sandbox = with_server(&format!(
+        "
+services:
+  source:
+    image: ${{BUSYBOX}}
+    command: [sh, -c, 'while :; do yes 0123456789abcde | head -c 20000000 | nc -l -p 7000; done']
+    ports: ['127.0.0.1:{port}:7000']
+    stop_grace_period: 0s
+"
+    ));
+    let heard = until("an answer", || tcp_read(&format!("127.0.0.1:{port}")));
+    assert_eq!(heard.len(), 20_000_000);
+    assert!(
+        heard
+            .as_bytes()
+            .chunks(16)
+            .all(|line| line == b"0123456789abcde\n")
+    );
+}
+
+#[test]
+fn network_mode_none_has_loopback_only() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], network_mode: none, stop_grace_period: 0s}}",
+    );
+    assert_eq!(sandbox.sh("one", "ls /sys/class/net"), "lo");
+    assert_eq!(
+        sandbox.sh("one", "ip -4 addr show lo | grep -c 127.0.0.1"),
+        "1"
+    );
+}
+
+#[test]
+fn network_mode_host_is_the_hosts() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], network_mode: host, stop_grace_period: 0s}}",
+    );
+    let outside = std::fs::read_link("/proc/self/ns/net").unwrap();
+    if machine::is_root() {
+        assert_eq!(
+            sandbox.sh("one", "readlink /proc/self/ns/net"),
+            outside.to_string_lossy()
+        );
+    }
+}
+
+#[test]
+fn network_mode_service_shares_ports_and_loopback() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "
+services:
+  server: {image: '${BUSYBOX}', command: SERVER, stop_grace_period: 0s}
+  beside: {image: '${BUSYBOX}', command: [sleep, '1000'], network_mode: 'service:server', stop_grace_period: 0s}
+",
+    );
+    until("the server on loopback", || {
+        reaches(&sandbox, "beside", "127.0.0.1", 7000).then_some(())
+    });
+}
+
+#[test]
+fn a_static_address_is_the_one_that_was_asked_for() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    networks: {fixed: {ipv4_address: 10.213.77.42}}
+    stop_grace_period: 0s
+networks: {fixed: {ipam: {config: [{subnet: 10.213.77.0/24}]}}}
+",
+    );
+    let inside = sandbox.sh("one", "ip -4 addr show | grep -c 'inet 10.213.77.42/24'");
+    assert_eq!(inside, "1");
+}
+
+#[test]
+fn extra_hosts_and_resolver_settings_are_written() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    extra_hosts: ['elsewhere:192.0.2.7']
+    dns_search: [example.org]
+    stop_grace_period: 0s
+",
+    );
+    assert_eq!(
+        sandbox.sh("one", "grep elsewhere /etc/hosts | awk '{print $1}'"),
+        "192.0.2.7"
+    );
+    let resolver = sandbox.sh("one", "cat /etc/resolv.conf");
+    assert!(
+        resolver.contains("nameserver 127.0.0.11") && resolver.contains("example.org"),
+        "{resolver}"
+    );
+    assert_eq!(
+        sandbox.sh("one", "ping -c 1 -w 2 $(hostname) >/dev/null; echo $?"),
+        "0"
+    );
+}
+
+#[test]
+fn a_container_reaches_the_hosts_own_address_as_its_way_out() {
+    needs!(machine::images(), machine::root());
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            drop(std::io::Write::write_all(&mut &stream, b"host\n"));
+        }
+    });
+    let sandbox = with_server(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}}",
+    );
+    let gateway = sandbox.sh("one", "ip route | awk '/default/ {print $3}'");
+    until("the host", || {
+        reaches(&sandbox, "one", &gateway, port).then_some(())
+    });
+}
+
+#[test]
+fn an_address_is_free_again_after_down() {
+    needs!(machine::images());
+    let sandbox = with_server(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], scale: 3, stop_grace_period: 0s}}",
+    );
+    let first = sandbox.sh("one", "ip -4 -o addr show eth0 | awk '{print $4}'");
+    for _ in 0..3 {
+        sandbox.consort(&["down", "-t", "0"]).succeeds();
+        sandbox.consort(&["up", "-d"]).succeeds();
+    }
+    let again = sandbox.sh("one", "ip -4 -o addr show eth0 | awk '{print $4}'");
+    assert_eq!(first.split('.').next_back(), again.split('.').next_back());
+}

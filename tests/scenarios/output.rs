@@ -1,0 +1,398 @@
+//! What commands print and return: logs, exec, attached `up`, and what scripts parse.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::machine::{self, needs};
+use crate::support::{Sandbox, until};
+
+const SLEEPER: &str = "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    environment: {COLOUR: green}
+    stop_grace_period: 0s
+";
+
+const TALKER: &str = "
+services:
+  talker:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'for n in 1 2 3 4 5; do echo out $$n; echo err $$n >&2; done; exec sleep 1000']
+    stop_grace_period: 0s
+";
+
+#[test]
+fn exec_passes_output_and_exit_code_through() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let run = sandbox.consort(&[
+        "exec",
+        "-T",
+        "one",
+        "sh",
+        "-c",
+        "echo out; echo err >&2; exit 42",
+    ]);
+    assert_eq!(run.status.code(), Some(42), "{run}");
+    assert_eq!(run.stdout, "out\n");
+    assert!(run.stderr.contains("err"), "{run}");
+}
+
+#[test]
+fn exec_sets_user_environment_and_folder() {
+    needs!(machine::images(), machine::id_ranges());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let line = "id -u; echo $COLOUR $SIZE; pwd";
+    let args = [
+        "exec", "-T", "-u", "www-data", "-e", "SIZE=big", "-w", "/var", "one", "sh", "-c", line,
+    ];
+    assert_eq!(sandbox.consort(&args).succeeds(), "33\ngreen big\n/var\n");
+}
+
+#[test]
+fn exec_of_a_program_that_is_not_there_is_127() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let error = sandbox
+        .consort(&["exec", "-T", "one", "no-such-program"])
+        .fails_with(127);
+    assert!(error.contains("no-such-program"), "{error}");
+}
+
+#[test]
+fn exec_in_a_service_that_does_not_run_says_so() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    let error = sandbox
+        .consort(&["exec", "-T", "one", "true"])
+        .fails_with(1);
+    assert!(
+        error.contains("one") && error.contains("not running"),
+        "{error}"
+    );
+}
+
+#[test]
+fn logs_keep_both_outputs_in_order() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TALKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("ten lines", || {
+        (sandbox.logs("talker").lines().count() == 10).then_some(())
+    });
+    let log = sandbox.logs("talker");
+    let out: Vec<_> = log.lines().filter(|line| line.starts_with("out")).collect();
+    assert_eq!(out, ["out 1", "out 2", "out 3", "out 4", "out 5"]);
+    let prefixed = sandbox.consort(&["logs", "--no-color"]).succeeds();
+    assert!(
+        prefixed
+            .lines()
+            .all(|line| line.starts_with("talker-1  | ")),
+        "{prefixed}"
+    );
+}
+
+#[test]
+fn logs_show_the_last_lines_and_their_times() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TALKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("ten lines", || {
+        (sandbox.logs("talker").lines().count() == 10).then_some(())
+    });
+    let tail = sandbox
+        .consort(&["logs", "--no-log-prefix", "--tail", "2"])
+        .succeeds();
+    assert_eq!(tail.lines().count(), 2, "{tail}");
+    let timed = sandbox
+        .consort(&["logs", "--no-log-prefix", "--timestamps", "--tail", "1"])
+        .succeeds();
+    let stamp = timed.split(' ').next().unwrap();
+    assert!(stamp.contains('T') && stamp.ends_with('Z'), "{timed}");
+    let none = sandbox.consort(&["logs", "--no-log-prefix", "--since", "2099-01-01T00:00:00Z"]);
+    assert_eq!(none.succeeds(), "");
+    let all = sandbox
+        .consort(&["logs", "--no-log-prefix", "--since", "1h"])
+        .succeeds();
+    assert_eq!(all.lines().count(), 10, "{all}");
+}
+
+#[test]
+fn followed_logs_end_with_the_containers() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  brief:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'echo first; sleep 0.5; echo last']
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let followed = sandbox
+        .consort(&["logs", "-f", "--no-log-prefix"])
+        .succeeds();
+    assert_eq!(followed, "first\nlast\n");
+}
+
+#[test]
+fn a_long_line_and_bytes_that_are_no_text_survive_the_log() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  odd:
+    image: ${BUSYBOX}
+    command: [sh, -c, \"head -c 200000 /dev/zero | tr '\\\\0' x; echo; printf '\\\\377\\\\n'; echo end\"]
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("the last line", || {
+        sandbox.logs("odd").ends_with("end\n").then_some(())
+    });
+    let log = sandbox.logs("odd");
+    assert_eq!(log.lines().next().unwrap().len(), 200_000);
+}
+
+#[test]
+fn the_log_is_rotated_by_size() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  flood:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'yes 0123456789012345678901234567890123456789 | head -n 50000; echo end']
+    logging: {driver: json-file, options: {max-size: 100k, max-file: '2'}}
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("the last line", || {
+        sandbox.logs("flood").ends_with("end\n").then_some(())
+    });
+    let used = folder_bytes(&sandbox.path("state/projects"));
+    assert!(used < 1_000_000, "two files of 100 kB take {used} bytes");
+}
+
+fn folder_bytes(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map_while(Result::ok);
+    entries
+        .map(|entry| match entry.file_type() {
+            Ok(kind)
+                if kind.is_dir() && entry.file_name() != "upper" && entry.file_name() != "work" =>
+            {
+                folder_bytes(&entry.path())
+            }
+            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |file| file.len()),
+            Ok(_) | Err(_) => 0,
+        })
+        .sum()
+}
+
+#[test]
+fn attached_up_merges_logs_and_stops_on_interrupt() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  a: {image: '${BUSYBOX}', command: [sh, -c, 'echo from a; exec sleep 1000'], stop_grace_period: 0s}
+  b: {image: '${BUSYBOX}', command: [sh, -c, 'echo from b; exec sleep 1000'], stop_grace_period: 0s}
+",
+    );
+    let up = sandbox.start(&["up", "--no-color"]);
+    until("both running", || {
+        let found = sandbox.ps();
+        (found.len() == 2 && found.iter().all(|one| one["State"] == "running")).then_some(())
+    });
+    until("both logs", || {
+        (sandbox.logs("a").contains("from a") && sandbox.logs("b").contains("from b")).then_some(())
+    });
+    up.signal(Signal::INT);
+    let run = up.wait();
+    assert!(matches!(run.status.code(), Some(0 | 130)), "{run}");
+    assert!(
+        run.stdout.contains("a-1  | from a") && run.stdout.contains("b-1  | from b"),
+        "{run}"
+    );
+    assert!(
+        sandbox.ps().iter().all(|one| one["State"] == "exited"),
+        "{run}"
+    );
+}
+
+#[test]
+fn exit_code_from_returns_the_code_of_that_service() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  tests: {image: '${BUSYBOX}', command: [sh, -c, 'echo testing; exit 17']}
+  server: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+",
+    );
+    let run = sandbox.consort(&["up", "--exit-code-from", "tests"]);
+    assert_eq!(run.status.code(), Some(17), "{run}");
+    assert!(run.stdout.contains("testing"), "{run}");
+    assert_eq!(sandbox.field("server", "State").as_deref(), Some("exited"));
+}
+
+#[test]
+fn abort_on_container_exit_stops_the_others() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  brief: {image: '${BUSYBOX}', command: [sh, -c, 'exit 5']}
+  server: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+",
+    );
+    let run = sandbox.consort(&["up", "--abort-on-container-exit"]);
+    assert_eq!(run.status.code(), Some(5), "{run}");
+    assert_eq!(sandbox.field("server", "State").as_deref(), Some("exited"));
+}
+
+#[test]
+fn ps_tells_what_scripts_read() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let found = sandbox.ps();
+    let one = &found[0];
+    assert_eq!(one["Name"], "project-one-1");
+    assert_eq!(one["Project"], "project");
+    assert_eq!(one["Service"], "one");
+    assert_eq!(one["State"], "running");
+    assert_eq!(one["ExitCode"], 0);
+    assert!(
+        one["Labels"]
+            .as_str()
+            .unwrap()
+            .contains("com.docker.compose.service=one"),
+        "{one}"
+    );
+    let ids = sandbox.consort(&["ps", "-q"]).succeeds();
+    assert_eq!(ids.trim().len(), 64, "{ids}");
+    assert_eq!(sandbox.consort(&["ps", "--services"]).succeeds(), "one\n");
+    let table = sandbox.consort(&["ps"]).succeeds();
+    assert!(table.starts_with("NAME"), "{table}");
+    assert!(table.contains("project-one-1"), "{table}");
+}
+
+#[test]
+fn ps_without_a_project_shows_nothing() {
+    let sandbox = Sandbox::new(SLEEPER);
+    assert!(sandbox.ps().is_empty());
+}
+
+#[test]
+fn config_prints_the_resolved_project() {
+    let sandbox = Sandbox::new(SLEEPER).with_env("BUSYBOX", "busybox:latest");
+    let yaml = sandbox.consort(&["config"]).succeeds();
+    assert!(yaml.starts_with("name: project\n"), "{yaml}");
+    assert!(yaml.contains("image: busybox:latest"), "{yaml}");
+    let json = sandbox.consort(&["config", "--format", "json"]).succeeds();
+    let parsed: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(parsed["services"]["one"]["environment"]["COLOUR"], "green");
+    assert_eq!(
+        sandbox.consort(&["config", "--services"]).succeeds(),
+        "one\n"
+    );
+    assert_eq!(sandbox.consort(&["config", "-q"]).succeeds(), "");
+}
+
+#[test]
+fn top_lists_the_processes_of_each_container() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let top = sandbox.consort(&["top"]).succeeds();
+    assert!(
+        top.contains("project-one-1") && top.contains("sleep 1000"),
+        "{top}"
+    );
+}
+
+#[test]
+fn images_lists_what_the_containers_run() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let json = sandbox.consort(&["images", "--format", "json"]).succeeds();
+    let parsed: Vec<Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(parsed[0]["ContainerName"], "project-one-1", "{json}");
+}
+
+#[test]
+fn events_tell_of_create_start_and_die() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let events = sandbox.start(&["events", "--json"]);
+    sandbox.consort(&["restart", "-t", "0"]).succeeds();
+    sandbox.consort(&["stop", "-t", "0"]).succeeds();
+    until("the stop", || {
+        (sandbox.field("one", "State")? == "exited").then_some(())
+    });
+    // Whatever has happened is on disk by now, and the follower has been told of it by inotify.
+    until("a moment for the follower", || {
+        (sandbox.ps().len() == 1).then_some(())
+    });
+    events.signal(Signal::INT);
+    let run = events.wait();
+    let told: Vec<Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let actions: Vec<_> = told
+        .iter()
+        .filter_map(|event| event["action"].as_str())
+        .collect();
+    for wanted in ["die", "start", "stop"] {
+        assert!(actions.contains(&wanted), "{wanted} is missing: {run}");
+    }
+    assert!(
+        told.iter()
+            .all(|event| event["service"] == "one" && event["type"] == "container")
+    );
+}
+
+#[test]
+fn version_and_completions_are_there() {
+    let sandbox = Sandbox::new(SLEEPER);
+    let short = sandbox.consort(&["version", "--short"]).succeeds();
+    assert_eq!(short.trim(), env!("CARGO_PKG_VERSION"));
+    let json = sandbox.consort(&["version", "--format", "json"]).succeeds();
+    let parsed: Value = serde_json::from_str(&json).unwrap();
+    assert!(parsed["version"].is_string(), "{json}");
+    let script = sandbox.consort(&["completion", "bash"]).succeeds();
+    assert!(script.contains("consort"), "{script}");
+}
+
+#[test]
+fn progress_is_lines_in_a_pipe_and_objects_on_demand() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    let plain = sandbox.consort(&["up", "-d"]);
+    assert!(
+        !plain.stderr.contains('\x1b'),
+        "no escape codes in a pipe: {plain}"
+    );
+    sandbox.consort(&["down", "-t", "0"]).succeeds();
+    let json = sandbox.consort(&["--progress", "json", "up", "-d"]);
+    assert!(json.ok(), "{json}");
+    let parsed: Vec<Value> = json
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let done = parsed
+        .iter()
+        .any(|event| event["id"] == "Container project-one-1");
+    assert!(done, "{json}");
+}

@@ -1,0 +1,226 @@
+//! Volumes, binds, tmpfs, secrets and configs.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::support::Sandbox;
+use crate::support::machine::{self, needs};
+
+fn up(compose: &str) -> Sandbox {
+    let sandbox = Sandbox::new(compose);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox
+}
+
+#[test]
+fn a_new_volume_is_seeded_from_the_image_once() {
+    needs!(machine::images());
+    let sandbox = up("
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    volumes: ['spool:/etc']
+    stop_grace_period: 0s
+volumes: {spool: }
+");
+    assert_eq!(sandbox.sh("one", "grep -c ^root: /etc/passwd"), "1");
+    sandbox.sh("one", "rm /etc/passwd; echo mine >/etc/mine");
+    sandbox
+        .consort(&["up", "-d", "--force-recreate"])
+        .succeeds();
+    assert_eq!(
+        sandbox.sh("one", "test -e /etc/passwd; echo $?; cat /etc/mine"),
+        "1\nmine"
+    );
+}
+
+#[test]
+fn nocopy_leaves_a_new_volume_empty() {
+    needs!(machine::images());
+    let sandbox = up(
+        "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '1000'], volumes: ['empty:/var/spool:nocopy'], stop_grace_period: 0s}
+volumes: {empty: }
+",
+    );
+    assert_eq!(sandbox.sh("one", "ls -A /var/spool"), "");
+}
+
+#[test]
+fn a_bind_shows_the_hosts_files_both_ways() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    volumes: ['./data:/data', './data:/readonly:ro']
+    stop_grace_period: 0s
+",
+    );
+    let file = sandbox.file("data/from-host", "host\n");
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.sh("one", "cat /data/from-host"), "host");
+    sandbox.sh("one", "echo container >/data/from-container");
+    let written = file.with_file_name("from-container");
+    assert_eq!(fs::read_to_string(&written).unwrap(), "container\n");
+    let owner = fs::metadata(&written).unwrap().uid();
+    assert_eq!(
+        owner,
+        rustix::process::geteuid().as_raw(),
+        "the container's root is who ran consort"
+    );
+    assert_ne!(
+        sandbox.sh("one", "(echo x >/readonly/no) 2>/dev/null; echo $?"),
+        "0"
+    );
+}
+
+#[test]
+fn the_short_form_of_a_bind_makes_the_folder() {
+    needs!(machine::images());
+    let sandbox = up(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], volumes: ['./fresh:/data'], stop_grace_period: 0s}}",
+    );
+    assert!(sandbox.path("project/fresh").is_dir());
+}
+
+#[test]
+fn an_anonymous_volume_goes_with_its_container() {
+    needs!(machine::images());
+    let sandbox = up(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], volumes: ['/data'], stop_grace_period: 0s}}",
+    );
+    sandbox.sh("one", "echo x >/data/x");
+    sandbox.consort(&["down", "-v", "-t", "0"]).succeeds();
+    assert_eq!(sandbox.leftovers(&["--volumes"]), "");
+}
+
+#[test]
+fn services_share_a_named_volume() {
+    needs!(machine::images());
+    let sandbox = up(
+        "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '1000'], volumes: ['shared:/a'], stop_grace_period: 0s}
+  two: {image: '${BUSYBOX}', command: [sleep, '1000'], volumes: ['shared:/b'], stop_grace_period: 0s}
+volumes: {shared: }
+",
+    );
+    sandbox.sh("one", "echo hello >/a/file");
+    assert_eq!(sandbox.sh("two", "cat /b/file"), "hello");
+}
+
+#[test]
+fn secrets_and_configs_arrive_with_owner_and_mode() {
+    needs!(machine::images(), machine::id_ranges());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    read_only: true
+    secrets:
+      - plain
+      - {source: from_env, target: /etc/key, uid: '33', gid: '33', mode: 0o440}
+    configs:
+      - {source: inline, target: /etc/app.conf, mode: 0o400}
+    stop_grace_period: 0s
+secrets:
+  plain: {file: ./plain.txt}
+  from_env: {environment: KEY}
+configs:
+  inline: {content: 'level=${LEVEL:-info}'}
+",
+    )
+    .with_env("KEY", "k3y-0f-the-stage");
+    sandbox.file("plain.txt", "s3cret");
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.sh("one", "cat /run/secrets/plain"), "s3cret");
+    assert_eq!(
+        sandbox.sh("one", "stat -c '%u %g %a' /etc/key; cat /etc/key"),
+        "33 33 440\nk3y-0f-the-stage"
+    );
+    assert_eq!(
+        sandbox.sh("one", "stat -c '%a' /etc/app.conf; cat /etc/app.conf"),
+        "400\nlevel=info"
+    );
+}
+
+#[test]
+fn a_secret_is_on_no_disk_and_in_no_output() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '1000'], secrets: [key], stop_grace_period: 0s}
+secrets: {key: {environment: KEY}}
+",
+    )
+    .with_env("KEY", "canary-9f3ac1");
+    let up = sandbox.consort(&["up", "-d"]);
+    assert!(up.ok(), "{up}");
+    assert!(!format!("{up}").contains("canary-9f3ac1"), "{up}");
+    let found = std::process::Command::new("grep")
+        .args(["-rl", "canary-9f3ac1"])
+        .arg(sandbox.path("state"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    assert_eq!(sandbox.sh("one", "cat /run/secrets/key"), "canary-9f3ac1");
+}
+
+#[test]
+fn a_changed_config_recreates_the_service() {
+    needs!(machine::images());
+    let compose = |text: &str| {
+        format!(
+            "
+services:
+  one: {{image: '${{BUSYBOX}}', command: [sleep, '1000'], configs: [conf], stop_grace_period: 0s}}
+configs: {{conf: {{content: {text}}}}}
+"
+        )
+    };
+    let sandbox = up(&compose("before"));
+    sandbox.rewrite(&compose("after"));
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.sh("one", "cat /conf"), "after");
+}
+
+#[test]
+fn an_external_volume_must_exist() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '1000'], volumes: ['theirs:/data']}
+volumes: {theirs: {external: true}}
+",
+    );
+    let error = sandbox.consort(&["up", "-d"]).fails_with(1);
+    assert!(error.contains("theirs"), "{error}");
+}
+
+#[test]
+fn a_tmpfs_volume_forgets() {
+    needs!(machine::images());
+    let sandbox = up("
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    volumes: [{type: tmpfs, target: /cache, tmpfs: {size: 1m, mode: 0o700}}]
+    stop_grace_period: 0s
+");
+    assert_eq!(
+        sandbox.sh("one", "stat -c %a /cache; echo x >/cache/x; ls /cache"),
+        "700\nx"
+    );
+    sandbox.consort(&["restart", "-t", "0"]).succeeds();
+    assert_eq!(sandbox.sh("one", "ls /cache"), "");
+}

@@ -1,0 +1,155 @@
+//! One run of a program, from start to end, and what it said.
+//!
+//! **Invariant:** its output goes through pipes that must be closed when it ends: a process that it
+//! leaves behind must not hold them, or `consort up -d | cat` would never return.
+
+use std::fmt;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than anything that a scenario waits for; a program that takes this long hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A finished program.
+#[derive(Debug, Clone)]
+#[must_use = "say what it must have done: `.succeeds()` or `.fails_with(code)`"]
+pub(crate) struct Run {
+    pub(crate) command: String,
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Returns what was printed, after checking that the program exited with 0.
+    pub(crate) fn succeeds(self) -> String {
+        assert!(self.status.success(), "must succeed: {self}");
+        self.stdout
+    }
+
+    /// Returns what was said on stderr, after checking the exit code.
+    pub(crate) fn fails_with(self, code: i32) -> String {
+        assert!(
+            self.status.code() == Some(code),
+            "must exit with {code}: {self}"
+        );
+        self.stderr
+    }
+
+    /// Checks that the program was ended by `kill -9`.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.status.signal() == Some(9)
+    }
+
+    /// Whether the program exited with 0.
+    pub(crate) fn ok(&self) -> bool {
+        self.status.success()
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "`{}`: {}", self.command, self.status)?;
+        writeln!(out, "--- stdout\n{}", self.stdout)?;
+        write!(out, "--- stderr\n{}", self.stderr)
+    }
+}
+
+/// A program that was started and not waited for yet.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    command: String,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Running {
+    /// Starts `command` without input, both outputs read from the first byte.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let words: Vec<String> = [command.get_program()]
+            .into_iter()
+            .chain(command.get_args())
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program can be started");
+        let stdout = collect(child.stdout.take().expect("stdout is a pipe"));
+        let stderr = collect(child.stderr.take().expect("stderr is a pipe"));
+        Self {
+            child,
+            command: words.join(" "),
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Sends a signal to the program itself.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("the program is still there");
+    }
+
+    /// Waits for the end of the program and of its output.
+    pub(crate) fn wait(mut self) -> Run {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.child.kill().expect("a child can be killed");
+                let run = self.finish(ExitStatus::from_raw(0));
+                unreachable_patience(&run);
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        self.finish(status)
+    }
+
+    fn finish(self, status: ExitStatus) -> Run {
+        let read = |output: &Receiver<String>, name| {
+            let text = output.recv_timeout(Duration::from_secs(10));
+            assert!(
+                text.is_ok(),
+                "`{}` ended, but somebody still holds its {name}",
+                self.command
+            );
+            text.expect("checked above")
+        };
+        Run {
+            status,
+            stdout: read(&self.stdout, "stdout"),
+            stderr: read(&self.stderr, "stderr"),
+            command: self.command,
+        }
+    }
+}
+
+fn unreachable_patience(run: &Run) -> ! {
+    assert!(
+        run.command.is_empty(),
+        "took longer than {PATIENCE:?} and was killed: {run}"
+    );
+    unreachable!("a command is never empty")
+}
+
+fn collect(mut source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let ended = source.read_to_end(&mut bytes);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // Nobody listens any more when the test has failed already.
+        drop(ended.map(|_| sender.send(text)));
+    });
+    receiver
+}
