@@ -1,6 +1,7 @@
 //! Ground: small checked values, parsed once and trusted afterwards.
 
 mod byte_size;
+mod cidr;
 mod digest;
 mod duration;
 mod image_ref;
@@ -10,6 +11,7 @@ mod platform;
 mod signal;
 
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use cidr::{Cidr, CidrError};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use duration::{Duration, DurationError};
 pub use image_ref::{ImageRef, ImageRefError, LocalImage, RegistryRef};

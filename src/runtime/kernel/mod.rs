@@ -23,6 +23,7 @@ pub mod clone;
 pub mod confine;
 pub mod reexec;
 pub mod channel;
+pub mod netlink;
 mod error;
 
 pub use error::KernelError;

@@ -1,0 +1,125 @@
+//! Requests about links, addresses and routes.
+
+use std::io;
+
+use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use rustix::net::netlink::ROUTE;
+
+use super::socket::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, Next, Socket};
+
+/// `NLM_F_EXCL`: what is there already is an error.
+const NLM_F_EXCL: u16 = 0x200;
+
+/// A socket for links, addresses and routes of the namespace in which it was opened.
+#[derive(Debug)]
+pub struct RouteSocket {
+    socket: Socket,
+}
+
+impl RouteSocket {
+    /// Opens a socket in the calling thread's network namespace.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { socket: Socket::open(ROUTE)? })
+    }
+
+    /// Sends all messages at once and returns what became of each, in order.
+    ///
+    /// The kernel goes on after a message that failed.
+    pub fn request(
+        &mut self,
+        messages: Vec<RouteNetlinkMessage>,
+    ) -> io::Result<Vec<io::Result<()>>> {
+        let count = messages.len();
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let mut bytes = Vec::new();
+        let mut first = None;
+        for message in messages {
+            let sequence = self.socket.next_sequence();
+            first = first.or(Some(sequence));
+            let flags = NLM_F_REQUEST | NLM_F_ACK | creation_flags(&message);
+            append(&mut bytes, message, flags, sequence);
+        }
+        self.socket.send(&bytes)?;
+        let first = first.unwrap_or(1);
+        let mut verdicts = Vec::with_capacity(count);
+        self.socket.receive(|frame| {
+            let expected = first.wrapping_add(u32::try_from(verdicts.len()).unwrap_or(u32::MAX));
+            if let Some(verdict) = frame.verdict().filter(|_| frame.sequence == expected) {
+                verdicts.push(verdict);
+            }
+            Ok(if verdicts.len() == count { Next::Done } else { Next::More })
+        })?;
+        Ok(verdicts)
+    }
+
+    /// Sends all messages at once; the first that failed is the error.
+    pub fn request_all(&mut self, messages: Vec<RouteNetlinkMessage>) -> io::Result<()> {
+        self.request(messages)?.into_iter().collect()
+    }
+
+    /// Asks for all objects of a kind.
+    pub fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.ask(message, NLM_F_DUMP)
+    }
+
+    /// Asks for one object; one that is not there is the kernel's error.
+    pub fn get(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.ask(message, NLM_F_ACK)
+    }
+
+    fn ask(
+        &mut self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<Vec<RouteNetlinkMessage>> {
+        let sequence = self.socket.next_sequence();
+        let mut bytes = Vec::new();
+        append(&mut bytes, message, NLM_F_REQUEST | flags, sequence);
+        self.socket.send(&bytes)?;
+        let mut found = Vec::new();
+        self.socket.receive(|frame| {
+            if frame.sequence != sequence {
+                return Ok(Next::More);
+            }
+            if let Some(verdict) = frame.verdict() {
+                return verdict.map(|()| Next::Done);
+            }
+            if frame.kind == NLMSG_DONE {
+                return Ok(Next::Done);
+            }
+            // An object of a newer kernel that does not parse is not one that we made.
+            if let Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(inner), .. }) =
+                NetlinkMessage::<RouteNetlinkMessage>::deserialize(frame.whole)
+            {
+                found.push(inner);
+            }
+            Ok(Next::More)
+        })?;
+        Ok(found)
+    }
+}
+
+fn creation_flags(message: &RouteNetlinkMessage) -> u16 {
+    let creates = matches!(
+        message,
+        RouteNetlinkMessage::NewLink(_)
+            | RouteNetlinkMessage::NewAddress(_)
+            | RouteNetlinkMessage::NewRoute(_)
+    );
+    if creates { NLM_F_CREATE | NLM_F_EXCL } else { 0 }
+}
+
+fn append(bytes: &mut Vec<u8>, message: RouteNetlinkMessage, flags: u16, sequence: u32) {
+    let mut header = NetlinkHeader::default();
+    header.flags = flags;
+    header.sequence_number = sequence;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+    message.finalize();
+    let start = bytes.len();
+    bytes.resize(start + message.buffer_len(), 0);
+    message.serialize(&mut bytes[start..]);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+}
