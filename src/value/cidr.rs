@@ -33,7 +33,10 @@ pub enum CidrError {
 impl Cidr {
     /// Puts an address and a prefix length together; `None` if the prefix is too long.
     pub fn new(address: IpAddr, prefix_len: u8) -> Option<Self> {
-        (prefix_len <= bits_of(address)).then_some(Self { address, prefix_len })
+        (prefix_len <= bits_of(address)).then_some(Self {
+            address,
+            prefix_len,
+        })
     }
 
     /// Returns the address, host bits included.
@@ -50,7 +53,10 @@ impl Cidr {
     #[must_use]
     pub fn network(&self) -> Self {
         let address = self.with_offset(0);
-        Self { address, prefix_len: self.prefix_len }
+        Self {
+            address,
+            prefix_len: self.prefix_len,
+        }
     }
 
     /// Returns the highest address of the network; for IPv4 the broadcast address.
@@ -63,16 +69,17 @@ impl Cidr {
         let mask = self.host_mask();
         let number = (number_of(self.address) & !mask) | (offset & mask);
         match self.address {
-            IpAddr::V4(_) => {
-                IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(number).unwrap_or(u32::MAX)))
-            }
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(
+                u32::try_from(number).unwrap_or(u32::MAX),
+            )),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(number)),
         }
     }
 
     /// Returns how far an address lies above the lowest one of this network.
     pub fn offset_of(&self, address: IpAddr) -> Option<u128> {
-        self.contains(address).then(|| number_of(address) & self.host_mask())
+        self.contains(address)
+            .then(|| number_of(address) & self.host_mask())
     }
 
     /// Returns how far the highest address lies above the lowest one.
@@ -126,7 +133,10 @@ impl FromStr for Cidr {
         }
         let address: IpAddr = address.parse().map_err(|_| form())?;
         let max = bits_of(address);
-        let too_long = || CidrError::PrefixTooLong { text: text.to_owned(), max };
+        let too_long = || CidrError::PrefixTooLong {
+            text: text.to_owned(),
+            max,
+        };
         let length = length.parse().map_err(|_| too_long())?;
         Self::new(address, length).ok_or_else(too_long)
     }
@@ -186,7 +196,10 @@ mod tests {
     #[test]
     fn a_refusal_says_what_was_expected() {
         for text in ["", "1.2.3.4", "1.2.3.4/", "1.2.3.4/+8", "x/8"] {
-            assert!(matches!(text.parse::<Cidr>(), Err(CidrError::Form(_))), "{text}");
+            assert!(
+                matches!(text.parse::<Cidr>(), Err(CidrError::Form(_))),
+                "{text}"
+            );
         }
         let error = "1.2.3.4/33".parse::<Cidr>().unwrap_err().to_string();
         assert!(error.contains("at most 32 bits"), "{error}");

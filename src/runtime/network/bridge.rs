@@ -10,9 +10,7 @@ use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::{
-    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
-};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use sha2::{Digest as _, Sha256};
 
 use crate::runtime::kernel::netlink::RouteSocket;
@@ -63,7 +61,11 @@ pub enum Ensured {
 /// Returns the name of the bridge that belongs to a network's id or full name.
 pub fn bridge_name(network: &str) -> String {
     let hash = Sha256::digest(network.as_bytes());
-    let short: String = hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    let short: String = hash
+        .iter()
+        .take(5)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("cs-{short}")
 }
 
@@ -82,7 +84,11 @@ pub fn ensure(config: &BridgeConfig) -> Result<Ensured, NetworkError> {
         Some(link) if link.is_bridge && link.alias.as_deref() == Some(config.mark.as_str()) => {
             (link.index, Ensured::Found)
         }
-        Some(_) => return Err(NetworkError::ForeignLink { link: config.link.clone() }),
+        Some(_) => {
+            return Err(NetworkError::ForeignLink {
+                link: config.link.clone(),
+            });
+        }
         None => {
             create(&mut socket, config).map_err(failed("create bridge"))?;
             let made = links::find(&mut socket, &config.link).map_err(failed("look for bridge"))?;
@@ -104,11 +110,15 @@ pub fn remove(link: &str) -> Result<(), NetworkError> {
         return Ok(());
     };
     if !is_marked(&found) {
-        return Err(NetworkError::ForeignLink { link: link.to_owned() });
+        return Err(NetworkError::ForeignLink {
+            link: link.to_owned(),
+        });
     }
     let addresses = addresses_of(&mut socket, found.index).map_err(failed("read addresses of"))?;
-    let mut messages: Vec<_> =
-        addresses.iter().map(|cidr| links::delete_address(found.index, *cidr)).collect();
+    let mut messages: Vec<_> = addresses
+        .iter()
+        .map(|cidr| links::delete_address(found.index, *cidr))
+        .collect();
     messages.push(links::delete_link(found.index));
     let mut verdicts = socket.request(messages).map_err(failed("remove bridge"))?;
     match verdicts.pop() {
@@ -122,14 +132,27 @@ pub fn list_marked() -> Result<Vec<MarkedBridge>, NetworkError> {
     let failed = |source| NetworkError::ReadRoutes { source };
     let mut socket = RouteSocket::open().map_err(failed)?;
     let answers = socket.dump(links::all_links()).map_err(failed)?;
-    let marked = answers.iter().filter_map(links::read_link).filter(is_marked);
+    let marked = answers
+        .iter()
+        .filter_map(links::read_link)
+        .filter(is_marked);
     Ok(marked
-        .filter_map(|link| Some(MarkedBridge { link: link.name, index: link.index, mark: link.alias? }))
+        .filter_map(|link| {
+            Some(MarkedBridge {
+                link: link.name,
+                index: link.index,
+                mark: link.alias?,
+            })
+        })
         .collect())
 }
 
 fn is_marked(link: &Link) -> bool {
-    link.is_bridge && link.alias.as_deref().is_some_and(|alias| alias.starts_with(MARK_PREFIX))
+    link.is_bridge
+        && link
+            .alias
+            .as_deref()
+            .is_some_and(|alias| alias.starts_with(MARK_PREFIX))
 }
 
 fn is_no_device(error: &io::Error) -> bool {
@@ -137,7 +160,11 @@ fn is_no_device(error: &io::Error) -> bool {
 }
 
 fn link_error<'a>(act: &'static str, link: &'a str) -> impl Fn(io::Error) -> NetworkError + 'a {
-    move |source| NetworkError::Link { act, link: link.to_owned(), source }
+    move |source| NetworkError::Link {
+        act,
+        link: link.to_owned(),
+        source,
+    }
 }
 
 /// A bridge is made down, marked, and switched on once it cannot be mistaken for a foreign one.
@@ -149,7 +176,9 @@ fn create(socket: &mut RouteSocket, config: &BridgeConfig) -> io::Result<()> {
         LinkAttribute::Address(bridge_mac(&config.mark).to_vec()),
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]),
     ];
-    message.attributes.extend(config.mtu.map(LinkAttribute::Mtu));
+    message
+        .attributes
+        .extend(config.mtu.map(LinkAttribute::Mtu));
     let mut up = LinkMessage::default();
     up.header.flags = LinkFlags::Up;
     up.header.change_mask = LinkFlags::Up;
@@ -172,16 +201,18 @@ fn bridge_mac(mark: &str) -> [u8; 6] {
 fn addresses_of(socket: &mut RouteSocket, index: u32) -> io::Result<Vec<Cidr>> {
     let all = socket.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
     let on_links = all.iter().filter_map(links::read_address);
-    Ok(on_links.filter(|(link, _)| *link == index).map(|(_, cidr)| cidr).collect())
+    Ok(on_links
+        .filter(|(link, _)| *link == index)
+        .map(|(_, cidr)| cidr)
+        .collect())
 }
 
-fn set_addresses(
-    socket: &mut RouteSocket,
-    index: u32,
-    config: &BridgeConfig,
-) -> io::Result<()> {
+fn set_addresses(socket: &mut RouteSocket, index: u32, config: &BridgeConfig) -> io::Result<()> {
     let present = addresses_of(socket, index)?;
-    let wanted: Vec<Cidr> = [config.gateway_v4, config.gateway_v6].into_iter().flatten().collect();
+    let wanted: Vec<Cidr> = [config.gateway_v4, config.gateway_v6]
+        .into_iter()
+        .flatten()
+        .collect();
     let stale = present.iter().filter(|cidr| !wanted.contains(cidr));
     let missing = wanted.iter().filter(|cidr| !present.contains(cidr));
     let messages = stale
@@ -196,7 +227,9 @@ pub fn gateways(link: &str) -> Result<Vec<IpAddr>, NetworkError> {
     let failed = |act| link_error(act, link);
     let mut socket = RouteSocket::open().map_err(failed("open a socket for bridge"))?;
     let found = links::find(&mut socket, link).map_err(failed("look for bridge"))?;
-    let Some(found) = found else { return Ok(Vec::new()) };
+    let Some(found) = found else {
+        return Ok(Vec::new());
+    };
     let addresses = addresses_of(&mut socket, found.index).map_err(failed("read addresses of"))?;
     Ok(addresses.iter().map(Cidr::address).collect())
 }

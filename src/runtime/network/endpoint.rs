@@ -54,7 +54,11 @@ pub struct EndpointConfig {
 pub fn host_link_name() -> io::Result<String> {
     let mut random = [0_u8; 5];
     let count = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-    let hex: String = random.iter().take(count).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = random
+        .iter()
+        .take(count)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Ok(format!("cv-{hex}"))
 }
 
@@ -95,7 +99,10 @@ pub fn attach(netns: impl AsFd, endpoints: &[EndpointConfig]) -> Result<(), Netw
     let result = attach_all(&mut outside, netns, endpoints, &mut made);
     if result.is_err() {
         // The first failure is the one to tell; a pair that stays here goes with the namespace.
-        let undo = made.iter().map(|index| links::delete_link(*index)).collect();
+        let undo = made
+            .iter()
+            .map(|index| links::delete_link(*index))
+            .collect();
         drop(outside.request(undo));
     }
     result
@@ -107,9 +114,9 @@ pub fn detach(netns: impl AsFd, interface_name: &str) -> Result<(), NetworkError
         let failed = link_error("remove interface", interface_name);
         let mut socket = open_socket()?;
         match links::find(&mut socket, interface_name).map_err(&failed)? {
-            Some(link) => {
-                socket.request_all(vec![links::delete_link(link.index)]).map_err(failed)
-            }
+            Some(link) => socket
+                .request_all(vec![links::delete_link(link.index)])
+                .map_err(failed),
             None => Ok(()),
         }
     })
@@ -124,7 +131,10 @@ pub fn interface_names(netns: impl AsFd) -> Result<Vec<String>, NetworkError> {
             .map_err(|source| NetworkError::ReadRoutes { source })
     })?;
     let found = links.iter().filter_map(links::read_link);
-    Ok(found.filter(|link| link.index != LOOPBACK_INDEX).map(|link| link.name).collect())
+    Ok(found
+        .filter(|link| link.index != LOOPBACK_INDEX)
+        .map(|link| link.name)
+        .collect())
 }
 
 fn attach_all(
@@ -140,7 +150,11 @@ fn attach_all(
         links::check_link_name(&endpoint.host_link)?;
         let bridge = bridges.get(&endpoint.bridge).copied().unwrap_or(0);
         messages.push(veth_pair(endpoint, bridge, netns));
-        messages.push(links::set_alias(0, Some(&endpoint.host_link), &endpoint.mark));
+        messages.push(links::set_alias(
+            0,
+            Some(&endpoint.host_link),
+            &endpoint.mark,
+        ));
     }
     let verdicts = outside.request(messages);
     let verdicts = verdicts.map_err(link_error("create interfaces for", &endpoints[0].bridge))?;
@@ -156,13 +170,17 @@ fn attach_all(
         }
     }
     if let Some((endpoint, error)) = failure {
-        return Err(link_error("create interface", &endpoint.interface_name)(error));
+        return Err(link_error("create interface", &endpoint.interface_name)(
+            error,
+        ));
     }
     visit(netns, || set_up_inside(endpoints))
 }
 
 fn copy_of(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+    error
+        .raw_os_error()
+        .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 fn bridge_indexes(
@@ -216,7 +234,9 @@ fn set_up_inside(endpoints: &[EndpointConfig]) -> Result<(), NetworkError> {
         let name = &endpoint.interface_name;
         let failed = link_error("find interface", name);
         let link = links::find(&mut socket, name).map_err(&failed)?;
-        let index = link.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?.index;
+        let index = link
+            .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?
+            .index;
         if endpoint.ipv6.is_some() {
             settings::set(&format!("ipv6/conf/{name}/disable_ipv6"), "0")?;
             settings::set(&format!("ipv6/conf/{name}/accept_ra"), "0")?;
@@ -228,8 +248,12 @@ fn set_up_inside(endpoints: &[EndpointConfig]) -> Result<(), NetworkError> {
         routes.extend(gateways.map(|gateway| links::default_route(index, *gateway)));
     }
     messages.extend(routes);
-    let first = endpoints.first().map_or("", |endpoint| &endpoint.interface_name);
-    socket.request_all(messages).map_err(link_error("give addresses to interface", first))
+    let first = endpoints
+        .first()
+        .map_or("", |endpoint| &endpoint.interface_name);
+    socket
+        .request_all(messages)
+        .map_err(link_error("give addresses to interface", first))
 }
 
 fn open_socket() -> Result<RouteSocket, NetworkError> {
@@ -238,7 +262,11 @@ fn open_socket() -> Result<RouteSocket, NetworkError> {
 }
 
 fn link_error<'a>(act: &'static str, link: &'a str) -> impl Fn(io::Error) -> NetworkError + 'a {
-    move |source| NetworkError::Link { act, link: link.to_owned(), source }
+    move |source| NetworkError::Link {
+        act,
+        link: link.to_owned(),
+        source,
+    }
 }
 
 /// Runs `act` inside a namespace, with our own kind of error.

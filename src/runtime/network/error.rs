@@ -63,7 +63,9 @@ pub enum NetworkError {
         subnet: Cidr,
     },
     /// Text is not a hardware address of one interface.
-    #[error("use hardware address `{text}`: expected six hexadecimal bytes as in `02:42:ac:12:00:02`")]
+    #[error(
+        "use hardware address `{text}`: expected six hexadecimal bytes as in `02:42:ac:12:00:02`"
+    )]
     BadMac {
         /// The text.
         text: String,

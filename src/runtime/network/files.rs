@@ -82,7 +82,12 @@ fn push_line(text: &mut String, ip: IpAddr, names: &str) {
 pub fn hostname(name: &str) -> Result<String, NetworkError> {
     check_name("host name", name, "/etc/hostname")?;
     if name.len() > HOSTNAME_BYTES {
-        return Err(bad("host name", name, "/etc/hostname", "it has more than 64 bytes"));
+        return Err(bad(
+            "host name",
+            name,
+            "/etc/hostname",
+            "it has more than 64 bytes",
+        ));
     }
     Ok(format!("{name}\n"))
 }
@@ -107,7 +112,11 @@ pub fn resolv_conf(
         }
     }
     // A single dot is how Docker says: no search domain at all.
-    let domains: Vec<&str> = search.iter().map(String::as_str).filter(|d| *d != ".").collect();
+    let domains: Vec<&str> = search
+        .iter()
+        .map(String::as_str)
+        .filter(|d| *d != ".")
+        .collect();
     if !domains.is_empty() {
         let _written: std::fmt::Result = writeln!(text, "search {}", domains.join(" "));
     }
@@ -127,11 +136,7 @@ pub fn resolv_conf(
 }
 
 /// Checks that a value is one name: letters, digits, `-`, `_` and `.`.
-pub fn check_name(
-    what: &'static str,
-    value: &str,
-    file: &'static str,
-) -> Result<(), NetworkError> {
+pub fn check_name(what: &'static str, value: &str, file: &'static str) -> Result<(), NetworkError> {
     check_word(what, value, file)?;
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if value.len() > NAME_BYTES {
@@ -150,14 +155,29 @@ fn check_word(what: &'static str, value: &str, file: &'static str) -> Result<(),
     }
     let breaks = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '#' | ';');
     if value.contains(breaks) {
-        return Err(bad(what, value, file, "it holds a space, a line break or a comment sign"));
+        return Err(bad(
+            what,
+            value,
+            file,
+            "it holds a space, a line break or a comment sign",
+        ));
     }
     Ok(())
 }
 
 fn bad(what: &'static str, value: &str, file: &'static str, reason: &'static str) -> NetworkError {
-    let value = value.chars().take(80).collect::<String>().escape_debug().to_string();
-    NetworkError::BadHostsValue { what, value, file, reason }
+    let value = value
+        .chars()
+        .take(80)
+        .collect::<String>()
+        .escape_debug()
+        .to_string();
+    NetworkError::BadHostsValue {
+        what,
+        value,
+        file,
+        reason,
+    }
 }
 
 #[cfg(test)]
@@ -177,24 +197,60 @@ mod tests {
     #[test]
     fn the_host_is_reached_by_the_gateway() {
         let extra = vec![
-            ("api.local".to_owned(), HostAddress::Ip("10.1.2.3".parse().unwrap())),
+            (
+                "api.local".to_owned(),
+                HostAddress::Ip("10.1.2.3".parse().unwrap()),
+            ),
             ("host.docker.internal".to_owned(), HostAddress::Gateway),
         ];
-        let text = hosts(&HostsFile { extra_hosts: extra, ..file() }).unwrap();
+        let text = hosts(&HostsFile {
+            extra_hosts: extra,
+            ..file()
+        })
+        .unwrap();
         assert!(text.ends_with(
             "10.1.2.3\tapi.local\n172.18.0.1\thost.docker.internal\n\
              fd00::1\thost.docker.internal\n172.18.0.2\tweb\n"
         ));
-        let text = hosts(&HostsFile { domain: Some("example.org".to_owned()), ..file() }).unwrap();
-        assert!(text.ends_with("172.18.0.2\tweb.example.org web\n"), "{text}");
+        let text = hosts(&HostsFile {
+            domain: Some("example.org".to_owned()),
+            ..file()
+        })
+        .unwrap();
+        assert!(
+            text.ends_with("172.18.0.2\tweb.example.org web\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn no_value_adds_a_line() {
-        for name in ["a\n1.2.3.4 evil", "a\tb", "a b", "", "a#b", "a\u{2028}b", "a\0", "a\r"] {
+        for name in [
+            "a\n1.2.3.4 evil",
+            "a\tb",
+            "a b",
+            "",
+            "a#b",
+            "a\u{2028}b",
+            "a\0",
+            "a\r",
+        ] {
             let extra = vec![(name.to_owned(), HostAddress::Gateway)];
-            assert!(hosts(&HostsFile { extra_hosts: extra, ..file() }).is_err(), "{name:?}");
-            assert!(hosts(&HostsFile { hostname: name.to_owned(), ..file() }).is_err());
+            assert!(
+                hosts(&HostsFile {
+                    extra_hosts: extra,
+                    ..file()
+                })
+                .is_err(),
+                "{name:?}"
+            );
+            assert!(
+                hosts(&HostsFile {
+                    hostname: name.to_owned(),
+                    ..file()
+                })
+                .is_err()
+            );
             let domain = Some(name.to_owned());
             assert!(hosts(&HostsFile { domain, ..file() }).is_err());
             assert!(hostname(name).is_err(), "{name:?}");
@@ -209,7 +265,10 @@ mod tests {
     fn our_own_name_server_is_asked_for_names_as_they_are() {
         let search = ["b.example".to_owned()];
         let text = resolv_conf(&[NAME_SERVER], &search, &["rotate".to_owned()]).unwrap();
-        assert_eq!(text, "nameserver 127.0.0.11\nsearch b.example\noptions ndots:0 rotate\n");
+        assert_eq!(
+            text,
+            "nameserver 127.0.0.11\nsearch b.example\noptions ndots:0 rotate\n"
+        );
         let text = resolv_conf(&[NAME_SERVER], &[".".to_owned()], &["ndots:2".to_owned()]).unwrap();
         assert_eq!(text, "nameserver 127.0.0.11\noptions ndots:2\n");
         let outside = resolv_conf(&["10.0.0.1".parse().unwrap()], &[], &[]).unwrap();

@@ -37,7 +37,9 @@ pub(super) fn check_link_name(name: &str) -> Result<(), NetworkError> {
     if fits && !name.contains(bad) {
         return Ok(());
     }
-    Err(NetworkError::BadLinkName { name: name.escape_debug().to_string() })
+    Err(NetworkError::BadLinkName {
+        name: name.escape_debug().to_string(),
+    })
 }
 
 /// Asks for all links.
@@ -64,9 +66,15 @@ pub(super) fn find(socket: &mut RouteSocket, name: &str) -> io::Result<Option<Li
 
 /// Reads one answer to [`all_links`].
 pub(super) fn read_link(message: &RouteNetlinkMessage) -> Option<Link> {
-    let RouteNetlinkMessage::NewLink(message) = message else { return None };
-    let mut link =
-        Link { index: message.header.index, name: String::new(), alias: None, is_bridge: false };
+    let RouteNetlinkMessage::NewLink(message) = message else {
+        return None;
+    };
+    let mut link = Link {
+        index: message.header.index,
+        name: String::new(),
+        alias: None,
+        is_bridge: false,
+    };
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(name) = attribute {
             link.name.clone_from(name);
@@ -85,8 +93,12 @@ pub(super) fn read_link(message: &RouteNetlinkMessage) -> Option<Link> {
 pub(super) fn set_alias(index: u32, name: Option<&str>, mark: &str) -> RouteNetlinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = index;
-    message.attributes.extend(name.map(|name| LinkAttribute::IfName(name.to_owned())));
-    message.attributes.push(LinkAttribute::IfAlias(mark.to_owned()));
+    message
+        .attributes
+        .extend(name.map(|name| LinkAttribute::IfName(name.to_owned())));
+    message
+        .attributes
+        .push(LinkAttribute::IfAlias(mark.to_owned()));
     RouteNetlinkMessage::SetLink(message)
 }
 
@@ -121,18 +133,24 @@ fn address_message(index: u32, cidr: Cidr) -> AddressMessage {
     message.header.index = index;
     message.header.prefix_len = cidr.prefix_len();
     message.header.scope = AddressScope::Universe;
-    message.attributes =
-        vec![AddressAttribute::Local(cidr.address()), AddressAttribute::Address(cidr.address())];
+    message.attributes = vec![
+        AddressAttribute::Local(cidr.address()),
+        AddressAttribute::Address(cidr.address()),
+    ];
     match (cidr.address(), cidr.last()) {
         (IpAddr::V4(_), IpAddr::V4(broadcast)) => {
             message.header.family = AddressFamily::Inet;
-            message.attributes.push(AddressAttribute::Broadcast(broadcast));
+            message
+                .attributes
+                .push(AddressAttribute::Broadcast(broadcast));
         }
         (_, _) => {
             message.header.family = AddressFamily::Inet6;
             // The addresses of a network are ours to give out: asking around would cost a second.
             message.header.flags = AddressHeaderFlags::Nodad;
-            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            message
+                .attributes
+                .push(AddressAttribute::Flags(AddressFlags::Nodad));
         }
     }
     message
@@ -156,7 +174,9 @@ pub(super) fn default_route(index: u32, gateway: IpAddr) -> RouteNetlinkMessage 
 
 /// Returns the address on a link that an answer describes.
 pub(super) fn read_address(message: &RouteNetlinkMessage) -> Option<(u32, Cidr)> {
-    let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+    let RouteNetlinkMessage::NewAddress(message) = message else {
+        return None;
+    };
     let mut found = None;
     for attribute in &message.attributes {
         if let AddressAttribute::Local(ip) | AddressAttribute::Address(ip) = attribute {
@@ -168,7 +188,10 @@ pub(super) fn read_address(message: &RouteNetlinkMessage) -> Option<(u32, Cidr)>
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
     let ip = found.filter(|ip| !link_local(ip))?;
-    Some((message.header.index, Cidr::new(ip, message.header.prefix_len)?))
+    Some((
+        message.header.index,
+        Cidr::new(ip, message.header.prefix_len)?,
+    ))
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ pub(super) fn harden_bridge(link: &str, has_ipv6: bool) -> Result<(), NetworkErr
 
 /// Sets one setting, if it is not so already.
 pub(super) fn set(setting: &str, value: &str) -> Result<(), NetworkError> {
-    let failed = |source: io::Error| NetworkError::Setting { setting: setting.to_owned(), source };
+    let failed = |source: io::Error| NetworkError::Setting {
+        setting: setting.to_owned(),
+        source,
+    };
     if read(setting).map_err(failed)?.trim() == value {
         return Ok(());
     }

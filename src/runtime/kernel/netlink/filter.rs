@@ -50,7 +50,12 @@ impl FilterBatch {
 
     /// Adds a message with flags of its own, beside those of every request.
     pub fn push(&mut self, kind: u16, flags: u16, family: u8, attributes: AttributeWriter) {
-        self.messages.push(FilterMessage { kind, flags, family, attributes });
+        self.messages.push(FilterMessage {
+            kind,
+            flags,
+            family,
+            attributes,
+        });
     }
 }
 
@@ -63,7 +68,9 @@ pub struct FilterSocket {
 impl FilterSocket {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { socket: Socket::open(NETFILTER)? })
+        Ok(Self {
+            socket: Socket::open(Some(NETFILTER))?,
+        })
     }
 
     /// Applies a batch, whole or not at all.
@@ -77,16 +84,28 @@ impl FilterSocket {
             Some(Generation(id)) => generation.number(NFNL_BATCH_GENID, id),
             None => generation,
         };
-        append(&mut bytes, (NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, begin), &generation);
+        append(
+            &mut bytes,
+            (NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, begin),
+            &generation,
+        );
         let mut last = begin;
         for (index, message) in batch.messages.iter().enumerate() {
             last = self.socket.next_sequence();
             // The last one's acknowledgement says that all verdicts have arrived.
-            let ack = if index + 1 == batch.messages.len() { NLM_F_ACK } else { 0 };
+            let ack = if index + 1 == batch.messages.len() {
+                NLM_F_ACK
+            } else {
+                0
+            };
             append_message(&mut bytes, message, ack, last);
         }
         let end = self.socket.next_sequence();
-        append(&mut bytes, (NFNL_MSG_BATCH_END, NLM_F_REQUEST, end), &AttributeWriter::new());
+        append(
+            &mut bytes,
+            (NFNL_MSG_BATCH_END, NLM_F_REQUEST, end),
+            &AttributeWriter::new(),
+        );
         self.socket.send(&bytes)?;
         self.verdict(begin, last)
     }
@@ -148,7 +167,12 @@ impl FilterSocket {
     ) -> io::Result<()> {
         let sequence = self.socket.next_sequence();
         let mut bytes = Vec::new();
-        let message = FilterMessage { kind, flags, family, attributes: attributes.clone() };
+        let message = FilterMessage {
+            kind,
+            flags,
+            family,
+            attributes: attributes.clone(),
+        };
         append_message(&mut bytes, &message, 0, sequence);
         self.socket.send(&bytes)?;
         self.socket.receive(|frame: &Frame<'_>| {

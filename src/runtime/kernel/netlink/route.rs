@@ -4,7 +4,6 @@ use std::io;
 
 use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
-use rustix::net::netlink::ROUTE;
 
 use super::socket::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, Next, Socket};
 
@@ -20,7 +19,9 @@ pub struct RouteSocket {
 impl RouteSocket {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { socket: Socket::open(ROUTE)? })
+        Ok(Self {
+            socket: Socket::open(None)?,
+        })
     }
 
     /// Sends all messages at once and returns what became of each, in order.
@@ -50,7 +51,11 @@ impl RouteSocket {
             if let Some(verdict) = frame.verdict().filter(|_| frame.sequence == expected) {
                 verdicts.push(verdict);
             }
-            Ok(if verdicts.len() == count { Next::Done } else { Next::More })
+            Ok(if verdicts.len() == count {
+                Next::Done
+            } else {
+                Next::More
+            })
         })?;
         Ok(verdicts)
     }
@@ -91,8 +96,10 @@ impl RouteSocket {
                 return Ok(Next::Done);
             }
             // An object of a newer kernel that does not parse is not one that we made.
-            if let Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(inner), .. }) =
-                NetlinkMessage::<RouteNetlinkMessage>::deserialize(frame.whole)
+            if let Ok(NetlinkMessage {
+                payload: NetlinkPayload::InnerMessage(inner),
+                ..
+            }) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(frame.whole)
             {
                 found.push(inner);
             }
@@ -109,7 +116,11 @@ fn creation_flags(message: &RouteNetlinkMessage) -> u16 {
             | RouteNetlinkMessage::NewAddress(_)
             | RouteNetlinkMessage::NewRoute(_)
     );
-    if creates { NLM_F_CREATE | NLM_F_EXCL } else { 0 }
+    if creates {
+        NLM_F_CREATE | NLM_F_EXCL
+    } else {
+        0
+    }
 }
 
 fn append(bytes: &mut Vec<u8>, message: RouteNetlinkMessage, flags: u16, sequence: u32) {

@@ -42,8 +42,15 @@ impl Frame<'_> {
         if self.kind != NLMSG_ERROR {
             return None;
         }
-        let code = self.payload.first_chunk::<4>().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
-        Some(if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-code)) })
+        let code = self
+            .payload
+            .first_chunk::<4>()
+            .map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+        Some(if code == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(-code))
+        })
     }
 }
 
@@ -61,12 +68,13 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn open(protocol: Protocol) -> io::Result<Self> {
+    /// Opens a socket for one part of the kernel; none is links, addresses and routes.
+    pub(super) fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let fd = socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
             SocketFlags::CLOEXEC,
-            Some(protocol),
+            protocol,
         )?;
         set_socket_timeout(&fd, Timeout::Recv, Some(NETLINK_TIMEOUT))?;
         Ok(Self { fd, sequence: 0 })
@@ -80,7 +88,11 @@ impl Socket {
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let kernel = SocketAddrNetlink::new(0, 0);
         let sent = sendto(&self.fd, bytes, SendFlags::empty(), &kernel)?;
-        if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+        if sent == bytes.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WriteZero.into())
+        }
     }
 
     /// Hands every answer to `each` until it says that it has all of them.
@@ -96,7 +108,9 @@ impl Socket {
                 Err(error) => return Err(error.into()),
             };
             if count > buffer.len() {
-                return Err(io::Error::other("the answer of the kernel is longer than asked for"));
+                return Err(io::Error::other(
+                    "the answer of the kernel is longer than asked for",
+                ));
             }
             let mut rest = &buffer[..count];
             while let Some((frame, after)) = split_frame(rest) {
@@ -116,7 +130,15 @@ fn split_frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let sequence = u32::from_ne_bytes(whole.get(8..12)?.try_into().ok()?);
     let payload = whole.get(HEADER_BYTES..)?;
     let after = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-    Some((Frame { kind, sequence, payload, whole }, after))
+    Some((
+        Frame {
+            kind,
+            sequence,
+            payload,
+            whole,
+        },
+        after,
+    ))
 }
 
 /// Writes a header in front of a message whose length is filled in by [`close_frame`].
@@ -149,7 +171,10 @@ mod tests {
         bytes.push(1);
         close_frame(&mut bytes, start);
         let (frame, rest) = split_frame(&bytes).unwrap();
-        assert_eq!((frame.kind, frame.sequence, rest.len()), (NLMSG_ERROR, 7, 0));
+        assert_eq!(
+            (frame.kind, frame.sequence, rest.len()),
+            (NLMSG_ERROR, 7, 0)
+        );
         let error = frame.verdict().unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     }

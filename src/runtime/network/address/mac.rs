@@ -40,11 +40,16 @@ impl FromStr for MacAddress {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let bad = || NetworkError::BadMac { text: text.to_owned() };
+        let bad = || NetworkError::BadMac {
+            text: text.to_owned(),
+        };
         let mut octets = [0; 6];
         let mut parts = text.split([':', '-']);
         for octet in &mut octets {
-            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(bad)?;
+            let part = parts
+                .next()
+                .filter(|part| part.len() == 2)
+                .ok_or_else(bad)?;
             *octet = u8::from_str_radix(part, 16).map_err(|_| bad())?;
         }
         // The lowest bit of the first byte marks a group; an interface cannot have such an address.
@@ -82,7 +87,12 @@ mod tests {
 
     #[test]
     fn a_group_address_is_refused() {
-        for text in ["01:00:5e:00:00:01", "00:00:00:00:00:00", "02:42:ac", "02:42:ac:12:00:0g"] {
+        for text in [
+            "01:00:5e:00:00:01",
+            "00:00:00:00:00:00",
+            "02:42:ac",
+            "02:42:ac:12:00:0g",
+        ] {
             assert!(text.parse::<MacAddress>().is_err(), "{text}");
         }
     }

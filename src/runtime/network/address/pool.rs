@@ -32,7 +32,10 @@ impl Pool {
     pub fn standard() -> Self {
         let range = |a, b, prefix_len, subnet_prefix_len| {
             let base = Cidr::new(IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)), prefix_len)?;
-            Some(PoolRange { base, subnet_prefix_len })
+            Some(PoolRange {
+                base,
+                subnet_prefix_len,
+            })
         };
         let docker = (17..=31).map(|second| range(172, second, 16, 16));
         let more = [range(192, 168, 16, 20), range(10, 201, 16, 24)];
@@ -100,7 +103,10 @@ mod tests {
 
     #[test]
     fn an_exhausted_pool_says_so() {
-        let range = PoolRange { base: cidr("10.0.0.0/24"), subnet_prefix_len: 25 };
+        let range = PoolRange {
+            base: cidr("10.0.0.0/24"),
+            subnet_prefix_len: 25,
+        };
         let pool = Pool::new(vec![range]);
         let first = pool.choose(&[]).unwrap();
         let second = pool.choose(&[first]).unwrap();

@@ -25,7 +25,12 @@ impl Subnet {
             return Err(NetworkError::SubnetTooSmall { subnet });
         }
         let gateway = subnet.with_offset(1);
-        Ok(Self { subnet, gateway, range: subnet, reserved: BTreeSet::new() })
+        Ok(Self {
+            subnet,
+            gateway,
+            range: subnet,
+            reserved: BTreeSet::new(),
+        })
     }
 
     /// Uses another gateway address.
@@ -38,7 +43,10 @@ impl Subnet {
     pub fn with_range(mut self, range: Cidr) -> Result<Self, NetworkError> {
         let range = range.network();
         if range.prefix_len() < self.subnet.prefix_len() || !self.subnet.overlaps(&range) {
-            return Err(NetworkError::RangeOutside { range, subnet: self.subnet });
+            return Err(NetworkError::RangeOutside {
+                range,
+                subnet: self.subnet,
+            });
         }
         self.range = range;
         Ok(self)
@@ -97,7 +105,10 @@ impl Subnet {
         if self.is_free(address, leased) {
             Ok(address)
         } else {
-            Err(NetworkError::AddressTaken { address, subnet: self.subnet })
+            Err(NetworkError::AddressTaken {
+                address,
+                subnet: self.subnet,
+            })
         }
     }
 
@@ -118,7 +129,11 @@ impl Subnet {
         if self.subnet.contains(address) && self.is_host(address) {
             Ok(address)
         } else {
-            Err(NetworkError::AddressOutside { role, address, subnet: self.subnet })
+            Err(NetworkError::AddressOutside {
+                role,
+                address,
+                subnet: self.subnet,
+            })
         }
     }
 }
@@ -146,13 +161,18 @@ mod tests {
 
     #[test]
     fn an_address_asked_for_by_number_may_lie_outside_the_range() {
-        let subnet = subnet("10.0.0.0/24").with_range("10.0.0.128/25".parse().unwrap()).unwrap();
+        let subnet = subnet("10.0.0.0/24")
+            .with_range("10.0.0.128/25".parse().unwrap())
+            .unwrap();
         let free = BTreeSet::new();
         assert_eq!(subnet.allocate(&free).unwrap(), ip("10.0.0.128"));
         assert_eq!(subnet.claim(ip("10.0.0.9"), &free).unwrap(), ip("10.0.0.9"));
         for bad in ["10.0.0.0", "10.0.0.255", "10.0.1.1", "::1"] {
             let refused = subnet.claim(ip(bad), &free);
-            assert!(matches!(refused, Err(NetworkError::AddressOutside { .. })), "{bad}");
+            assert!(
+                matches!(refused, Err(NetworkError::AddressOutside { .. })),
+                "{bad}"
+            );
         }
         let refused = subnet.claim(ip("10.0.0.1"), &free);
         assert!(matches!(refused, Err(NetworkError::AddressTaken { .. })));
@@ -162,7 +182,10 @@ mod tests {
     fn a_range_must_lie_inside() {
         for range in ["10.0.1.0/25", "10.0.0.0/23", "fd00::/64"] {
             let refused = subnet("10.0.0.0/24").with_range(range.parse().unwrap());
-            assert!(matches!(refused, Err(NetworkError::RangeOutside { .. })), "{range}");
+            assert!(
+                matches!(refused, Err(NetworkError::RangeOutside { .. })),
+                "{range}"
+            );
         }
     }
 
@@ -173,7 +196,10 @@ mod tests {
         for _ in 0..253 {
             leased.insert(subnet.allocate(&leased).unwrap());
         }
-        assert!(matches!(subnet.allocate(&leased), Err(NetworkError::SubnetFull { .. })));
+        assert!(matches!(
+            subnet.allocate(&leased),
+            Err(NetworkError::SubnetFull { .. })
+        ));
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub fn host_subnets() -> Result<Vec<Cidr>, NetworkError> {
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut routes = RouteMessage::default();
         routes.header.address_family = family;
-        let routes = socket.dump(RouteNetlinkMessage::GetRoute(routes)).map_err(failed)?;
+        let routes = socket
+            .dump(RouteNetlinkMessage::GetRoute(routes))
+            .map_err(failed)?;
         found.extend(routes.iter().filter_map(route_subnet));
     }
     let addresses = RouteNetlinkMessage::GetAddress(AddressMessage::default());
@@ -32,21 +34,31 @@ pub fn host_subnets() -> Result<Vec<Cidr>, NetworkError> {
 }
 
 fn route_subnet(message: &RouteNetlinkMessage) -> Option<Cidr> {
-    let RouteNetlinkMessage::NewRoute(route) = message else { return None };
+    let RouteNetlinkMessage::NewRoute(route) = message else {
+        return None;
+    };
     let prefix_len = route.header.destination_prefix_length;
-    let destination = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(ip)) => Some(IpAddr::V4(*ip)),
-        RouteAttribute::Destination(RouteAddress::Inet6(ip)) => Some(IpAddr::V6(*ip)),
-        _ => None,
-    })?;
+    let destination = route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(ip)) => Some(IpAddr::V4(*ip)),
+            RouteAttribute::Destination(RouteAddress::Inet6(ip)) => Some(IpAddr::V6(*ip)),
+            _ => None,
+        })?;
     Cidr::new(destination, prefix_len).filter(|_| prefix_len > 0)
 }
 
 fn address_subnet(message: &RouteNetlinkMessage) -> Option<Cidr> {
-    let RouteNetlinkMessage::NewAddress(address) = message else { return None };
-    let ip = address.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(ip) => Some(*ip),
-        _ => None,
-    })?;
+    let RouteNetlinkMessage::NewAddress(address) = message else {
+        return None;
+    };
+    let ip = address
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::Address(ip) => Some(*ip),
+            _ => None,
+        })?;
     Cidr::new(ip, address.header.prefix_len).map(|cidr| cidr.network())
 }

@@ -28,7 +28,9 @@ pub struct HolderClient {
 impl HolderClient {
     /// Speaks to the holder that listens on this socket.
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self {
+            socket: socket.to_owned(),
+        }
     }
 
     /// Returns the path of the socket.
@@ -70,8 +72,12 @@ impl HolderClient {
     }
 
     fn ask(&self, request: Request) -> io::Result<(Response, Option<OwnedFd>)> {
-        let fd =
-            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let fd = socket_with(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
         set_socket_timeout(&fd, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
         set_socket_timeout(&fd, Timeout::Send, Some(ANSWER_TIMEOUT))?;
         connect(&fd, &SocketAddrUnix::new(&self.socket)?)?;
@@ -89,5 +95,7 @@ impl HolderClient {
 
 fn unexpected((response, fd): &(Response, Option<OwnedFd>)) -> io::Error {
     let fd = if fd.is_some() { "a" } else { "no" };
-    io::Error::other(format!("the holder answered {response:?} with {fd} descriptor"))
+    io::Error::other(format!(
+        "the holder answered {response:?} with {fd} descriptor"
+    ))
 }

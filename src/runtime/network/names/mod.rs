@@ -15,4 +15,4 @@ mod upstream;
 pub use answer::{Answer, Question, decide};
 pub use record::{NameRecord, load, remove_record, write_record};
 pub use table::{NameTable, NetworkNames};
-pub use upstream::{host_resolvers, parse_resolv_conf, ResolvConf};
+pub use upstream::{ResolvConf, host_resolvers, parse_resolv_conf};

@@ -26,7 +26,10 @@ pub struct NameRecord {
 impl NameRecord {
     /// Returns the addresses.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.ipv4.map(IpAddr::V4).into_iter().chain(self.ipv6.map(IpAddr::V6))
+        self.ipv4
+            .map(IpAddr::V4)
+            .into_iter()
+            .chain(self.ipv6.map(IpAddr::V6))
     }
 }
 
@@ -37,7 +40,10 @@ pub fn write_record(
     record: &NameRecord,
 ) -> Result<(), NetworkError> {
     let path = folder.join(format!("{container_id}.json"));
-    let failed = |source| NetworkError::Record { container: record.container.clone(), source };
+    let failed = |source| NetworkError::Record {
+        container: record.container.clone(),
+        source,
+    };
     match write_json(&path, record, Durability::Cached) {
         // The first container of a network makes the folder.
         Err(error) if is_missing_folder(&error) => make_dir(folder)
@@ -55,7 +61,10 @@ fn is_missing_folder(error: &crate::runtime::store::StoreError) -> bool {
 /// Removes the record; one that is not there is fine.
 pub fn remove_record(folder: &Path, container_id: &str) -> Result<(), NetworkError> {
     remove_tree(&folder.join(format!("{container_id}.json"))).map_err(|source| {
-        NetworkError::Record { container: container_id.to_owned(), source }
+        NetworkError::Record {
+            container: container_id.to_owned(),
+            source,
+        }
     })
 }
 
@@ -63,14 +72,22 @@ pub fn remove_record(folder: &Path, container_id: &str) -> Result<(), NetworkErr
 ///
 /// A record that cannot be read is left out: one broken file must not take all names away.
 pub fn load(folder: &Path) -> Vec<NameRecord> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut paths: Vec<_> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .collect();
     paths.sort();
-    paths.iter().filter_map(|path| read_json(path).ok().flatten()).collect()
+    paths
+        .iter()
+        .filter_map(|path| read_json(path).ok().flatten())
+        .collect()
 }
 
 #[cfg(test)]

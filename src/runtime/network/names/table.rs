@@ -48,13 +48,20 @@ impl NameTable {
         let records: Vec<&NameRecord> = self
             .networks
             .iter()
-            .flat_map(|network| network.records.iter().filter(|record| network.has(record, target)))
+            .flat_map(|network| {
+                network
+                    .records
+                    .iter()
+                    .filter(|record| network.has(record, target))
+            })
             .collect();
         if records.is_empty() {
             return None;
         }
         let any_healthy = records.iter().any(|record| record.healthy);
-        let chosen = records.iter().filter(|record| record.healthy || !any_healthy);
+        let chosen = records
+            .iter()
+            .filter(|record| record.healthy || !any_healthy);
         let mut addresses: Vec<IpAddr> = chosen.flat_map(|record| record.addresses()).collect();
         addresses.sort();
         addresses.dedup();
@@ -66,7 +73,10 @@ impl NameTable {
         let has = |record: &&NameRecord| record.addresses().any(|own| own == address);
         let found = self.networks.iter().find_map(|network| {
             let record = network.records.iter().find(has)?;
-            Some(Owner::Container(format!("{}.{}", record.container, network.network)))
+            Some(Owner::Container(format!(
+                "{}.{}",
+                record.container, network.network
+            )))
         });
         let ours = || self.networks.iter().flat_map(|network| &network.subnets);
         found.unwrap_or_else(|| match ours().any(|subnet| subnet.contains(address)) {
@@ -83,7 +93,10 @@ impl NetworkNames {
             .and_then(|rest| rest.strip_suffix('.'));
         let goes_by = |name: &str| {
             record.container.eq_ignore_ascii_case(name)
-                || record.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+                || record
+                    .names
+                    .iter()
+                    .any(|own| own.eq_ignore_ascii_case(name))
         };
         goes_by(name) || short.is_some_and(goes_by)
     }
@@ -106,7 +119,11 @@ mod tests {
     fn table(records: Vec<NameRecord>) -> NameTable {
         let network = "demo_default".to_owned();
         let subnets = vec!["10.0.0.0/24".parse().unwrap()];
-        let networks = vec![NetworkNames { network, subnets, records }];
+        let networks = vec![NetworkNames {
+            network,
+            subnets,
+            records,
+        }];
         let links = BTreeMap::from([("database".to_owned(), "db".to_owned())]);
         NameTable { networks, links }
     }
@@ -123,7 +140,10 @@ mod tests {
             record("demo-db-3", "db", "10.0.0.4", true),
         ]);
         assert_eq!(table.addresses("db"), ips(&["10.0.0.2", "10.0.0.4"]));
-        assert_eq!(table.addresses("DB.Demo_Default"), ips(&["10.0.0.2", "10.0.0.4"]));
+        assert_eq!(
+            table.addresses("DB.Demo_Default"),
+            ips(&["10.0.0.2", "10.0.0.4"])
+        );
         assert_eq!(table.addresses("database"), ips(&["10.0.0.2", "10.0.0.4"]));
         assert_eq!(table.addresses("demo-db-2"), ips(&["10.0.0.3"]));
         assert_eq!(table.addresses("db.other"), None);
@@ -140,7 +160,10 @@ mod tests {
     fn an_address_of_ours_is_never_asked_for_elsewhere() {
         let table = table(vec![record("demo-db-1", "db", "10.0.0.2", true)]);
         let owner = |text: &str| table.owner(text.parse().unwrap());
-        assert_eq!(owner("10.0.0.2"), Owner::Container("demo-db-1.demo_default".to_owned()));
+        assert_eq!(
+            owner("10.0.0.2"),
+            Owner::Container("demo-db-1.demo_default".to_owned())
+        );
         assert_eq!(owner("10.0.0.9"), Owner::Nobody);
         assert_eq!(owner("10.0.1.9"), Owner::Elsewhere);
     }

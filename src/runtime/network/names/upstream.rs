@@ -31,7 +31,8 @@ pub fn parse_resolv_conf(text: &str) -> ResolvConf {
         match key {
             "nameserver" => {
                 // A scope such as `fe80::1%eth0` has no meaning outside of its own namespace.
-                conf.nameservers.extend(words.next().and_then(|ip| ip.parse::<IpAddr>().ok()));
+                conf.nameservers
+                    .extend(words.next().and_then(|ip| ip.parse::<IpAddr>().ok()));
             }
             "search" | "domain" => conf.search = values().collect(),
             "options" => conf.options.extend(values()),
@@ -48,7 +49,10 @@ pub fn host_resolvers(path: &Path) -> (Vec<SocketAddr>, ResolvConf) {
     let bytes = read_bounded(path, RESOLV_CONF_LIMIT_BYTES).unwrap_or_default();
     let conf = parse_resolv_conf(&String::from_utf8_lossy(&bytes));
     let resolvers = conf.nameservers.iter().take(RESOLVERS_LIMIT);
-    (resolvers.map(|ip| SocketAddr::new(*ip, DNS_PORT)).collect(), conf)
+    (
+        resolvers.map(|ip| SocketAddr::new(*ip, DNS_PORT)).collect(),
+        conf,
+    )
 }
 
 #[cfg(test)]
@@ -61,7 +65,13 @@ mod tests {
             "# x\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\nnameserver ::1\n\
              domain a.example\nsearch b.example c.example\noptions ndots:2 rotate\n;y\n",
         );
-        assert_eq!(conf.nameservers, ["10.0.0.1".parse::<IpAddr>().unwrap(), "::1".parse().unwrap()]);
+        assert_eq!(
+            conf.nameservers,
+            [
+                "10.0.0.1".parse::<IpAddr>().unwrap(),
+                "::1".parse().unwrap()
+            ]
+        );
         assert_eq!(conf.search, ["b.example", "c.example"]);
         assert_eq!(conf.options, ["ndots:2", "rotate"]);
     }

@@ -84,7 +84,12 @@ fn bind_address(
     let protocol = config.protocol;
     let (socket, address) = open_bound(address, protocol, host)
         .map_err(|source| explain(source, address, protocol, host))?;
-    Ok(PublishedPort { host: address, container_port: config.container_port, protocol, socket })
+    Ok(PublishedPort {
+        host: address,
+        container_port: config.container_port,
+        protocol,
+        socket,
+    })
 }
 
 fn open_bound(
@@ -117,17 +122,31 @@ fn explain(
     match Errno::from_io_error(&source) {
         Some(Errno::ADDRINUSE) => {
             let holder = host.who_listens(address, protocol);
-            NetworkError::PortTaken { address, protocol, holder }
+            NetworkError::PortTaken {
+                address,
+                protocol,
+                holder,
+            }
         }
         Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => {
             NetworkError::NoSuchHostAddress { address, protocol }
         }
         Some(Errno::ACCESS | Errno::PERM) => {
             let first = settings::read("ipv4/ip_unprivileged_port_start").ok();
-            let first = first.and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
-            NetworkError::PortPrivileged { address, protocol, first_unprivileged: first }
+            let first = first
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(1024);
+            NetworkError::PortPrivileged {
+                address,
+                protocol,
+                first_unprivileged: first,
+            }
         }
-        _ => NetworkError::Publish { address, protocol, source },
+        _ => NetworkError::Publish {
+            address,
+            protocol,
+            source,
+        },
     }
 }
 
@@ -139,12 +158,21 @@ mod tests {
 
     fn any(protocol: Protocol) -> PublishConfig {
         let host_ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        PublishConfig { host_ip, host_port: HostPort::Any, container_port: 80, protocol }
+        PublishConfig {
+            host_ip,
+            host_port: HostPort::Any,
+            container_port: 80,
+            protocol,
+        }
     }
 
     #[test]
     fn a_free_port_is_found_and_listens() {
-        let ports = bind(&[any(Protocol::Tcp), any(Protocol::Udp)], &HostSockets::Here).unwrap();
+        let ports = bind(
+            &[any(Protocol::Tcp), any(Protocol::Udp)],
+            &HostSockets::Here,
+        )
+        .unwrap();
         assert_eq!(ports.len(), 2);
         assert_ne!(ports[0].host.port(), 0);
         TcpStream::connect(ports[0].host).unwrap();
@@ -156,11 +184,17 @@ mod tests {
             let ports = bind(&[any(protocol)], &HostSockets::Here).unwrap();
             let port = ports[0].host.port();
             let again = PublishConfig {
-                host_port: HostPort::Within { first: port, last: port },
+                host_port: HostPort::Within {
+                    first: port,
+                    last: port,
+                },
                 ..any(protocol)
             };
             let error = bind(&[any(Protocol::Tcp), again], &HostSockets::Here).unwrap_err();
-            let NetworkError::PortTaken { holder: PortHolderProcess { pid, .. }, .. } = &error
+            let NetworkError::PortTaken {
+                holder: PortHolderProcess { pid, .. },
+                ..
+            } = &error
             else {
                 panic!("{error}");
             };
@@ -174,7 +208,9 @@ mod tests {
     fn the_first_free_port_of_a_range_is_taken() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let first = taken.local_addr().unwrap().port();
-        let Some(last) = first.checked_add(20) else { return };
+        let Some(last) = first.checked_add(20) else {
+            return;
+        };
         let config = PublishConfig {
             host_port: HostPort::Within { first, last },
             ..any(Protocol::Tcp)
@@ -196,7 +232,10 @@ mod tests {
             ..any(Protocol::Udp)
         };
         let error = bind(&[config], &HostSockets::Here).unwrap_err();
-        assert!(matches!(error, NetworkError::NoSuchHostAddress { .. }), "{error}");
+        assert!(
+            matches!(error, NetworkError::NoSuchHostAddress { .. }),
+            "{error}"
+        );
     }
 
     #[test]
@@ -204,7 +243,10 @@ mod tests {
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let config = PublishConfig {
-            host_port: HostPort::Within { first: port, last: port },
+            host_port: HostPort::Within {
+                first: port,
+                last: port,
+            },
             ..any(Protocol::Udp)
         };
         assert!(bind(&[config], &HostSockets::Here).is_err());

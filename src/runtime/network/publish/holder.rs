@@ -115,13 +115,20 @@ fn find_process(inode: u64) -> Option<PortHolder> {
     let target = format!("socket:[{inode}]");
     for process in read_dir("/proc").ok()?.flatten() {
         let name = process.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(descriptors) = read_dir(process.path().join("fd")) else { continue };
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let Ok(descriptors) = read_dir(process.path().join("fd")) else {
+            continue;
+        };
         let has = descriptors
             .flatten()
             .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str() == &*target));
         if has {
-            return Some(PortHolder::Process { pid, command: command_of(&process.path()) });
+            return Some(PortHolder::Process {
+                pid,
+                command: command_of(&process.path()),
+            });
         }
     }
     None
@@ -130,8 +137,13 @@ fn find_process(inode: u64) -> Option<PortHolder> {
 /// The command line as one line that is safe to print.
 fn command_of(process: &Path) -> String {
     let line = read_prefix(&process.join("cmdline"));
-    let text = String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ");
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(120).collect()
+    let text = String::from_utf8_lossy(&line)
+        .trim_end_matches('\0')
+        .replace('\0', " ");
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .take(120)
+        .collect()
 }
 
 fn read_prefix(path: &Path) -> Vec<u8> {
@@ -156,8 +168,20 @@ mod tests {
     #[cfg(target_endian = "little")]
     fn the_listening_socket_is_found_in_the_kernel_table() {
         let at = |text: &str| find_sockets(TABLE, text.parse().unwrap(), Protocol::Tcp);
-        assert_eq!(at("127.0.0.1:8080"), [TableRow { uid: 1000, inode: 4242 }]);
-        assert_eq!(at("0.0.0.0:8080"), [TableRow { uid: 1000, inode: 4242 }]);
+        assert_eq!(
+            at("127.0.0.1:8080"),
+            [TableRow {
+                uid: 1000,
+                inode: 4242
+            }]
+        );
+        assert_eq!(
+            at("0.0.0.0:8080"),
+            [TableRow {
+                uid: 1000,
+                inode: 4242
+            }]
+        );
         assert_eq!(at("10.0.0.1:80"), [TableRow { uid: 0, inode: 17 }]);
         assert_eq!(at("10.0.0.1:8080"), []);
     }
@@ -165,7 +189,13 @@ mod tests {
     #[test]
     fn a_torn_table_is_no_panic() {
         let address = "127.0.0.1:80".parse().unwrap();
-        for text in ["", "x", "h\n 0: :", "h\n 0: zz:zz 0:0 0A", "h\n 0: 0é00007F:0050 a b c d e f g"] {
+        for text in [
+            "",
+            "x",
+            "h\n 0: :",
+            "h\n 0: zz:zz 0:0 0A",
+            "h\n 0: 0é00007F:0050 a b c d e f g",
+        ] {
             assert_eq!(find_sockets(text, address, Protocol::Udp), []);
         }
     }

@@ -56,9 +56,9 @@ impl HostSockets {
     pub fn who_listens(&self, address: SocketAddr, protocol: Protocol) -> PortHolder {
         match self {
             Self::Here => who_listens(address, protocol),
-            Self::Holder(client) => {
-                client.who_listens(address, protocol).unwrap_or(PortHolder::Unknown)
-            }
+            Self::Holder(client) => client
+                .who_listens(address, protocol)
+                .unwrap_or(PortHolder::Unknown),
         }
     }
 }
@@ -76,5 +76,10 @@ pub(in crate::runtime::network) fn open_here(
         Protocol::Tcp => SocketType::STREAM,
         Protocol::Udp => SocketType::DGRAM,
     };
-    Ok(socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
+    Ok(socket_with(
+        family,
+        kind,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?)
 }

@@ -112,7 +112,9 @@ fn local_answer(query: &Query, table: &NameTable, question: &Question<'_>) -> Lo
             Owner::Elsewhere => Local::Unknown,
         };
     }
-    let Some(addresses) = table.addresses(name) else { return Local::Unknown };
+    let Some(addresses) = table.addresses(name) else {
+        return Local::Unknown;
+    };
     let wanted = query.query_type();
     let data: Vec<RData> = addresses
         .into_iter()
@@ -171,7 +173,9 @@ fn reply(message: &Message, query: &Query, code: ResponseCode, records: Vec<Reco
 
 /// Answers with a code alone; the question is not repeated, since it may not parse.
 fn failure(question: &[u8], code: ResponseCode) -> Answer {
-    let Some(id) = question.first_chunk::<2>() else { return Answer::Ignore };
+    let Some(id) = question.first_chunk::<2>() else {
+        return Answer::Ignore;
+    };
     let answer = Message::error_msg(u16::from_be_bytes(*id), OpCode::Query, code);
     answer.to_vec().map_or(Answer::Ignore, Answer::Reply)
 }
@@ -184,13 +188,18 @@ fn reverse_address(name: &str) -> Option<IpAddr> {
         for octet in &mut octets {
             *octet = parts.next()?.parse().ok()?;
         }
-        return parts.next().is_none().then(|| IpAddr::V4(Ipv4Addr::from(octets)));
+        return parts
+            .next()
+            .is_none()
+            .then(|| IpAddr::V4(Ipv4Addr::from(octets)));
     }
     let labels = name.strip_suffix(".ip6.arpa")?;
     let mut bits = 0_u128;
     let mut count = 0;
     for label in labels.rsplit('.') {
-        let digit = u8::from_str_radix(label, 16).ok().filter(|_| label.len() == 1)?;
+        let digit = u8::from_str_radix(label, 16)
+            .ok()
+            .filter(|_| label.len() == 1)?;
         bits = (bits << 4) | u128::from(digit);
         count += 1;
     }

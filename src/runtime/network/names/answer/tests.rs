@@ -13,8 +13,15 @@ fn table(replicas: u8) -> NameTable {
         .collect();
     let network = "demo_default".to_owned();
     let subnets = vec!["10.0.0.0/24".parse().unwrap()];
-    let networks = vec![NetworkNames { network, subnets, records }];
-    NameTable { networks, ..NameTable::default() }
+    let networks = vec![NetworkNames {
+        network,
+        subnets,
+        records,
+    }];
+    NameTable {
+        networks,
+        ..NameTable::default()
+    }
 }
 
 fn query(name: &str, kind: RecordType) -> Vec<u8> {
@@ -26,12 +33,19 @@ fn query(name: &str, kind: RecordType) -> Vec<u8> {
 
 fn ask(name: &str, kind: RecordType, outside: Outside, turn: usize) -> Answer {
     let bytes = query(name, kind);
-    let question = Question { bytes: &bytes, over: Transport::Udp, outside, turn };
+    let question = Question {
+        bytes: &bytes,
+        over: Transport::Udp,
+        outside,
+        turn,
+    };
     decide(&question, &table(3))
 }
 
 fn parsed(answer: Answer) -> Message {
-    let Answer::Reply(bytes) = answer else { panic!("{answer:?}") };
+    let Answer::Reply(bytes) = answer else {
+        panic!("{answer:?}")
+    };
     Message::from_vec(&bytes).unwrap()
 }
 
@@ -46,7 +60,10 @@ fn first_ip(message: &Message) -> IpAddr {
 fn replicas_take_turns() {
     let answer = |turn| parsed(ask("Web.", RecordType::A, Outside::Ask, turn));
     let firsts: Vec<IpAddr> = (0..3).map(|turn| first_ip(&answer(turn))).collect();
-    assert_eq!(firsts, ["10.0.0.2", "10.0.0.3", "10.0.0.4"].map(|ip| ip.parse::<IpAddr>().unwrap()));
+    assert_eq!(
+        firsts,
+        ["10.0.0.2", "10.0.0.3", "10.0.0.4"].map(|ip| ip.parse::<IpAddr>().unwrap())
+    );
     let message = answer(0);
     assert_eq!((message.metadata.id, message.answers.len()), (77, 3));
     assert!(message.metadata.recursion_available);
@@ -63,16 +80,32 @@ fn a_known_name_without_such_a_record_exists_all_the_same() {
 
 #[test]
 fn an_unknown_name_goes_outside_only_where_there_is_an_outside() {
-    assert_eq!(ask("example.com.", RecordType::A, Outside::Ask, 0), Answer::Forward);
+    assert_eq!(
+        ask("example.com.", RecordType::A, Outside::Ask, 0),
+        Answer::Forward
+    );
     let message = parsed(ask("example.com.", RecordType::A, Outside::Never, 0));
     assert_eq!(message.metadata.response_code, ResponseCode::NXDomain);
 }
 
 #[test]
 fn an_address_is_named_by_its_container_and_ours_never_leak() {
-    let message = parsed(ask("2.0.0.10.in-addr.arpa.", RecordType::PTR, Outside::Ask, 0));
-    assert_eq!(message.answers[0].data.to_string(), "demo-web-1.demo_default.");
-    let message = parsed(ask("9.0.0.10.in-addr.arpa.", RecordType::PTR, Outside::Ask, 0));
+    let message = parsed(ask(
+        "2.0.0.10.in-addr.arpa.",
+        RecordType::PTR,
+        Outside::Ask,
+        0,
+    ));
+    assert_eq!(
+        message.answers[0].data.to_string(),
+        "demo-web-1.demo_default."
+    );
+    let message = parsed(ask(
+        "9.0.0.10.in-addr.arpa.",
+        RecordType::PTR,
+        Outside::Ask,
+        0,
+    ));
     assert_eq!(message.metadata.response_code, ResponseCode::NXDomain);
     let foreign = ask("8.8.8.8.in-addr.arpa.", RecordType::PTR, Outside::Ask, 0);
     assert_eq!(foreign, Answer::Forward);
@@ -82,7 +115,13 @@ fn an_address_is_named_by_its_container_and_ours_never_leak() {
 fn reverse_names_are_read_whole_or_not_at_all() {
     let v6 = format!("{}ip6.arpa", "1.".to_owned() + &"0.".repeat(30) + "f.");
     assert_eq!(reverse_address(&v6), Some("f000::1".parse().unwrap()));
-    for bad in ["1.2.3.in-addr.arpa", "1.2.3.4.5.in-addr.arpa", "10.ip6.arpa", "in-addr.arpa", "a"] {
+    for bad in [
+        "1.2.3.in-addr.arpa",
+        "1.2.3.4.5.in-addr.arpa",
+        "10.ip6.arpa",
+        "in-addr.arpa",
+        "a",
+    ] {
         assert_eq!(reverse_address(bad), None, "{bad}");
     }
 }
@@ -91,8 +130,15 @@ fn reverse_names_are_read_whole_or_not_at_all() {
 fn many_replicas_fit_into_a_plain_datagram() {
     let bytes = query("web.", RecordType::A);
     let outside = Outside::Ask;
-    let question = Question { bytes: &bytes, over: Transport::Udp, outside, turn: 7 };
-    let Answer::Reply(reply) = decide(&question, &table(200)) else { panic!() };
+    let question = Question {
+        bytes: &bytes,
+        over: Transport::Udp,
+        outside,
+        turn: 7,
+    };
+    let Answer::Reply(reply) = decide(&question, &table(200)) else {
+        panic!()
+    };
     assert!(reply.len() <= 512, "{}", reply.len());
     assert!(Message::from_vec(&reply).unwrap().answers.len() > 10);
 }
@@ -102,7 +148,12 @@ fn an_answer_is_not_answered() {
     let mut bytes = query("web.", RecordType::A);
     bytes[2] |= 0x80;
     let outside = Outside::Ask;
-    let question = Question { bytes: &bytes, over: Transport::Udp, outside, turn: 0 };
+    let question = Question {
+        bytes: &bytes,
+        over: Transport::Udp,
+        outside,
+        turn: 0,
+    };
     assert_eq!(decide(&question, &table(1)), Answer::Ignore);
 }
 
