@@ -1,6 +1,6 @@
 //! Why an engine could not do something.
 
-use crate::value::{ContainerName, ImageRef, NetworkName, ProjectName, VolumeName};
+use crate::value::{ContainerName, Duration, ImageRef, NetworkName, ProjectName, VolumeName};
 use std::{error::Error, fmt, net::IpAddr};
 
 /// Why an engine could not do something; reads after "cannot".
@@ -94,6 +94,14 @@ pub enum EngineError {
         name: ContainerName,
         /// What the last probe wrote.
         output: String,
+    },
+    /// What is waited for did not become true in time.
+    #[error("wait for container `{name}` any longer than {after}")]
+    TimedOut {
+        /// The container.
+        name: ContainerName,
+        /// How long it was waited for.
+        after: Duration,
     },
     /// The container has no health check to wait for.
     #[error("wait for the health of container `{name}`, which has no health check")]
