@@ -1,6 +1,6 @@
 //! A project into desired state: one exact spec per container, nothing left to decide.
 //!
-//! Reading order: [`DesiredState`] is what should exist; [`ContainerSpec`] is one container with
+//! Reading order: [`expand`] is the verb; [`DesiredState`] is what should exist; [`ContainerSpec`] is one container with
 //! everything decided; the other files are its parts.
 //!
 //! **Invariant:** a spec is plain data that serialises completely, except for the bytes of secrets
@@ -13,10 +13,16 @@ mod network;
 mod mount;
 mod file;
 mod limits;
+mod expand;
+mod error;
+mod hash;
 pub mod label;
 
 pub use container::{ContainerSpec, ImageSpec, Namespaces, PullPolicy, Security};
+pub use error::{DesiredError, DesiredErrors};
+pub use expand::{Options, expand};
 pub use file::{Content, FileKind, InjectedFile};
+pub use hash::{comparable, config_hash};
 pub use limits::{BlockIo, BlockRate, BlockWeight, DeviceSpec, Limits, Ulimit};
 pub use mount::{
     BindMount, ImageMount, MountKind, MountSpec, Propagation, RecursiveReadOnly, Relabel,
@@ -30,4 +36,4 @@ pub use process::{
     HealthProbe, Healthcheck, HookSpec, HookStage, Hooks, LogSpec, ProcessSpec, RestartPolicy,
     StopSpec,
 };
-pub use state::{Condition, Dependency, DesiredService, DesiredState, Places};
+pub use state::{Condition, Dependency, DesiredService, DesiredState, Notice, Places};

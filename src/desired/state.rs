@@ -18,6 +18,21 @@ pub struct DesiredState {
     pub services: BTreeMap<ServiceName, DesiredService>,
     /// Services that the file has but no active profile enables: known, so never orphans.
     pub disabled: BTreeSet<ServiceName>,
+    /// What the file asks for and will not get, without harm.
+    pub notices: Vec<Notice>,
+}
+
+/// A value that is accepted and has no effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The service.
+    pub service: ServiceName,
+    /// The value's path within the service.
+    pub field: String,
+    /// Why it has no effect.
+    pub reason: String,
+    /// Where it is written.
+    pub place: Option<Place>,
 }
 
 /// One service with a spec for each of its replicas.
@@ -29,8 +44,8 @@ pub struct DesiredService {
     pub replicas: Vec<ContainerSpec>,
     /// What must hold before a container of this service starts, by dependency.
     pub dependencies: BTreeMap<ServiceName, Dependency>,
-    /// Where the image would be built, when the service has a build section.
-    pub build: Option<Place>,
+    /// Whether its image can be built.
+    pub has_build: bool,
     /// Where the values of the specs are written.
     pub places: Places,
 }

@@ -1,0 +1,229 @@
+//! A service into the spec of its first replica, and that into those of the others.
+
+use super::{desk::Desk, endpoint, grant, limits, mount, port, process, security};
+use crate::compose::model;
+use crate::desired::{
+    ContainerSpec, Dependency, DesiredError, ImageSpec, Namespaces, PullPolicy, config_hash, label,
+};
+use crate::value::{ContainerName, Duration, ServiceName};
+use std::collections::BTreeMap;
+
+/// A service, and what its replicas are made from.
+pub(super) struct Template<'a> {
+    pub(super) model: &'a model::Service,
+    pub(super) dependencies: &'a BTreeMap<ServiceName, Dependency>,
+}
+
+/// Refuses replicas that could not be next to each other.
+pub(super) fn check_replicas(desk: &mut Desk<'_>, model: &model::Service, replicas: u32) {
+    if replicas > 1 && model.container_name.is_some() {
+        desk.refuse(DesiredError::Shared {
+            service: model.name.clone(),
+            replicas,
+            what: "one `container_name`".to_owned(),
+            place: desk.place("container_name"),
+        });
+    }
+    port::check_replicas(desk, model, replicas);
+}
+
+/// Makes the spec of one replica; nothing when its mistakes leave no way to name it.
+pub(super) fn spec(
+    desk: &mut Desk<'_>,
+    template: &Template<'_>,
+    number: u32,
+) -> Option<ContainerSpec> {
+    let model = template.model;
+    let service: ServiceName = desk.parse("name", &model.name)?;
+    let name: ContainerName = desk.parse("container_name", &container_name(desk, model, number))?;
+    let image = image(desk, model)?;
+    let mut spec = ContainerSpec {
+        project: desk.name.clone(),
+        service,
+        number,
+        image,
+        process: process::process(model),
+        stop: process::stop(desk, model),
+        hostname: model.hostname.clone(),
+        domainname: model.domainname.clone(),
+        network: endpoint::mode(desk, model, &name),
+        resolver: endpoint::resolver(model),
+        ports: port::ports(desk, model),
+        expose: model.expose.clone(),
+        namespaces: namespaces(desk, model),
+        mounts: mount::mounts(desk, model),
+        files: grant::files(desk, model),
+        healthcheck: process::healthcheck(desk, model),
+        restart: process::restart(desk, model),
+        security: security::security(desk, model),
+        sysctls: model.sysctls.clone(),
+        ulimits: limits::ulimits(model),
+        devices: limits::devices(desk, model),
+        device_cgroup_rules: model.device_cgroup_rules.clone(),
+        shm_size_bytes: limits::bytes(model.shm_size),
+        limits: limits::limits(desk, model),
+        logging: process::logging(model),
+        annotations: model.annotations.clone(),
+        labels: labels(desk, model),
+        hooks: process::hooks(desk, model),
+        runtime: model.runtime.clone(),
+        attach: model.attach.unwrap_or(true),
+        name,
+    };
+    mark(desk, template, &mut spec);
+    Some(spec)
+}
+
+/// Makes another replica's spec from the first one's.
+pub(super) fn replica(first: &ContainerSpec, model: &model::Service, number: u32) -> ContainerSpec {
+    let mut spec = first.clone();
+    if number == first.number {
+        return spec;
+    }
+    spec.number = number;
+    let name = format!("{}-{}-{number}", first.project, model.name);
+    spec.name = name.parse().unwrap_or(spec.name);
+    endpoint::rename(&mut spec.network, &first.name, &spec.name);
+    spec.labels
+        .insert(label::CONTAINER_NUMBER.to_owned(), number.to_string());
+    spec
+}
+
+fn container_name(desk: &Desk<'_>, model: &model::Service, number: u32) -> String {
+    match &model.container_name {
+        Some(name) => name.clone(),
+        None => format!("{}-{}-{number}", desk.name, model.name),
+    }
+}
+
+fn image(desk: &mut Desk<'_>, model: &model::Service) -> Option<ImageSpec> {
+    let built = format!("{}-{}", desk.name, model.name);
+    let text = match (&model.image, &model.build) {
+        (Some(image), _) => image,
+        (None, Some(_)) => &built,
+        (None, None) if model.provider.is_some() => return None,
+        (None, None) => {
+            desk.refuse_unknown("image", "an image or a build".to_owned());
+            return None;
+        }
+    };
+    let reference = desk.image("image", text)?;
+    let pull = match model.pull_policy.as_deref() {
+        None if model.image.is_none() => PullPolicy::Build,
+        None => PullPolicy::Missing,
+        Some(policy) => pull_policy(desk, policy)?,
+    };
+    let platform = desk.parse_some("platform", model.platform.as_ref());
+    Some(ImageSpec {
+        reference,
+        pull,
+        platform,
+    })
+}
+
+fn pull_policy(desk: &mut Desk<'_>, text: &str) -> Option<PullPolicy> {
+    const DAY_SECONDS: i64 = 86_400;
+    const SECOND_NANOS: i64 = 1_000_000_000;
+    let days = |days: i64| Duration::from_nanoseconds(days * DAY_SECONDS * SECOND_NANOS);
+    Some(match text {
+        "always" | "refresh" => PullPolicy::Always,
+        "missing" | "if_not_present" => PullPolicy::Missing,
+        "never" => PullPolicy::Never,
+        "build" => PullPolicy::Build,
+        "daily" => PullPolicy::Every(days(1)),
+        "weekly" => PullPolicy::Every(days(7)),
+        other => {
+            let period = other.strip_prefix("every_").unwrap_or(other);
+            PullPolicy::Every(desk.parse("pull_policy", period)?)
+        }
+    })
+}
+
+fn namespaces(desk: &mut Desk<'_>, model: &model::Service) -> Namespaces {
+    Namespaces {
+        ipc: shared(desk, "ipc", model.ipc.as_ref()),
+        pid: shared(desk, "pid", model.pid.as_ref()),
+        uts: shared(desk, "uts", model.uts.as_ref()),
+        cgroup: model.cgroup.clone(),
+        userns: model.userns_mode.clone(),
+        cgroup_parent: model.cgroup_parent.clone(),
+    }
+}
+
+/// A service is named by its first container, which exists under that name as long as it does.
+fn shared(desk: &mut Desk<'_>, field: &str, text: Option<&String>) -> Option<String> {
+    let text = text?;
+    match text.strip_prefix("service:") {
+        Some(service) => Some(format!(
+            "container:{}",
+            first_container(desk, field, service)?
+        )),
+        None => Some(text.clone()),
+    }
+}
+
+/// The name of the first container of another service.
+pub(super) fn first_container(
+    desk: &mut Desk<'_>,
+    field: &str,
+    service: &str,
+) -> Option<ContainerName> {
+    match desk.project.services.get(service) {
+        Some(other) => {
+            let name = container_name(desk, other, 1);
+            desk.parse(field, &name)
+        }
+        None => {
+            desk.refuse_unknown(field, format!("service `{service}`"));
+            None
+        }
+    }
+}
+
+fn labels(desk: &mut Desk<'_>, model: &model::Service) -> BTreeMap<String, String> {
+    let reserved: Vec<&String> = model
+        .labels
+        .keys()
+        .filter(|name| name.starts_with(label::PREFIX))
+        .collect();
+    for name in reserved {
+        let field = format!("labels.{name}");
+        desk.refuse_support(
+            &field,
+            "labels that start with `com.docker.compose.` are reserved",
+        );
+    }
+    model.labels.clone()
+}
+
+/// Puts on the labels by which the container is found again.
+fn mark(desk: &Desk<'_>, template: &Template<'_>, spec: &mut ContainerSpec) {
+    let hash = config_hash(spec);
+    let depends_on: Vec<String> = template
+        .dependencies
+        .iter()
+        .map(|(service, needs)| format!("{service}:{}:{}", needs.condition.as_str(), needs.restart))
+        .collect();
+    let files: Vec<String> = desk
+        .project
+        .files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let marks = [
+        (label::PROJECT, desk.name.to_string()),
+        (label::SERVICE, spec.service.to_string()),
+        (label::CONFIG_HASH, hash),
+        (label::CONTAINER_NUMBER, spec.number.to_string()),
+        (label::ONEOFF, "False".to_owned()),
+        (label::DEPENDS_ON, depends_on.join(",")),
+        (label::VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+        (
+            label::WORKING_DIR,
+            desk.project.working_dir.display().to_string(),
+        ),
+        (label::CONFIG_FILES, files.join(",")),
+    ];
+    spec.labels
+        .extend(marks.map(|(name, value)| (name.to_owned(), value)));
+}
