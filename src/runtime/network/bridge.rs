@@ -28,7 +28,7 @@ pub const MARK_PREFIX: &str = "consort:";
 pub struct BridgeConfig {
     /// The link's name, at most 15 characters; [`bridge_name`] makes one.
     pub link: String,
-    /// Its mark, `consort:<project>/<network>`; [`bridge_mark`] makes it.
+    /// Its mark, `consort:<installation>/<project>/<network>`; [`bridge_mark`] makes it.
     pub mark: String,
     /// The gateway's IPv4 address and prefix; none for a network without IPv4.
     pub gateway_v4: Option<Cidr>,
@@ -70,8 +70,8 @@ pub fn bridge_name(network: &str) -> String {
 }
 
 /// Returns the mark of a project's network.
-pub fn bridge_mark(project: &str, network: &str) -> String {
-    format!("{MARK_PREFIX}{project}/{network}")
+pub fn bridge_mark(installation: &str, project: &str, network: &str) -> String {
+    format!("{MARK_PREFIX}{installation}/{project}/{network}")
 }
 
 /// Makes the bridge, or puts right the one that is there.
@@ -244,6 +244,9 @@ mod tests {
         links::check_link_name(&one).unwrap();
         assert_eq!(one.len(), 13);
         assert_ne!(one, bridge_name("demo_back"));
-        assert_eq!(bridge_mark("demo", "default"), "consort:demo/default");
+        assert_eq!(
+            bridge_mark("0a1b", "demo", "default"),
+            "consort:0a1b/demo/default"
+        );
     }
 }

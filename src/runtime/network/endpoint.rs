@@ -35,7 +35,7 @@ pub struct EndpointConfig {
     pub bridge: String,
     /// The name of the other end; [`host_link_name`] makes one.
     pub host_link: String,
-    /// The mark of the other end, `consort:<container-id>`.
+    /// The mark of the other end, `consort:<installation>/<container-id>`.
     pub mark: String,
     /// The IPv4 address and prefix.
     pub ipv4: Option<Cidr>,

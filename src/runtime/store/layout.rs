@@ -107,6 +107,15 @@ impl Layout {
         &self.run
     }
 
+    /// Returns the short name of this installation, which is part of every mark in the kernel: several
+    /// state directories may live on one machine, and none touches what is another's.
+    pub fn installation(&self) -> &str {
+        self.run
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+    }
+
     /// Returns the folder of the image store.
     pub fn images(&self) -> PathBuf {
         self.state.join("images")
