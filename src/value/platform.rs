@@ -66,6 +66,11 @@ impl Platform {
         wanted.checked_sub(offered.variant_number())
     }
 
+    /// Reports whether an image for this platform runs where `wanted` does.
+    pub fn satisfies(&self, wanted: &Self) -> bool {
+        wanted.preference(self).is_some()
+    }
+
     fn variant_number(&self) -> u32 {
         let written = self.variant.as_deref().and_then(|v| v.strip_prefix('v'));
         let number = written.and_then(|digits| digits.parse::<u32>().ok());

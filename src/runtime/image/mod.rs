@@ -12,6 +12,7 @@ mod manifest;
 mod pull;
 mod record;
 pub mod registry;
+pub mod snapshot;
 
 pub use config::{ImageConfig, ImageHealthcheck};
 pub use error::ImageError;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::value::{Digest, ImageRef, Platform};
 
 use super::ImageConfig;
@@ -30,7 +32,8 @@ pub struct ImageRecord {
 }
 
 /// What a container's root filesystem is assembled from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RootSource {
     /// Unpacked layers, topmost first; none at all is an empty root.
     Layers(Vec<PathBuf>),

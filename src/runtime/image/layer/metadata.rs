@@ -31,7 +31,7 @@ impl Privilege {
     }
 
     /// Returns the attribute that makes an overlay ignore the directories below.
-    pub(super) fn opaque_attribute(self) -> &'static CStr {
+    pub(in crate::runtime::image) fn opaque_attribute(self) -> &'static CStr {
         match self {
             Self::Full => c"trusted.overlay.opaque",
             Self::Limited => c"user.overlay.opaque",

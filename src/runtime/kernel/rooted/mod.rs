@@ -7,6 +7,7 @@
 //! **Invariant:** no string path below a root reaches any other system call than `openat2`; names that
 //! are created, removed or renamed are single components below a descriptor.
 
+mod copy;
 mod read;
 mod root;
 mod target;

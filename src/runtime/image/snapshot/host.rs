@@ -1,0 +1,423 @@
+//! A directory of this machine as a root filesystem: a copy-on-write view of it.
+//!
+//! The kernel refuses an overlay in a user namespace over a directory with other mounts below it, and
+//! an overlay never shows those mounts anyway. There the view is put together from one overlay for
+//! each directory that has no mounts below; directories above those become plain ones.
+//!
+//! `/proc`, `/sys`, `/dev`, `/run` and `/tmp` of the machine are never shown: a container gets its own.
+
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, XattrFlags};
+
+use super::{
+    Part, Snapshot, Writable, assemble, kernel, make_like, make_root, mount_overlay, overlay,
+    take_owner,
+};
+use crate::runtime::image::ImageError;
+use crate::runtime::image::layer::Privilege;
+use crate::runtime::kernel::mount::{self, Depth};
+use crate::runtime::store;
+
+/// Directories of the machine's root that a container has its own of, with their modes.
+const FRESH: [(&str, u32); 5] = [
+    ("proc", 0o555),
+    ("sys", 0o555),
+    ("dev", 0o755),
+    ("run", 0o755),
+    ("tmp", 0o1777),
+];
+/// Directories whose insides a container may want to write to although another user owns them.
+const WRITABLE: [&str; 5] = ["etc", "opt", "srv", "usr/local", "var"];
+/// The most directories that are made in advance for that.
+const WRITABLE_LIMIT: usize = 5_000;
+/// How deep directories with mounts below are taken apart.
+const DEPTH_LIMIT: usize = 8;
+/// The largest file beside a mount that is copied.
+const FILE_LIMIT_BYTES: u64 = 64 << 20;
+
+/// Says how the view is put together, and makes the directories for it.
+pub(super) fn prepare(
+    dir: &Path,
+    writable: &Writable<'_>,
+    privilege: Privilege,
+) -> Result<Snapshot, ImageError> {
+    let host = fs::canonicalize(dir).map_err(|error| ImageError::read(dir, error))?;
+    let mounts = mounts_below(&host)?;
+    let matters = |path: &PathBuf| !is_fresh(&host, path);
+    if mounts.iter().any(matters) || (privilege == Privilege::Limited && !mounts.is_empty()) {
+        return Builder::new(&host, &mounts, writable, privilege)?.build();
+    }
+    make_root(writable, &host)?;
+    if host == Path::new("/") {
+        for (name, mode) in FRESH {
+            hide(
+                writable.upper,
+                &host,
+                Path::new(name),
+                Some(mode),
+                privilege,
+            )?;
+        }
+    }
+    if let Ok(below) = canonical(writable.state).strip_prefix(&host) {
+        hide(writable.upper, &host, below, None, privilege)?;
+    }
+    Ok(overlay(vec![host], writable))
+}
+
+fn canonical(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn is_fresh(host: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(host).unwrap_or(path);
+    let first = below.iter().next().unwrap_or_default();
+    host == Path::new("/") && FRESH.iter().any(|(name, _)| OsStr::new(name) == first)
+}
+
+/// Makes an empty directory in an upper layer that hides what the host has there.
+///
+/// Directories on the way look like the host's and show what is in those.
+fn hide(
+    upper: &Path,
+    host: &Path,
+    below: &Path,
+    mode: Option<u32>,
+    privilege: Privilege,
+) -> Result<(), ImageError> {
+    let mut path = PathBuf::new();
+    for part in below {
+        path.push(part);
+        if !host.join(&path).is_dir() {
+            return Ok(());
+        }
+        make_like(&upper.join(&path), &host.join(&path))?;
+    }
+    let hidden = upper.join(&path);
+    let fail = |error: io::Error| ImageError::write(&hidden, error);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(&hidden, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
+    let attribute = privilege.opaque_attribute();
+    let set = rustix::fs::fsetxattr(&dir, attribute, b"y", XattrFlags::empty());
+    set.map_err(|errno| fail(errno.into()))?;
+    match mode {
+        Some(mode) => fs::set_permissions(&hidden, fs::Permissions::from_mode(mode)).map_err(fail),
+        None => Ok(()),
+    }
+}
+
+/// Returns all mount points below a directory of this mount namespace.
+fn mounts_below(host: &Path) -> Result<BTreeSet<PathBuf>, ImageError> {
+    let table = Path::new("/proc/self/mountinfo");
+    let bytes = fs::read(table).map_err(|error| ImageError::read(table, error))?;
+    let points = bytes.split(|&byte| byte == b'\n').filter_map(|line| {
+        let field = line.split(|&byte| byte == b' ').nth(4)?;
+        Some(PathBuf::from(unescape(field)))
+    });
+    Ok(points
+        .filter(|point| point != host && point.starts_with(host))
+        .collect())
+}
+
+/// Reads the octal escapes that stand for blanks and the like.
+fn unescape(field: &[u8]) -> OsString {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match (first, code) {
+            (b'\\', Some(code)) => {
+                bytes.push(code);
+                rest = &after[3..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+/// A view of several parts while it is being planned.
+struct Builder<'a> {
+    host: &'a Path,
+    mounts: &'a BTreeSet<PathBuf>,
+    privilege: Privilege,
+    skeleton: PathBuf,
+    uppers: PathBuf,
+    works: PathBuf,
+    state: PathBuf,
+    parts: Vec<Part>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        host: &'a Path,
+        mounts: &'a BTreeSet<PathBuf>,
+        writable: &Writable<'_>,
+        privilege: Privilege,
+    ) -> Result<Self, ImageError> {
+        let uppers = writable.upper.join("parts");
+        store::make_dir(&uppers)?;
+        let skeleton = writable.upper.join("root");
+        make_like(&skeleton, host)?;
+        Ok(Self {
+            host,
+            mounts,
+            privilege,
+            skeleton,
+            uppers,
+            works: writable.work.to_owned(),
+            state: canonical(writable.state),
+            parts: Vec::new(),
+        })
+    }
+
+    fn build(mut self) -> Result<Snapshot, ImageError> {
+        self.scan(Path::new(""), 0)?;
+        Ok(Snapshot::Parts {
+            skeleton: self.skeleton,
+            parts: self.parts,
+        })
+    }
+
+    /// Takes one directory of the host apart.
+    fn scan(&mut self, below: &Path, depth: usize) -> Result<(), ImageError> {
+        let host = self.host.join(below);
+        let fail = |error| ImageError::read(&host, error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&host).map_err(fail)? {
+            names.push(entry.map_err(fail)?.file_name());
+        }
+        names.sort();
+        for name in names {
+            let below = below.join(&name);
+            let path = self.host.join(&below);
+            // What vanishes meanwhile was not there.
+            if let Ok(metadata) = fs::symlink_metadata(&path) {
+                self.place(&below, &path, &metadata, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn place(
+        &mut self,
+        below: &Path,
+        path: &Path,
+        metadata: &fs::Metadata,
+        depth: usize,
+    ) -> Result<(), ImageError> {
+        let target = self.skeleton.join(below);
+        let fail = |error| ImageError::write(&target, error);
+        if metadata.is_symlink() {
+            let text = fs::read_link(path).map_err(|error| ImageError::read(path, error))?;
+            return match std::os::unix::fs::symlink(text, &target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                other => other.map_err(fail),
+            };
+        }
+        if metadata.is_file() {
+            return copy_file(path, metadata, &target);
+        }
+        if !metadata.is_dir() {
+            return Ok(());
+        }
+        let fresh = FRESH.iter().find(|(name, _)| self.host.join(name) == path);
+        let is_root = self.host == Path::new("/");
+        if let Some((_, mode)) = fresh.filter(|_| is_root) {
+            return make_dir(&target, *mode);
+        }
+        make_like(&target, path)?;
+        if path == self.state || !is_readable(path) {
+            return Ok(());
+        }
+        let has_mounts = self
+            .mounts
+            .iter()
+            .any(|point| point != path && point.starts_with(path));
+        if !has_mounts {
+            return self.part(below, path);
+        }
+        if depth < DEPTH_LIMIT {
+            return self.scan(below, depth + 1);
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, below: &Path, path: &Path) -> Result<(), ImageError> {
+        let name = flat_name(below);
+        let upper = self.uppers.join(&name);
+        let work = self.works.join(&name);
+        let is_new = !upper.exists();
+        make_like(&upper, path)?;
+        store::make_dir(&work)?;
+        if let Ok(inside) = self.state.strip_prefix(path) {
+            hide(&upper, path, inside, None, self.privilege)?;
+        }
+        if is_new && self.privilege == Privilege::Limited {
+            self.open_up(below, path, &upper)?;
+        }
+        self.parts.push(Part {
+            path: below.to_owned(),
+            lower: path.to_owned(),
+            upper,
+            work,
+        });
+        Ok(())
+    }
+
+    /// Makes directories of the upper layer in advance, as ours.
+    ///
+    /// The kernel cannot copy up what belongs to an id that does not exist in this namespace, so that
+    /// nothing could be created in the machine's own `/var`, for one.
+    fn open_up(&self, below: &Path, path: &Path, upper: &Path) -> Result<(), ImageError> {
+        let mut count = 0;
+        for wanted in WRITABLE.map(Path::new) {
+            let inside = if wanted.starts_with(below) {
+                wanted.strip_prefix(below).unwrap_or(Path::new(""))
+            } else if below.starts_with(wanted) {
+                Path::new("")
+            } else {
+                continue;
+            };
+            let mut parent = PathBuf::new();
+            for part in inside {
+                parent.push(part);
+                if !is_plain_dir(&path.join(&parent)) {
+                    return Ok(());
+                }
+                make_like(&upper.join(&parent), &path.join(&parent))?;
+            }
+            mirror_dirs(&path.join(inside), &upper.join(inside), &mut count)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_plain_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Makes the same directories below `to` as there are below `from`, as far as both can be read.
+fn mirror_dirs(from: &Path, to: &Path, count: &mut usize) -> Result<(), ImageError> {
+    let Ok(entries) = fs::read_dir(from) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        if *count >= WRITABLE_LIMIT {
+            return Ok(());
+        }
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || !is_readable(&entry.path()) {
+            continue;
+        }
+        let target = to.join(entry.file_name());
+        make_like(&target, &entry.path())?;
+        *count += 1;
+        mirror_dirs(&entry.path(), &target, count)?;
+    }
+    Ok(())
+}
+
+fn is_readable(path: &Path) -> bool {
+    rustix::fs::access(
+        path,
+        rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK,
+    )
+    .is_ok()
+}
+
+fn make_dir(target: &Path, mode: u32) -> Result<(), ImageError> {
+    let made = fs::DirBuilder::new().create(target);
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(ImageError::write(target, error)),
+        Ok(()) => fs::set_permissions(target, fs::Permissions::from_mode(mode))
+            .map_err(|error| ImageError::write(target, error)),
+    }
+}
+
+/// Copies a file that lies beside a mount point: there is no overlay it could be part of.
+fn copy_file(path: &Path, metadata: &fs::Metadata, target: &Path) -> Result<(), ImageError> {
+    let is_there = fs::symlink_metadata(target).is_ok();
+    if is_there || metadata.len() > FILE_LIMIT_BYTES {
+        return Ok(());
+    }
+    match fs::copy(path, target) {
+        Ok(_) => {
+            take_owner(target, metadata);
+            Ok(())
+        }
+        // Not ours to read: then it is not there for the container either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(ImageError::write(target, error)),
+    }
+}
+
+/// Returns a path as one name, a different one for each path.
+fn flat_name(below: &Path) -> OsString {
+    let mut name = Vec::new();
+    for &byte in below.as_os_str().as_bytes() {
+        match byte {
+            b'/' => name.extend_from_slice(b"+s"),
+            b'+' => name.extend_from_slice(b"+p"),
+            byte => name.push(byte),
+        }
+    }
+    OsString::from_vec(name)
+}
+
+/// Mounts all parts on the skeleton and returns a detached copy of the whole.
+pub(super) fn mount(skeleton: &Path, parts: &[Part]) -> Result<OwnedFd, ImageError> {
+    let act = "mount its parts";
+    let fail = |errno: rustix::io::Errno| assemble(act)(errno.into());
+    let path = CString::new(skeleton.as_os_str().as_bytes());
+    let path = path.map_err(|_| assemble(act)(io::ErrorKind::InvalidInput.into()))?;
+    let base = mount::clone_path(&path, Depth::One).map_err(fail)?;
+    mount::attach(&base, open_path(skeleton)?).map_err(fail)?;
+    let mounted = parts.iter().try_for_each(|part| {
+        let overlay = mount_overlay(&[part.lower.clone()], &part.upper, &part.work);
+        let overlay = overlay.map_err(kernel("mount an overlay"))?;
+        mount::attach(&overlay, open_path(&skeleton.join(&part.path))?).map_err(fail)
+    });
+    let whole = mounted.and_then(|()| mount::clone_tree(&base, c"", Depth::Tree).map_err(fail));
+    // The table of this namespace is left as it was; the copy holds what it needs.
+    mount::detach(&path).map_err(fail)?;
+    whole
+}
+
+/// Opens a directory of ours as a place to mount on.
+fn open_path(path: &Path) -> Result<OwnedFd, ImageError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty());
+    opened.map_err(|errno| ImageError::read(path, errno.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_in_the_mount_table_are_read() {
+        assert_eq!(unescape(br"/a\040b\134c"), OsStr::new("/a b\\c"));
+        assert_eq!(unescape(br"/plain\"), OsStr::new("/plain\\"));
+    }
+
+    #[test]
+    fn different_paths_have_different_flat_names() {
+        assert_ne!(flat_name(Path::new("a/b")), flat_name(Path::new("a+b")));
+        assert_ne!(flat_name(Path::new("a/+b")), flat_name(Path::new("a+/b")));
+    }
+}
