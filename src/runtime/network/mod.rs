@@ -9,9 +9,11 @@
 //! | [`address`] | pools and leases into subnets and addresses; pure |
 //! | [`bridge`] | a network into a bridge with our mark |
 //! | [`endpoint`] | a container into a namespace with interfaces |
+//! | [`nat`] | networks into one packet filter table |
 //! | [`publish`] | wanted ports into listening sockets of the host |
 //! | [`names`] | who runs under which name, as records, and the answers made of them |
 //! | [`files`] | `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname` of a container |
+//! | [`serve`] | the one thread that lives in the container's namespace: names and ports |
 //! | [`holder`] | an ordinary user's namespaces, and sockets outside of them |
 
 mod error;
@@ -20,9 +22,11 @@ mod settings;
 pub mod address;
 pub mod bridge;
 pub mod endpoint;
+pub mod nat;
 pub mod publish;
 pub mod names;
 pub mod files;
+pub mod serve;
 pub mod holder;
 
 pub use error::NetworkError;

@@ -12,7 +12,8 @@ mod record;
 mod table;
 mod upstream;
 
-pub use answer::{Answer, Question, decide};
+pub(in crate::runtime::network) use answer::server_failure;
+pub use answer::{Answer, Outside, Question, Transport, decide};
 pub use record::{NameRecord, load, remove_record, write_record};
 pub use table::{NameTable, NetworkNames};
 pub use upstream::{ResolvConf, host_resolvers, parse_resolv_conf};

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::kernel::netlink::{inside, own_netns};
 use crate::runtime::network::holder::HolderClient;
 
 use super::{PortHolder, Protocol, who_listens};
@@ -39,6 +40,8 @@ pub type SocketKind = Protocol;
 pub enum HostSockets {
     /// The calling thread is in that namespace.
     Here,
+    /// The caller may enter that namespace for a moment.
+    In(OwnedFd),
     /// The holder of this user's namespaces makes them.
     Holder(HolderClient),
 }
@@ -48,14 +51,27 @@ impl HostSockets {
     pub fn open(&self, family: SocketFamily, kind: SocketKind) -> io::Result<OwnedFd> {
         match self {
             Self::Here => open_here(family, kind),
+            Self::In(netns) => inside(netns, || open_here(family, kind)),
             Self::Holder(client) => client.open_socket(family, kind),
         }
+    }
+
+    /// Returns the same for a thread that is about to leave the host's network namespace.
+    pub fn for_another_namespace(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Here => Self::In(own_netns()?),
+            already => already,
+        })
     }
 
     /// Finds out who has a port, as far as it can be known.
     pub fn who_listens(&self, address: SocketAddr, protocol: Protocol) -> PortHolder {
         match self {
             Self::Here => who_listens(address, protocol),
+            Self::In(netns) => {
+                let found = inside(netns, || Ok::<_, io::Error>(who_listens(address, protocol)));
+                found.unwrap_or(PortHolder::Unknown)
+            }
             Self::Holder(client) => client
                 .who_listens(address, protocol)
                 .unwrap_or(PortHolder::Unknown),

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bind::bind;
 pub use holder::{PortHolder, who_listens};
+pub(in crate::runtime::network) use host_sockets::open_here;
 pub use host_sockets::{HostSockets, SocketFamily, SocketKind};
 
 /// TCP or UDP.

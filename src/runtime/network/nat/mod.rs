@@ -1,0 +1,181 @@
+//! The way out of the networks: one packet filter table, set up once, for all of them.
+//!
+//! ```text
+//! table inet consort
+//!   set bridges   every bridge of ours            set internal  those without a way out
+//!   set same      each bridge with itself
+//!   chain forward (filter)
+//!     from a bridge to itself                     accept   (only seen where bridges call the filter)
+//!     from one bridge to another                  drop     networks are isolated
+//!     from or to an internal bridge               drop
+//!     to a bridge, of a known connection          accept
+//!     to a bridge                                 drop     only published ports are reached from outside
+//!   chain postrouting (nat)
+//!     from a bridge to anything but a bridge      masquerade
+//! ```
+//!
+//! Rules never change; networks come and go as elements of the sets, so that commands of several
+//! projects cannot undo each other's work. Everything happens in the calling thread's network
+//! namespace.
+//!
+//! **Invariant:** forwarding is switched on only after the table that restricts it is in place.
+
+mod expression;
+mod forwarding;
+mod redirect;
+mod table;
+
+use std::io;
+
+use crate::runtime::kernel::netlink::{FilterSocket, RouteSocket};
+
+use super::NetworkError;
+use super::links;
+
+pub use redirect::redirect_name_server;
+
+/// One network as the packet filter sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatNetwork {
+    /// Its bridge.
+    pub link: String,
+    /// Whether packets may leave it.
+    pub egress: Egress,
+    /// Whether it has IPv6.
+    pub ipv6: Ipv6,
+}
+
+/// Whether packets may leave a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Egress {
+    /// They leave with the address of the machine.
+    Masquerade,
+    /// Nothing leaves and nothing enters.
+    Internal,
+}
+
+/// Whether a network has IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ipv6 {
+    /// It has.
+    Enabled,
+    /// It has not.
+    Disabled,
+}
+
+/// What came of [`ensure`], for the person to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NatReport {
+    /// Settings of the machine that were changed, such as `net.ipv4.ip_forward = 1`.
+    pub changed_settings: Vec<String>,
+    /// Why there is no way out, if there is none.
+    pub no_way_out: Option<String>,
+    /// Another program's rule that drops what we let through, such as `ip filter FORWARD`.
+    pub dropped_by: Option<String>,
+}
+
+/// Makes the table hold these networks, beside those that it holds already.
+///
+/// A kernel without the packet filter is not an error: containers reach each other all the same.
+pub fn ensure(networks: &[NatNetwork]) -> Result<NatReport, NetworkError> {
+    if networks.is_empty() {
+        return Ok(NatReport::default());
+    }
+    let mut socket = match FilterSocket::open() {
+        Ok(socket) => socket,
+        Err(error) => return without_filter(&error),
+    };
+    let in_place = table::holds(&mut socket, networks).unwrap_or(false);
+    if !in_place {
+        match socket.commit(&table::setup(networks), None) {
+            Ok(()) => {}
+            Err(error) if is_unsupported(&error) => return without_filter(&error),
+            Err(source) => {
+                return Err(NetworkError::Filter {
+                    act: "set up the table `consort`",
+                    source,
+                });
+            }
+        }
+    }
+    let mut report = NatReport::default();
+    let leaving = || {
+        networks
+            .iter()
+            .filter(|network| network.egress == Egress::Masquerade)
+    };
+    if leaving().next().is_some() {
+        forwarding::enable_ipv4(&mut report.changed_settings)?;
+        report.dropped_by = table::foreign_drop(&mut socket);
+    }
+    if leaving().any(|network| network.ipv6 == Ipv6::Enabled) {
+        forwarding::enable_ipv6(&mut report.changed_settings)?;
+    }
+    Ok(report)
+}
+
+/// Takes a network out of the table, and the table away with the last one.
+pub fn remove(link: &str) -> Result<(), NetworkError> {
+    let act = "take a network out of the table `consort`";
+    let failed = |source| NetworkError::Filter { act, source };
+    let Ok(mut socket) = FilterSocket::open() else {
+        return Ok(());
+    };
+    table::remove_elements(&mut socket, link).map_err(failed)?;
+    // Bounded: every round that fails means that somebody else changed the table meanwhile.
+    for _ in 0..16 {
+        match remove_if_empty(&mut socket, link) {
+            Err(error) if error.raw_os_error() == Some(nix::libc::ERESTART) => {}
+            Err(error) if is_missing(&error) || is_unsupported(&error) => return Ok(()),
+            other => return other.map_err(failed),
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_empty(socket: &mut FilterSocket, removed: &str) -> io::Result<()> {
+    let generation = socket.generation()?;
+    let mut route = RouteSocket::open()?;
+    let mut alive = false;
+    for link in table::bridges(socket)? {
+        // A bridge that is gone was removed by somebody who could not finish.
+        if link != removed && links::find(&mut route, &link)?.is_some() {
+            alive = true;
+        } else {
+            table::remove_elements(socket, &link)?;
+            return Err(io::Error::from_raw_os_error(nix::libc::ERESTART));
+        }
+    }
+    if alive {
+        Ok(())
+    } else {
+        socket.commit(&table::teardown(), Some(generation))
+    }
+}
+
+fn without_filter(error: &io::Error) -> Result<NatReport, NetworkError> {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let source = io::Error::from(error.kind());
+        return Err(NetworkError::Filter {
+            act: "set up the table `consort`",
+            source,
+        });
+    }
+    let no_way_out = Some(format!("this kernel has no nf_tables ({error})"));
+    Ok(NatReport {
+        no_way_out,
+        ..NatReport::default()
+    })
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::ENOENT)
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    use nix::libc::{EAFNOSUPPORT, EOPNOTSUPP, EPROTONOSUPPORT};
+    matches!(
+        error.raw_os_error(),
+        Some(EAFNOSUPPORT | EOPNOTSUPP | EPROTONOSUPPORT)
+    )
+}

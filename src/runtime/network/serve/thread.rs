@@ -1,0 +1,256 @@
+//! The thread itself: enters the namespace, opens what listens there, and serves until told to stop.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::runtime::network::NetworkError;
+use crate::runtime::network::publish::Protocol;
+
+use super::datagram::Datagrams;
+use super::names::NameServer;
+use super::reactor::{Reactor, Token, Wake};
+use super::stream::Streams;
+use super::{NamesConfig, PortTarget, ServeConfig};
+
+/// Far more than the thread needs; what is not touched costs nothing.
+const STACK_BYTES: usize = 256 << 10;
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Order {
+    Serve(PortTarget, Option<NamesConfig>),
+    Stop,
+}
+
+/// The thread that serves one container; it ends when this is dropped.
+#[derive(Debug)]
+pub struct NetThread {
+    handle: Option<JoinHandle<()>>,
+    orders: Sender<Order>,
+    bell: Arc<OwnedFd>,
+}
+
+impl NetThread {
+    /// Starts the thread and returns once everything listens, or says why it does not.
+    pub fn spawn(config: ServeConfig) -> Result<Self, NetworkError> {
+        let failed = |source| NetworkError::Serve {
+            act: "start the network thread",
+            source,
+        };
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let bell = Arc::new(eventfd(0, flags).map_err(|error| failed(error.into()))?);
+        let (orders, received) = channel();
+        let (ready, readiness) = channel();
+        let thread_bell = Arc::clone(&bell);
+        let run = move || match Server::new(config, received, thread_bell) {
+            Ok(mut server) => {
+                // Whoever started us waits for exactly one message.
+                drop(ready.send(Ok(())));
+                drop(ready);
+                server.run();
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        };
+        let builder = Builder::new()
+            .name("consort-net".to_owned())
+            .stack_size(STACK_BYTES);
+        let handle = Some(builder.spawn(run).map_err(failed)?);
+        let died = || failed(io::Error::other("it ended before it was ready"));
+        readiness.recv().map_err(|_| died())??;
+        Ok(Self {
+            handle,
+            orders,
+            bell,
+        })
+    }
+
+    /// Serves by other addresses and names from now on, after a network came or went.
+    pub fn update(
+        &self,
+        target: PortTarget,
+        names: Option<NamesConfig>,
+    ) -> Result<(), NetworkError> {
+        let act = "change what the network thread serves";
+        let failed = |source| NetworkError::Serve { act, source };
+        let gone = |_| failed(io::Error::other("it has ended"));
+        self.orders
+            .send(Order::Serve(target, names))
+            .map_err(gone)?;
+        self.ring().map_err(failed)
+    }
+
+    /// Reports whether the thread ended by itself, which only a kernel out of memory makes it do.
+    pub fn has_ended(&self) -> bool {
+        self.handle.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn ring(&self) -> io::Result<()> {
+        let _count = rustix::io::write(self.bell.as_fd(), &1_u64.to_ne_bytes())?;
+        Ok(())
+    }
+}
+
+impl Drop for NetThread {
+    fn drop(&mut self) {
+        // A thread that has ended needs no order.
+        drop(self.orders.send(Order::Stop));
+        drop(self.ring());
+        if let Some(handle) = self.handle.take() {
+            drop(handle.join());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Server {
+    reactor: Reactor,
+    names: Option<NameServer>,
+    streams: Streams,
+    datagrams: Datagrams,
+    orders: Receiver<Order>,
+    bell: Arc<OwnedFd>,
+}
+
+/// Whether the thread goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Serve,
+    Stop,
+}
+
+impl Server {
+    fn new(
+        config: ServeConfig,
+        orders: Receiver<Order>,
+        bell: Arc<OwnedFd>,
+    ) -> Result<Self, NetworkError> {
+        let failed = |act| move |source: io::Error| NetworkError::Serve { act, source };
+        let host = config.host.for_another_namespace();
+        let host = host.map_err(failed("hold the host's network namespace"))?;
+        move_into_link_name_space(config.netns.as_fd(), Some(LinkNameSpaceType::Network))
+            .map_err(|error| failed("enter the container's network namespace")(error.into()))?;
+        let (streams, datagrams): (Vec<_>, Vec<_>) = config
+            .ports
+            .into_iter()
+            .partition(|port| port.protocol == Protocol::Tcp);
+        let names = config
+            .names
+            .map(|names| NameServer::new(names, host))
+            .transpose();
+        let mut server = Self {
+            reactor: Reactor::new().map_err(failed("make an epoll set"))?,
+            names: names.map_err(failed("listen for questions at 127.0.0.11"))?,
+            streams: Streams::new(streams, config.target),
+            datagrams: Datagrams::new(datagrams, config.target),
+            orders,
+            bell,
+        };
+        server.register().map_err(failed("watch sockets"))?;
+        Ok(server)
+    }
+
+    fn register(&mut self) -> io::Result<()> {
+        self.reactor
+            .add(&*self.bell, Token::Control, Wake::Readable)?;
+        if let Some(names) = &self.names {
+            names.register(&self.reactor)?;
+        }
+        self.streams.register(&self.reactor)?;
+        self.datagrams.register(&self.reactor)
+    }
+
+    fn run(&mut self) {
+        let mut deadline = None;
+        loop {
+            let now = now();
+            let until = |deadline: Instant| deadline.saturating_duration_since(now);
+            let timeout = match self.streams.has_unfinished() {
+                true => Some(Duration::ZERO),
+                false => deadline.map(until),
+            };
+            let Ok(tokens) = self.reactor.wait(timeout) else {
+                return;
+            };
+            let now = self::now();
+            for token in tokens {
+                if self.handle(token, now) == Next::Stop {
+                    return;
+                }
+            }
+            self.streams.advance_unfinished(&self.reactor);
+            let names = self.names.as_mut();
+            let names = names.and_then(|names| names.sweep(now, &self.reactor));
+            deadline = [names, self.datagrams.sweep(now)]
+                .into_iter()
+                .flatten()
+                .min();
+        }
+    }
+
+    fn handle(&mut self, token: Token, now: Instant) -> Next {
+        let reactor = &self.reactor;
+        let names = self.names.as_mut();
+        match token {
+            Token::Control => return self.obey(),
+            Token::DnsDatagrams => {
+                names
+                    .into_iter()
+                    .for_each(|names| names.on_datagrams(now, reactor));
+            }
+            Token::DnsListener => {
+                names
+                    .into_iter()
+                    .for_each(|names| names.on_listener(now, reactor));
+            }
+            Token::DnsClient(id) => {
+                names
+                    .into_iter()
+                    .for_each(|names| names.on_client(id, now, reactor));
+            }
+            Token::DnsUpstream(id) => {
+                names
+                    .into_iter()
+                    .for_each(|names| names.on_upstream(id, reactor));
+            }
+            Token::StreamListener(index) => self.streams.accept(index, reactor),
+            Token::Stream(id) => self.streams.advance(id, reactor),
+            Token::DatagramListener(index) => self.datagrams.from_clients(index, now, reactor),
+            Token::DatagramSession(id) => self.datagrams.to_client(id, now),
+        }
+        Next::Serve
+    }
+
+    fn obey(&mut self) -> Next {
+        let mut count = [0_u8; 8];
+        // Empty when an earlier turn took the orders already.
+        let _count = rustix::io::read(self.bell.as_fd(), &mut count);
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Stop => return Next::Stop,
+                Order::Serve(target, names) => {
+                    self.streams.set_target(target);
+                    self.datagrams.set_target(target);
+                    if let (Some(server), Some(config)) = (&mut self.names, names) {
+                        server.set_config(config);
+                    }
+                }
+            }
+        }
+        Next::Serve
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this loop owns the clock of all deadlines below it"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
