@@ -14,10 +14,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::FlockOperation;
 
 use super::ImageError;
 use crate::runtime::kernel::failpoint;
@@ -121,29 +121,9 @@ fn claim_file(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
     let file = options.open(path)?;
-    lock(&file, FlockOperation::LockExclusive)?;
-    let is_still_there = is_same(&file, path)?;
+    store::lock_file(&file, FlockOperation::LockExclusive)?;
+    let is_still_there = store::is_same_file(&file, path)?;
     Ok(is_still_there.then_some(file))
-}
-
-/// Takes a lock, through interruptions.
-pub(super) fn lock(file: &File, operation: FlockOperation) -> io::Result<()> {
-    loop {
-        match flock(file, operation) {
-            Err(rustix::io::Errno::INTR) => {}
-            result => return Ok(result?),
-        }
-    }
-}
-
-/// Says whether `path` still names this file.
-pub(super) fn is_same(file: &File, path: &Path) -> io::Result<bool> {
-    let open = file.metadata()?;
-    match std::fs::symlink_metadata(path) {
-        Ok(named) => Ok((open.dev(), open.ino()) == (named.dev(), named.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 impl Partial {

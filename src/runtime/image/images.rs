@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ImageError;
 use super::config::{self, CONFIG_LIMIT_BYTES, ConfigBlob};
-use super::content::{Content, lock};
+use super::content::Content;
 use super::index::{Index, Named, key};
-use super::layers::{Layers, collect_unlocked, names_in};
+use super::layers::Layers;
 use super::manifest::{self, Document, MANIFEST_LIMIT_BYTES, Manifest};
 use super::{ImageConfig, ImageRecord, RootSource};
 use crate::runtime::store::{self, Durability, Layout};
@@ -177,7 +177,7 @@ impl Store {
         let take = || {
             let mut options = OpenOptions::new();
             let file = options.append(true).create(true).mode(0o600).open(&path)?;
-            lock(&file, operation)?;
+            store::lock_file(&file, operation)?;
             Ok(file)
         };
         let file = take().map_err(|error: io::Error| ImageError::write(&path, error))?;
@@ -190,7 +190,7 @@ impl Store {
 
     fn leases(&self) -> Result<Vec<(String, Lease)>, ImageError> {
         let mut leases = Vec::new();
-        for name in names_in(&self.content.root().join("leases"))? {
+        for name in store::names_in(&self.content.root().join("leases"))? {
             if name.starts_with('.') {
                 continue;
             }
@@ -225,7 +225,7 @@ impl Store {
 
     fn prune_blobs(&self, used: &BTreeSet<Digest>, pruned: &mut Pruned) -> Result<(), ImageError> {
         for algorithm in ["sha256", "sha512"] {
-            for hex in names_in(&self.content.root().join("blobs").join(algorithm))? {
+            for hex in store::names_in(&self.content.root().join("blobs").join(algorithm))? {
                 let digest = format!("{algorithm}:{hex}").parse::<Digest>();
                 if digest.as_ref().is_ok_and(|digest| used.contains(digest)) {
                     continue;
@@ -237,8 +237,8 @@ impl Store {
                 pruned.bytes += size_bytes;
             }
         }
-        for name in names_in(&self.content.root().join("ingest"))? {
-            collect_unlocked(&self.content.root().join("ingest").join(name))?;
+        for name in store::names_in(&self.content.root().join("ingest"))? {
+            store::remove_abandoned(&self.content.root().join("ingest").join(name))?;
         }
         Ok(())
     }

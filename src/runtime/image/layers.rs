@@ -19,7 +19,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use super::ImageError;
-use super::content::{Blob, Content, Partial, is_same, lock};
+use super::content::{Blob, Content};
 use super::layer::{self, Below, Compression, Expected, Losses, Outcome, Privilege, SourceReader};
 use super::manifest::{Descriptor, OCI_LAYER};
 use crate::runtime::kernel::failpoint;
@@ -141,7 +141,7 @@ impl Layers {
 
     /// Lists the chains of all unpacked layers.
     pub(super) fn chains(&self) -> Result<Vec<String>, ImageError> {
-        let names = names_in(&self.dir)?;
+        let names = store::names_in(&self.dir)?;
         Ok(names
             .into_iter()
             .filter(|name| !name.starts_with('.'))
@@ -163,40 +163,16 @@ impl Layers {
 
     /// Removes what a killed process left half-made or half-removed.
     pub(super) fn collect(&self) -> Result<(), ImageError> {
-        for name in names_in(&self.dir)? {
+        for name in store::names_in(&self.dir)? {
             let path = self.dir.join(&name);
             if name.starts_with(".dead-") {
                 store::remove_tree(&path)?;
             } else if name.starts_with(".ingest-") {
-                collect_unlocked(&path)?;
+                store::remove_abandoned(&path)?;
             }
         }
         Ok(())
     }
-}
-
-/// Removes a folder or file unless somebody works on it.
-pub(super) fn collect_unlocked(path: &Path) -> Result<(), ImageError> {
-    let Ok(file) = File::open(path) else {
-        return Ok(());
-    };
-    let is_free = lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-    if is_free && is_same(&file, path).unwrap_or(false) {
-        store::remove_tree(path)?;
-    }
-    Ok(())
-}
-
-pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, ImageError> {
-    let fail = |error| ImageError::read(dir, error);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(fail)? {
-        if let Ok(name) = entry.map_err(fail)?.file_name().into_string() {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Makes and locks a folder; `None` if it was finished or removed while waiting.
@@ -210,8 +186,8 @@ fn claim_dir(ingest: &Path, done: &Path) -> io::Result<Option<File>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    lock(&dir, FlockOperation::LockExclusive)?;
-    let is_ours = is_same(&dir, ingest)? && !done.exists();
+    store::lock_file(&dir, FlockOperation::LockExclusive)?;
+    let is_ours = store::is_same_file(&dir, ingest)? && !done.exists();
     Ok(is_ours.then_some(dir))
 }
 
@@ -273,7 +249,7 @@ impl Claim {
 
     fn empty_tree(&self) -> Result<Root, ImageError> {
         let fail = |error| ImageError::write(&self.ingest, error);
-        for name in names_in(&self.ingest)? {
+        for name in store::names_in(&self.ingest)? {
             store::remove_tree(&self.ingest.join(name))?;
         }
         let tree = self.ingest.join("fs");

@@ -4,6 +4,7 @@
 //! meets half a record. **Invariant:** liveness is a held `flock`, never a bare pid in a file.
 
 mod atomic;
+mod claim;
 mod error;
 mod journal;
 mod layout;
@@ -12,6 +13,7 @@ mod lock;
 pub use atomic::{
     Durability, make_dir, read_bounded, read_json, remove_tree, write_atomic, write_json,
 };
+pub use claim::{is_same_file, lock_file, names_in, remove_abandoned};
 pub use error::StoreError;
 pub use journal::{Entry, Journal, Pending};
 pub use layout::{LAYOUT_VERSION, Layout};
