@@ -47,7 +47,6 @@ impl Endpoint {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SettingsFile {
-    #[serde(default)]
     mirrors: serde_json::Map<String, serde_json::Value>,
 }
 
