@@ -3,7 +3,7 @@
 use super::StepId;
 use crate::desired::{Condition, HookStage};
 use crate::observed::RunState;
-use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
+use crate::value::{NetworkName, Place, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -59,11 +59,6 @@ pub enum Cause {
     DependencyRestarts {
         /// The service.
         service: ServiceName,
-    },
-    /// It shares a namespace or volumes with a container that is made again.
-    ParentRecreated {
-        /// The container.
-        container: ContainerName,
     },
     /// A network that it is connected to is made again.
     NetworkRecreated {
@@ -162,7 +157,6 @@ impl fmt::Display for Cause {
                     .map_or(Ok(()), |place| write!(f, " ({place})"))
             }
             Self::DependencyRestarts { service } => write!(f, "{service} restarts"),
-            Self::ParentRecreated { container } => write!(f, "{container} is recreated"),
             Self::NetworkRecreated { network } => write!(f, "network {network} is recreated"),
             Self::VolumeRecreated { volume } => write!(f, "volume {volume} is recreated"),
             Self::NotConnected { network } => write!(f, "not connected to {network}"),

@@ -3,6 +3,10 @@
 //! Everything that will be done is a step: fetching, making, starting, waiting, hooks, stopping,
 //! removing. What is not in the plan is not done, and what is in it is done without another choice.
 //!
+//! One verb for each thing that people ask for: [`up`] and [`down`], [`start`], [`stop`],
+//! [`restart`], [`kill`], [`pause`], [`unpause`], [`remove`] and [`pull`]. Each takes what is there
+//! and, where it matters, what should be.
+//!
 //! **Invariant:** no I/O, no async, no clock, no prompt and no logging. What a user must be asked
 //! comes back as a [`Warning`], and the answer comes in as an option of the next planning.
 
@@ -10,8 +14,23 @@ mod action;
 mod cause;
 mod step;
 mod warning;
+mod error;
+mod options;
+mod sketch;
+mod diff;
+mod stored;
+mod up;
+mod life;
+mod text;
 
 pub use action::{Action, AnonymousVolumes, BuildRequest, Until};
 pub use cause::{Cause, FieldChange};
+pub use error::PlanError;
+pub use life::{down, kill, pause, pull, remove, restart, start, stop, unpause};
+pub use options::{
+    Dependencies, Diverged, DownOptions, OrphanPolicy, PullOptions, Recreate, RemoveImages,
+    RemoveOptions, Renew, StartMode, StartOptions, StopOptions, UpOptions, Volumes, WaitFor,
+};
 pub use step::{Guard, Plan, Step, StepId};
+pub use up::up;
 pub use warning::Warning;

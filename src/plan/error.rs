@@ -1,0 +1,46 @@
+//! Why there is no plan.
+
+use crate::value::{ImageRef, NetworkName, Place, ServiceName, VolumeName};
+
+/// Why there is no plan; reads after "cannot".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A service is named that the project does not have.
+    #[error("find service `{service}`")]
+    UnknownService {
+        /// The service.
+        service: ServiceName,
+        /// The services that there are.
+        known: Vec<ServiceName>,
+    },
+    /// Services wait for each other in a circle.
+    #[error("order the services: {cycle}")]
+    Cycle {
+        /// The circle, such as `web → api → web`.
+        cycle: String,
+        /// Where each of its dependencies is written, in order.
+        places: Vec<Place>,
+    },
+    /// A network is said to be there and is not.
+    #[error("find network `{network}`, which is declared as external")]
+    ExternalNetwork {
+        /// The network.
+        network: NetworkName,
+    },
+    /// A volume is said to be there and is not.
+    #[error("find volume `{volume}`, which is declared as external")]
+    ExternalVolume {
+        /// The volume.
+        volume: VolumeName,
+    },
+    /// An image is neither here nor may be fetched.
+    #[error("run service `{service}`: image `{image}` is not here and may not be pulled")]
+    ImageMissing {
+        /// The service.
+        service: ServiceName,
+        /// The image.
+        image: ImageRef,
+        /// Where it is written.
+        place: Option<Place>,
+    },
+}

@@ -1,0 +1,175 @@
+//! A project goes down: everything that it made, in reverse order.
+
+use super::{
+    halt::remove_one,
+    order::{Stopping, stop_all},
+};
+use crate::desired::DesiredState;
+use crate::observed::{ObservedContainer, ObservedState, OneOff};
+use crate::plan::{
+    Action, Cause, DownOptions, OrphanPolicy, Plan, RemoveImages, StepId, Volumes, Warning,
+    sketch::Sketch, stored::Relations,
+};
+use crate::value::{ContainerName, ImageRef, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Plans how a project goes down. Without a file all of its containers belong to it, and none is
+/// an orphan.
+pub fn down(
+    desired: Option<&DesiredState>,
+    observed: &ObservedState,
+    options: &DownOptions,
+) -> Plan {
+    let mut sketch = Sketch::default();
+    let containers = going(desired, observed, options, &mut sketch);
+    let relations = Relations::new(observed);
+    let stopping = Stopping {
+        relations: &relations,
+        cause: Cause::NotWanted,
+        grace: options.stop_grace,
+    };
+    let stopped = stop_all(&mut sketch, &containers, &stopping);
+    let mut removed = BTreeMap::new();
+    for container in containers {
+        let after = stopped.get(&container.name).copied();
+        let step = remove_one(
+            &mut sketch,
+            container,
+            (options.volumes, Cause::NotWanted),
+            after,
+        );
+        removed.insert(container.name.clone(), step);
+    }
+    networks(&mut sketch, observed, &removed);
+    if options.volumes == Volumes::Remove {
+        volumes(&mut sketch, observed, &removed);
+    }
+    images(&mut sketch, (desired, observed), options.images, &removed);
+    sketch.finish()
+}
+
+/// The containers that go: those of services that are meant, and orphans where asked to.
+fn going<'a>(
+    desired: Option<&DesiredState>,
+    observed: &'a ObservedState,
+    options: &DownOptions,
+    sketch: &mut Sketch,
+) -> Vec<&'a ObservedContainer> {
+    let is_meant =
+        |service: &ServiceName| options.services.is_empty() || options.services.contains(service);
+    let is_orphan = |service: &ServiceName| {
+        desired.is_some_and(|desired| {
+            !desired.services.contains_key(service) && !desired.disabled.contains(service)
+        })
+    };
+    let mut going = Vec::new();
+    let mut orphans = Vec::new();
+    for container in observed.containers.values() {
+        match (is_orphan(&container.service), options.orphans) {
+            (false, _) if is_meant(&container.service) => going.push(container),
+            (false, _) => {}
+            (true, OrphanPolicy::Remove) => going.push(container),
+            (true, OrphanPolicy::Warn) if container.oneoff == OneOff::No => {
+                orphans.push(container.name.clone());
+            }
+            (true, OrphanPolicy::Warn | OrphanPolicy::Ignore) => {}
+        }
+    }
+    if !orphans.is_empty() {
+        sketch.warn(Warning::Orphans {
+            containers: orphans,
+        });
+    }
+    going
+}
+
+/// Removes the project's networks that nobody is on any more.
+fn networks(
+    sketch: &mut Sketch,
+    observed: &ObservedState,
+    removed: &BTreeMap<ContainerName, StepId>,
+) {
+    for network in observed
+        .networks
+        .values()
+        .filter(|network| network.project.is_some())
+    {
+        let on_it = observed
+            .containers
+            .values()
+            .filter(|container| container.endpoints.contains_key(&network.name));
+        if let Some(after) = all_removed(on_it, removed) {
+            let action = Action::RemoveNetwork {
+                name: network.name.clone(),
+            };
+            sketch.add(action, Cause::NotWanted, after);
+        }
+    }
+}
+
+/// Removes the project's volumes that nobody mounts any more.
+fn volumes(
+    sketch: &mut Sketch,
+    observed: &ObservedState,
+    removed: &BTreeMap<ContainerName, StepId>,
+) {
+    // Anonymous volumes go with their containers; those without one are left behind by another.
+    let owned = observed
+        .volumes
+        .values()
+        .filter(|volume| volume.project.is_some());
+    for volume in owned {
+        let mounting = observed
+            .containers
+            .values()
+            .filter(|container| container.volumes.contains(&volume.name));
+        if volume.key.is_empty() && mounting.clone().next().is_some() {
+            continue;
+        }
+        if let Some(after) = all_removed(mounting, removed) {
+            let action = Action::RemoveVolume {
+                name: volume.name.clone(),
+            };
+            sketch.add(action, Cause::NotWanted, after);
+        }
+    }
+}
+
+/// The steps that remove the containers; nothing when one of them stays.
+fn all_removed<'a>(
+    containers: impl Iterator<Item = &'a ObservedContainer>,
+    removed: &BTreeMap<ContainerName, StepId>,
+) -> Option<Vec<StepId>> {
+    containers
+        .map(|container| removed.get(&container.name).copied())
+        .collect()
+}
+
+fn images(
+    sketch: &mut Sketch,
+    (desired, observed): (Option<&DesiredState>, &ObservedState),
+    which: RemoveImages,
+    removed: &BTreeMap<ContainerName, StepId>,
+) {
+    let Some(desired) = desired.filter(|_| which != RemoveImages::None) else {
+        return;
+    };
+    let services = desired.services.values();
+    let meant = services.filter(|service| match which {
+        RemoveImages::None => false,
+        // An image that has no name of its own has no place either.
+        RemoveImages::Local => service.has_build && service.places.find("image").is_none(),
+        RemoveImages::All => true,
+    });
+    let specs = meant.filter_map(|service| service.replicas.first());
+    let images: BTreeSet<&ImageRef> = specs.map(|spec| &spec.image.reference).collect();
+    for image in images
+        .into_iter()
+        .filter(|image| observed.images.contains_key(*image))
+    {
+        let action = Action::RemoveImage {
+            image: image.clone(),
+        };
+        sketch.add(action, Cause::NotWanted, removed.values().copied());
+    }
+}

@@ -1,0 +1,142 @@
+//! Images: those that are not here, or that the policy asks for, are fetched once for all services.
+
+use super::Up;
+use crate::desired::{ContainerSpec, DesiredService, MountKind, PullPolicy};
+use crate::observed::ObservedImage;
+use crate::plan::{Action, BuildRequest, Cause, Guard, PlanError, StepId};
+use crate::value::{ImageRef, Platform};
+use std::collections::BTreeMap;
+
+type Key = (ImageRef, Option<Platform>);
+
+/// The images that are fetched or built.
+#[derive(Debug, Default)]
+pub(super) struct Images {
+    steps: BTreeMap<Key, StepId>,
+}
+
+impl Images {
+    /// The step after which a container's image is there, when it is not yet.
+    pub(super) fn of(&self, spec: &ContainerSpec) -> impl Iterator<Item = StepId> {
+        let own = self.steps.get(&key(spec)).copied();
+        let mounted = spec.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Image(image) => self.steps.get(&(image.reference.clone(), None)).copied(),
+            MountKind::Bind(_) | MountKind::Volume(_) | MountKind::Tmpfs(_) => None,
+        });
+        own.into_iter().chain(mounted)
+    }
+
+    /// The guard of what is only needed when the container's image turns out to be another one.
+    pub(super) fn guard(&self, spec: &ContainerSpec, current: &str) -> Option<Guard> {
+        let pulled_by = *self.steps.get(&key(spec))?;
+        Some(Guard::ImageChanged {
+            pulled_by,
+            from: current.to_owned(),
+        })
+    }
+}
+
+fn key(spec: &ContainerSpec) -> Key {
+    (spec.image.reference.clone(), spec.image.platform.clone())
+}
+
+impl Up<'_> {
+    pub(super) fn images(&mut self) -> Result<(), PlanError> {
+        for service in self.meant() {
+            // All replicas have the same image.
+            let Some(spec) = service.replicas.first() else {
+                continue;
+            };
+            self.service_image(service, spec)?;
+            for mount in &spec.mounts {
+                if let MountKind::Image(image) = &mount.kind {
+                    self.mounted_image(&image.reference);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn service_image(
+        &mut self,
+        service: &DesiredService,
+        spec: &ContainerSpec,
+    ) -> Result<(), PlanError> {
+        let key = key(spec);
+        if self.images.steps.contains_key(&key) {
+            return Ok(());
+        }
+        let there = self.observed.images.get(&key.0);
+        let policy = self.options.pull.unwrap_or(spec.image.pull);
+        let image = key.0.clone();
+        let action = match (policy, there) {
+            (PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build, Some(_)) => return Ok(()),
+            (PullPolicy::Build, None) => build(service, image),
+            (PullPolicy::Never, None) => {
+                let place = service.places.find("image").cloned();
+                let service = service.name.clone();
+                return Err(PlanError::ImageMissing {
+                    service,
+                    image,
+                    place,
+                });
+            }
+            (PullPolicy::Missing, None) => pull(&key),
+            (PullPolicy::Always | PullPolicy::Every(_), there) => {
+                if there.is_some_and(is_latest) {
+                    return Ok(());
+                }
+                pull(&key)
+            }
+        };
+        let cause = match there {
+            None => Cause::NotFound,
+            Some(_) => Cause::PullPolicy {
+                policy: policy_text(policy),
+            },
+        };
+        let step = self.sketch.add(action, cause, []);
+        self.images.steps.insert(key, step);
+        Ok(())
+    }
+
+    fn mounted_image(&mut self, reference: &ImageRef) {
+        let key = (reference.clone(), None);
+        if self.observed.images.contains_key(reference) || self.images.steps.contains_key(&key) {
+            return;
+        }
+        let step = self.sketch.add(pull(&key), Cause::NotFound, []);
+        self.images.steps.insert(key, step);
+    }
+}
+
+fn pull((image, platform): &Key) -> Action {
+    Action::PullImage {
+        image: image.clone(),
+        platform: platform.clone(),
+    }
+}
+
+fn build(service: &DesiredService, image: ImageRef) -> Action {
+    let place = service.places.find("build").cloned();
+    Action::BuildImage(BuildRequest {
+        service: service.name.clone(),
+        image,
+        place,
+    })
+}
+
+/// Whether the registry was asked and would send what is here.
+fn is_latest(image: &ObservedImage) -> bool {
+    image.latest.is_some() && image.latest == image.manifest
+}
+
+fn policy_text(policy: PullPolicy) -> String {
+    match policy {
+        PullPolicy::Always => "always".to_owned(),
+        PullPolicy::Missing => "missing".to_owned(),
+        PullPolicy::Never => "never".to_owned(),
+        PullPolicy::Build => "build".to_owned(),
+        PullPolicy::Every(period) => format!("every_{period}"),
+    }
+}

@@ -1,0 +1,238 @@
+//! A project comes up: what is missing is made, what differs is changed, what does not run starts.
+//!
+//! The plan is sketched in the order in which it is thought of: networks, volumes and images first,
+//! then one service after the other, each after what it depends on. That order is no barrier: a
+//! step waits only for the steps it names.
+
+mod network;
+mod volume;
+mod image;
+mod replica;
+mod service;
+mod stops;
+mod gate;
+
+use super::{
+    Dependencies, OrphanPolicy, Plan, PlanError, Recreate, StepId, UpOptions, WaitFor, Warning,
+    sketch::Sketch, stored,
+};
+use crate::desired::{Condition, DesiredService, DesiredState};
+use crate::graph::Dag;
+use crate::observed::{ObservedContainer, ObservedState, OneOff};
+use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
+use image::Images;
+use replica::Fate;
+use std::collections::{BTreeMap, BTreeSet};
+use stops::Stops;
+
+/// Plans how `desired` comes up from what is there.
+pub fn up(
+    desired: &DesiredState,
+    observed: &ObservedState,
+    options: &UpOptions,
+) -> Result<Plan, PlanError> {
+    let mut up = Up::new(desired, observed, options)?;
+    up.networks()?;
+    up.volumes()?;
+    up.images()?;
+    for service in up.order.clone() {
+        up.service(&service);
+    }
+    up.orphans();
+    up.notices();
+    Ok(up.sketch.finish())
+}
+
+struct Up<'a> {
+    desired: &'a DesiredState,
+    observed: &'a ObservedState,
+    options: &'a UpOptions,
+    sketch: Sketch,
+    /// The services that are meant, each after what it depends on.
+    order: Vec<ServiceName>,
+    /// The services that are meant by name, not only because others depend on them.
+    named: BTreeSet<ServiceName>,
+    stops: Stops,
+    images: Images,
+    /// Networks that are made, and the step after which each is there.
+    networks: BTreeMap<NetworkName, StepId>,
+    /// Containers that a network was taken from and that must get it back.
+    unplugged: BTreeMap<ContainerName, BTreeMap<NetworkName, StepId>>,
+    /// Volumes that are made, and the step after which each is there.
+    volumes: BTreeMap<VolumeName, StepId>,
+    /// Containers that are removed before their service is looked at, and the step that does it.
+    gone: BTreeMap<ContainerName, StepId>,
+    /// What becomes of each replica.
+    fates: BTreeMap<ServiceName, Vec<Fate>>,
+    /// Waits that several steps need, by container and by what is waited for.
+    waits: BTreeMap<gate::WaitKey, StepId>,
+}
+
+impl<'a> Up<'a> {
+    fn new(
+        desired: &'a DesiredState,
+        observed: &'a ObservedState,
+        options: &'a UpOptions,
+    ) -> Result<Self, PlanError> {
+        let dag = graph(desired)?;
+        for service in &options.services {
+            if !desired.services.contains_key(service) {
+                let known = desired.services.keys().cloned().collect();
+                return Err(PlanError::UnknownService {
+                    service: service.clone(),
+                    known,
+                });
+            }
+        }
+        let named: BTreeSet<ServiceName> = match options.services.is_empty() {
+            true => desired.services.keys().cloned().collect(),
+            false => options.services.clone(),
+        };
+        let meant: BTreeSet<&ServiceName> = match options.dependencies {
+            Dependencies::Include => dag.with_dependencies(&named),
+            Dependencies::Skip => named.iter().collect(),
+        };
+        let order = dag
+            .order()
+            .into_iter()
+            .filter(|service| meant.contains(*service));
+        Ok(Self {
+            order: order
+                .filter(|name| desired.services.contains_key(*name))
+                .cloned()
+                .collect(),
+            named,
+            desired,
+            observed,
+            options,
+            sketch: Sketch::default(),
+            stops: Stops::default(),
+            images: Images::default(),
+            networks: BTreeMap::new(),
+            unplugged: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            waits: BTreeMap::new(),
+        })
+    }
+
+    /// The services that are meant.
+    fn meant(&self) -> impl Iterator<Item = &'a DesiredService> + use<'a> {
+        let desired = self.desired;
+        self.order
+            .clone()
+            .into_iter()
+            .filter_map(move |name| desired.services.get(&name))
+    }
+
+    /// Whether another service waits for this one to complete.
+    fn is_one_shot(&self, service: &ServiceName) -> bool {
+        let completes = |other: &DesiredService| {
+            other
+                .dependencies
+                .get(service)
+                .is_some_and(|needs| needs.condition == Condition::ServiceCompletedSuccessfully)
+        };
+        self.desired.services.values().any(completes)
+    }
+
+    fn recreate(&self, service: &ServiceName) -> Recreate {
+        if self.named.contains(service) {
+            return self.options.recreate;
+        }
+        self.options.recreate_dependencies
+    }
+
+    /// Containers of services that are not in the file.
+    fn orphans(&mut self) {
+        let orphans: Vec<&ObservedContainer> = self
+            .observed
+            .containers
+            .values()
+            .filter(|container| self.is_orphan(container))
+            .collect();
+        match self.options.orphans {
+            OrphanPolicy::Ignore => {}
+            OrphanPolicy::Warn if orphans.is_empty() => {}
+            OrphanPolicy::Warn => {
+                let containers = orphans.iter().map(|orphan| orphan.name.clone()).collect();
+                self.sketch.warn(Warning::Orphans { containers });
+            }
+            OrphanPolicy::Remove => {
+                for orphan in orphans {
+                    self.remove(orphan, &super::Cause::Orphan);
+                }
+            }
+        }
+    }
+
+    fn is_orphan(&self, container: &ObservedContainer) -> bool {
+        let service = &container.service;
+        let known =
+            self.desired.services.contains_key(service) || self.desired.disabled.contains(service);
+        let lingers = match container.oneoff {
+            OneOff::No => !known,
+            OneOff::Run | OneOff::Hook => !container.is_alive(),
+        };
+        lingers && !self.gone.contains_key(&container.name)
+    }
+
+    fn notices(&mut self) {
+        for notice in &self.desired.notices {
+            if self.order.contains(&notice.service) {
+                self.sketch.warn(Warning::NoEffect {
+                    service: notice.service.clone(),
+                    field: notice.field.clone(),
+                    reason: notice.reason.clone(),
+                    place: notice.place.clone(),
+                });
+            }
+        }
+    }
+
+    /// Whether the plan waits at its end until everything is ready, and how long.
+    fn waits_for_ready(&self) -> Option<Option<crate::value::Duration>> {
+        match self.options.wait {
+            WaitFor::Started => None,
+            WaitFor::Ready { timeout } => Some(timeout),
+        }
+    }
+}
+
+/// The services and what they depend on.
+fn graph(desired: &DesiredState) -> Result<Dag<ServiceName>, PlanError> {
+    let arrows = desired.services.values().flat_map(|service| {
+        let arrow = |(other, needs): (&ServiceName, &crate::desired::Dependency)| {
+            (service.name.clone(), other.clone(), needs.place.clone())
+        };
+        service.dependencies.iter().map(arrow).collect::<Vec<_>>()
+    });
+    Dag::new(desired.services.keys().cloned(), arrows).map_err(|cycle| PlanError::Cycle {
+        cycle: cycle.to_string(),
+        places: cycle
+            .steps
+            .iter()
+            .filter_map(|(_, place): &(_, Option<Place>)| place.clone())
+            .collect(),
+    })
+}
+
+/// Whether a container is a replica, under whatever name, that `up` looks after.
+fn replicas<'a>(
+    observed: &'a ObservedState,
+    service: &ServiceName,
+    gone: &BTreeMap<ContainerName, StepId>,
+) -> Vec<&'a ObservedContainer> {
+    let mut found: Vec<&ObservedContainer> = observed
+        .replicas(service)
+        .filter(|container| !gone.contains_key(&container.name))
+        .collect();
+    found.sort_by_key(|container| {
+        (
+            container.number,
+            container.name != stored::final_name(container),
+        )
+    });
+    found
+}
