@@ -1,0 +1,199 @@
+//! What is mounted in every container, and what is hidden again.
+
+use oci_spec::runtime::Mount;
+use std::path::PathBuf;
+
+use super::super::description::{
+    Description, MountRequest, MountSource, Privilege, RootAccess, Sharing,
+};
+use super::super::error::ContainerError;
+use super::Machine;
+
+const DEFAULT_SHM_BYTES: u64 = 64 << 20;
+
+/// Returns the usual mounts and the requested ones, those nearer to the root first.
+pub(super) fn all(
+    description: &Description,
+    machine: Machine,
+) -> Result<Vec<Mount>, ContainerError> {
+    let mut requested = Vec::new();
+    for request in &description.mounts {
+        requested.push(requested_mount(request)?);
+    }
+    let mut all = usual(description, machine);
+    // What the user mounts on the very same place takes it.
+    all.retain(|mount| {
+        requested
+            .iter()
+            .all(|other| other.destination() != mount.destination())
+    });
+    // Stable: of two at the same place the later one is on top.
+    requested.sort_by_key(|mount| mount.destination().components().count());
+    all.extend(requested);
+    Ok(all)
+}
+
+fn usual(description: &Description, machine: Machine) -> Vec<Mount> {
+    let privileged = description.confinement.privilege == Privilege::Privileged;
+    let read_only: &[&str] = if privileged { &[] } else { &["ro"] };
+    let shm = description.shm_size_bytes.unwrap_or(DEFAULT_SHM_BYTES);
+    let shm_size = format!("size={shm}");
+    // A user namespace with one id has no group 5 to give terminals to.
+    let devpts: &[&str] = if machine.in_user_namespace {
+        &["newinstance", "ptmxmode=0666", "mode=0620"]
+    } else {
+        &["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+    };
+    let quiet = ["nosuid", "noexec", "nodev"];
+    let shm_options: Vec<&str> = quiet
+        .iter()
+        .copied()
+        .chain(["mode=1777", &shm_size])
+        .collect();
+    let with = |more: &[&'static str]| [quiet.as_slice(), more].concat();
+    vec![
+        mount("/proc", "proc", "proc", &quiet),
+        mount(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &[&["nosuid", "noexec"], devpts].concat(),
+        ),
+        if description.namespaces.network == Sharing::Host && machine.in_user_namespace {
+            // The kernel lets nobody mount sysfs for a network namespace that is not theirs.
+            let bind = if privileged {
+                vec!["rbind"]
+            } else {
+                with(&["rbind", "ro"])
+            };
+            mount("/sys", "bind", "/sys", &bind)
+        } else {
+            mount("/sys", "sysfs", "sysfs", &with(read_only))
+        },
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &with(read_only)),
+        if description.namespaces.ipc == Sharing::Host && machine.in_user_namespace {
+            mount("/dev/mqueue", "bind", "/dev/mqueue", &with(&["rbind"]))
+        } else {
+            mount("/dev/mqueue", "mqueue", "mqueue", &quiet)
+        },
+        if description.namespaces.ipc == Sharing::Host {
+            mount("/dev/shm", "bind", "/dev/shm", &with(&["rbind"]))
+        } else {
+            mount("/dev/shm", "tmpfs", "shm", &shm_options)
+        },
+    ]
+}
+
+fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
+    let mut mount = Mount::default();
+    mount
+        .set_destination(PathBuf::from(target))
+        .set_typ(Some(kind.to_owned()))
+        .set_source(Some(PathBuf::from(source)))
+        .set_options(Some(
+            options.iter().map(|option| (*option).to_owned()).collect(),
+        ));
+    mount
+}
+
+fn requested_mount(request: &MountRequest) -> Result<Mount, ContainerError> {
+    let target = &request.target;
+    let shown = target.display().to_string();
+    if !target.is_absolute() || shown.contains("/../") || shown.ends_with("/..") {
+        let reason = "an absolute path without `..` is expected";
+        return Err(ContainerError::setting("a mount's target", &shown, reason));
+    }
+    let mut options = Vec::new();
+    let (kind, source) = match &request.source {
+        MountSource::Bind(source) => {
+            options.push("rbind".to_owned());
+            ("bind", source.clone())
+        }
+        MountSource::BindShallow(source) => {
+            options.push("bind".to_owned());
+            ("bind", source.clone())
+        }
+        MountSource::Tmpfs { size_bytes, mode } => {
+            options.extend(["noexec", "nosuid", "nodev"].map(str::to_owned));
+            options.extend(size_bytes.map(|size| format!("size={size}")));
+            options.push(format!("mode={:o}", mode.unwrap_or(0o1777)));
+            ("tmpfs", PathBuf::from("tmpfs"))
+        }
+    };
+    if request.access == RootAccess::ReadOnly {
+        options.push("ro".to_owned());
+    }
+    options.extend(request.options.iter().cloned());
+    let mut result = Mount::default();
+    result
+        .set_destination(target.clone())
+        .set_typ(Some(kind.to_owned()))
+        .set_source(Some(source))
+        .set_options(Some(options));
+    Ok(result)
+}
+
+/// Returns what a container must not read: what Docker and Podman mask, and a few more.
+pub(super) fn masked_paths() -> Vec<String> {
+    let fixed = [
+        "/proc/acpi",
+        "/proc/asound",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/pagetypeinfo",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/proc/slabinfo",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/proc/vmallocinfo",
+        "/sys/devices/virtual/powercap",
+        "/sys/firmware",
+        "/sys/fs/bpf",
+        "/sys/fs/pstore",
+        "/sys/fs/selinux",
+        "/sys/kernel/debug",
+        "/sys/kernel/security",
+        "/sys/kernel/tracing",
+    ];
+    let mut all: Vec<String> = fixed.map(str::to_owned).into();
+    all.extend(thermal_throttles());
+    all
+}
+
+/// Returns the directories that tell how hot each processor is; absent on most virtual machines.
+fn thermal_throttles() -> Vec<String> {
+    let mut found = Vec::new();
+    for number in 0_u32.. {
+        let processor = format!("/sys/devices/system/cpu/cpu{number}");
+        if rustix::fs::stat(processor.as_str()).is_err() {
+            return found;
+        }
+        let throttle = format!("{processor}/thermal_throttle");
+        if rustix::fs::stat(throttle.as_str()).is_ok() {
+            found.push(throttle);
+        }
+    }
+    found
+}
+
+/// Returns what a container may read but not write.
+pub(super) fn read_only_paths() -> Vec<String> {
+    [
+        "/proc/bus",
+        "/proc/fs",
+        "/proc/irq",
+        "/proc/sys",
+        "/proc/sysrq-trigger",
+    ]
+    .map(str::to_owned)
+    .into()
+}
