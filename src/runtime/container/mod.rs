@@ -11,5 +11,15 @@ mod error;
 pub mod description;
 pub mod users;
 pub mod spec;
+pub mod seccomp;
+pub mod cgroup;
+mod bundle;
+mod settings;
+mod init;
+mod create;
+mod handle;
 
+pub use bundle::{Bundle, FileMount, FirstProcess, JoinedNamespaces, Stdio};
+pub use create::{Created, create};
 pub use error::ContainerError;
+pub use handle::{Container, ContainerRecord, Signalled};

@@ -21,6 +21,7 @@ pub mod rooted;
 pub mod process;
 pub mod clone;
 pub mod confine;
+pub mod bpf;
 pub mod reexec;
 pub mod channel;
 pub mod netlink;

@@ -163,6 +163,13 @@ pub fn wait_for_signal() -> Result<i32, Errno> {
     i32::try_from(signal).map_err(|_| Errno::INVAL)
 }
 
+/// Sends any signal, also a real-time one, to a child of ours.
+pub fn send_signal(child: rustix::process::Pid, signal: i32) -> Result<(), Errno> {
+    // SAFETY: kill(2) takes two numbers and touches no memory of ours.
+    check(unsafe { libc::syscall(libc::SYS_kill, child.as_raw_nonzero().get(), signal) })?;
+    Ok(())
+}
+
 const SIGSET_BYTES: usize = 8;
 
 /// The kernel's own layout of a signal action (`x86_64` and `aarch64`), which is not libc's.

@@ -1,0 +1,333 @@
+//! A [`Bundle`] → a container that is set up and waits, and then runs.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
+
+use super::bundle::{Bundle, FileMount, FirstProcess, JoinedNamespaces, Stdio};
+use super::cgroup::{Cgroup, Hierarchies, Unenforced};
+use super::description::RootAccess;
+use super::error::ContainerError;
+use super::handle::Container;
+use super::init::{
+    self, Act, Failure, InitPlan, MESSAGE_BYTES, Message, Parts, StdioPlan, describe_finish,
+    own_namespace, target,
+};
+use super::settings;
+use crate::runtime::kernel::channel::Channel;
+use crate::runtime::kernel::clone::{CloneOptions, Cloned, spawn};
+use crate::runtime::kernel::namespace::{self, Namespaces};
+use crate::runtime::kernel::pidfd::Pidfd;
+use crate::runtime::kernel::rooted::TargetKind;
+use crate::runtime::kernel::{failpoint, sys};
+
+/// A container that is set up completely and waits; dropped, it goes away.
+#[derive(Debug)]
+pub struct Created {
+    container: Container,
+    channel: Channel,
+    plan: InitPlan,
+    program: String,
+    terminal: Option<OwnedFd>,
+    unenforced: Vec<Unenforced>,
+}
+
+/// Sets a container up, up to but without running its program.
+pub fn create(bundle: Bundle) -> Result<Created, ContainerError> {
+    let hierarchies = Hierarchies::detect()?;
+    let in_user_namespace =
+        sys::in_user_namespace().map_err(ContainerError::kernel("set the container up"))?;
+    let Bundle {
+        spec,
+        rootfs,
+        join,
+        files,
+        stdio,
+        placement,
+        seccomp,
+        first_process,
+    } = bundle;
+    let (settings, mut unenforced) = settings::of(&spec, &seccomp)?;
+    let program = settings.args.first().cloned().unwrap_or_default();
+    pass("container.cgroup")?;
+    let resources = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.resources().clone());
+    let (cgroup, missing) = Cgroup::create(
+        &placement,
+        &hierarchies,
+        &resources.unwrap_or_default(),
+        in_user_namespace,
+    )?;
+    unenforced.extend(missing);
+    let JoinedNamespaces {
+        network,
+        ipc,
+        pid,
+        uts,
+    } = join;
+    let joined_kinds = [
+        (&network, Namespaces::NEWNET),
+        (&ipc, Namespaces::NEWIPC),
+        (&pid, Namespaces::NEWPID),
+        (&uts, Namespaces::NEWUTS),
+    ];
+    let joined: Namespaces = joined_kinds
+        .iter()
+        .filter(|(fd, _)| fd.is_some())
+        .map(|(_, kind)| *kind)
+        .collect();
+    let entered = [
+        (network, Namespaces::NEWNET),
+        (ipc, Namespaces::NEWIPC),
+        (uts, Namespaces::NEWUTS),
+    ];
+    let made = (|| {
+        let plan = InitPlan::new(Parts {
+            spec: &spec,
+            settings: &settings,
+            rootfs,
+            join: entered
+                .into_iter()
+                .filter_map(|(fd, kind)| Some((fd?, kind)))
+                .collect(),
+            files: files.iter().map(file_mount).collect(),
+            tasks: cgroup.open_tasks()?,
+            hierarchies: &hierarchies,
+            stdio: stdio_plan(stdio)?,
+            reaper: first_process == FirstProcess::Reaper,
+            in_user_namespace,
+        })?;
+        let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
+        let namespaces = new_namespaces(&spec).difference(joined);
+        let cloned = clone(&plan, &cgroup, namespaces, pid.as_ref(), (&ours, theirs))?;
+        let process = Pidfd::from_parts(cloned.pidfd, cloned.pid.as_raw_nonzero().get());
+        Ok((plan, ours, process))
+    })();
+    let (plan, channel, process) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            // Nothing was put in it: what else goes wrong now is less than what already did.
+            drop(cgroup.remove());
+            return Err(error);
+        }
+    };
+    let container = Container::new(process, cgroup);
+    let mut created = Created {
+        container,
+        channel,
+        plan,
+        program,
+        terminal: None,
+        unenforced,
+    };
+    match created.wait_until_ready() {
+        Ok(()) => Ok(created),
+        Err(error) => {
+            created.abandon();
+            Err(error)
+        }
+    }
+}
+
+fn pass(name: &'static str) -> Result<(), ContainerError> {
+    failpoint::hit(name).map_err(|source| ContainerError::Setup {
+        step: format!("pass `{name}`"),
+        source,
+    })
+}
+
+fn new_namespaces(spec: &Spec) -> Namespaces {
+    let Some(linux) = spec.linux() else {
+        return Namespaces::NEWNS;
+    };
+    let kinds = [
+        (LinuxNamespaceType::Pid, Namespaces::NEWPID),
+        (LinuxNamespaceType::Network, Namespaces::NEWNET),
+        (LinuxNamespaceType::Ipc, Namespaces::NEWIPC),
+        (LinuxNamespaceType::Uts, Namespaces::NEWUTS),
+    ];
+    let own = kinds
+        .into_iter()
+        .filter(|(kind, _)| own_namespace(linux, *kind));
+    // The cgroup namespace is made by the child, once it is in its cgroup.
+    own.map(|(_, flag)| flag)
+        .collect::<Namespaces>()
+        .union(Namespaces::NEWNS)
+}
+
+fn file_mount(file: &FileMount) -> Mount {
+    let mut options = vec!["rbind".to_owned()];
+    if file.access == RootAccess::ReadOnly {
+        options.push("ro".to_owned());
+    }
+    let mut mount = Mount::default();
+    mount
+        .set_destination(file.target.clone())
+        .set_typ(Some("bind".to_owned()))
+        .set_source(Some(file.source.clone()))
+        .set_options(Some(options));
+    mount
+}
+
+fn stdio_plan(stdio: Stdio) -> Result<StdioPlan, ContainerError> {
+    match stdio {
+        Stdio::Terminal { rows, columns } => Ok(StdioPlan::Terminal {
+            size: (rows, columns),
+            console: target(Path::new("/dev/console"), TargetKind::File)?,
+        }),
+        Stdio::Files(files) => {
+            // Above 2, so that setting one up does not overwrite the source of another.
+            let [input, output, errors] = files.map(|file| {
+                rustix::io::fcntl_dupfd_cloexec(&file, 3)
+                    .map_err(ContainerError::call("copy standard input and output"))
+            });
+            Ok(StdioPlan::Files([input?, output?, errors?]))
+        }
+    }
+}
+
+/// Makes the first process; the other container's pid namespace is entered by us for that moment.
+fn clone(
+    plan: &InitPlan,
+    cgroup: &Cgroup,
+    namespaces: Namespaces,
+    pid_namespace: Option<&OwnedFd>,
+    (ours, theirs): (&Channel, Channel),
+) -> Result<Cloned, ContainerError> {
+    let act = "make the container's first process";
+    let v2 = cgroup.open_v2()?;
+    let options = CloneOptions {
+        namespaces,
+        cgroup: v2.as_ref().map(|fd| fd.as_fd()),
+        sibling: false,
+    };
+    let own = match pid_namespace {
+        Some(other) => {
+            let own = namespace::open_own("pid").map_err(ContainerError::kernel(act))?;
+            namespace::enter(other, Namespaces::NEWPID).map_err(ContainerError::kernel(act))?;
+            Some(own)
+        }
+        None => None,
+    };
+    pass("container.clone")?;
+    let cloned = spawn(&options, &mut || init::run(plan, &theirs, ours));
+    if let Some(own) = own {
+        namespace::enter(&own, Namespaces::NEWPID).map_err(ContainerError::kernel(act))?;
+    }
+    cloned.map_err(ContainerError::call(act))
+}
+
+impl Created {
+    /// Returns what of the request cannot be had on this machine.
+    pub fn unenforced(&self) -> &[Unenforced] {
+        &self.unenforced
+    }
+
+    /// Returns the handle, which is also good for remembering the container before it runs.
+    pub fn container(&self) -> &Container {
+        &self.container
+    }
+
+    /// Takes the monitor's end of the terminal, if the container has one.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// Runs the program.
+    ///
+    /// If it cannot be run, the container is gone when this returns.
+    pub fn start(self) -> Result<Container, ContainerError> {
+        let sent = pass("container.start").and_then(|()| {
+            Message::Start
+                .send(&self.channel, None)
+                .map_err(ContainerError::call("start the container"))
+        });
+        match sent.and_then(|()| self.wait_until_running()) {
+            Ok(()) => Ok(self.container),
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), ContainerError> {
+        let mut buffer = [0; MESSAGE_BYTES];
+        let received = self
+            .channel
+            .receive(&mut buffer)
+            .map_err(ContainerError::call(
+                "wait for the container's first process",
+            ))?;
+        match Message::from_bytes(&buffer[..received.length]) {
+            Some(Message::Ready) => {
+                self.terminal = received.fd;
+                pass("container.ready")
+            }
+            Some(Message::Failed(failure)) => Err(self.explain(failure)),
+            Some(Message::Start) | None => Err(ContainerError::EndedEarly),
+        }
+    }
+
+    fn wait_until_running(&self) -> Result<(), ContainerError> {
+        let mut buffer = [0; MESSAGE_BYTES];
+        let received = self
+            .channel
+            .receive(&mut buffer)
+            .map_err(ContainerError::call("wait for the container's program"))?;
+        match Message::from_bytes(&buffer[..received.length]) {
+            Some(Message::Failed(failure)) => Err(self.explain(failure)),
+            Some(Message::Ready | Message::Start) => Err(ContainerError::EndedEarly),
+            // The channel has ended: `execve` closed its last descriptor.
+            None => Ok(()),
+        }
+    }
+
+    fn explain(&self, failure: Failure) -> ContainerError {
+        explain(&self.program, failure, || self.plan.describe(failure))
+    }
+
+    /// Ends what there is of the container; the error that led here matters more than any from this.
+    fn abandon(self) {
+        drop(self.container.process().signal(SIGKILL));
+        drop(self.container.cgroup().kill_all(ABANDON_TIMEOUT_MS));
+        drop(
+            self.container
+                .process()
+                .wait_until_ended(Some(ABANDON_TIMEOUT_MS)),
+        );
+        drop(self.container.process().exit(0));
+        drop(self.container.cgroup().remove());
+    }
+}
+
+const SIGKILL: i32 = 9;
+/// How long the end of processes that were sent SIGKILL is waited for.
+const ABANDON_TIMEOUT_MS: u64 = 5_000;
+
+/// Turns a step that failed in the child into an error that names the program or the step.
+pub(super) fn explain(
+    program: &str,
+    failure: Failure,
+    step: impl FnOnce() -> String,
+) -> ContainerError {
+    let program = program.to_owned();
+    let source = failure.source();
+    match failure.act {
+        Act::Find => ContainerError::ProgramNotFound { program, source },
+        Act::Execute => ContainerError::ProgramNotExecutable { program, source },
+        Act::Interpreter => ContainerError::InterpreterNotFound { program, source },
+        _ => ContainerError::Setup {
+            step: step(),
+            source,
+        },
+    }
+}
+
+/// Puts a step of `exec` into words.
+pub(super) fn describe_exec(failure: Failure) -> String {
+    describe_finish(failure.act).to_owned()
+}

@@ -1,0 +1,31 @@
+//! What runs in the container's first process, from `clone` to `execve`.
+//!
+//! The parent turns a bundle into an [`InitPlan`]: every string made, every host path opened, every
+//! choice taken. The child walks it with system calls only and answers with fixed-size messages.
+//!
+//! ```text
+//! parent (monitor)                         child (new namespaces)
+//!   compile ─► InitPlan ── clone ─────────► setup: cgroup, namespaces, mounts, masks, pivot
+//!   Ready (and the terminal) ◄───────────── ready
+//!   Start ────────────────────────────────► finish: filter, capabilities, execve
+//!   end of channel (it runs) or Failure ◄──
+//! ```
+//!
+//! **Invariant:** from `clone` to `execve` nothing is allocated and no lock is taken.
+//! **Invariant:** no path of the container is resolved but inside its root, on descriptors.
+
+mod filesystem;
+mod finish;
+mod options;
+mod plan;
+mod reaper;
+mod report;
+mod setup;
+mod sysctl;
+
+pub(super) use finish::{FinishPlan, ProcessSettings, RESOURCES};
+pub(super) use plan::{
+    InitPlan, Parts, StdioPlan, describe_finish, own_namespace, resource_number, target,
+};
+pub(super) use report::{Act, Failure, MESSAGE_BYTES, Message};
+pub(super) use setup::run;
