@@ -43,6 +43,10 @@ struct Session {
     key: SessionKey,
     socket: OwnedFd,
     last_used: Instant,
+    /// Where to go if nobody listens at the current target, until somebody answered.
+    others: Vec<SocketAddr>,
+    /// The first datagram, to be sent there again.
+    first: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -100,6 +104,9 @@ impl Datagrams {
             };
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.last_used = now;
+                if session.first.is_empty() && !session.others.is_empty() {
+                    session.first = self.buffer[..length].to_vec();
+                }
                 // What cannot be delivered is lost, as datagrams are.
                 let _sent = send(&session.socket, &self.buffer[..length], SendFlags::NOSIGNAL);
             }
@@ -107,7 +114,7 @@ impl Datagrams {
     }
 
     /// Passes datagrams of the container back to one client.
-    pub(super) fn to_client(&mut self, id: u32, now: Instant) {
+    pub(super) fn to_client(&mut self, id: u32, now: Instant, reactor: &Reactor) {
         for _ in 0..DATAGRAMS_PER_TURN {
             let Some(session) = self.sessions.get_mut(&id) else {
                 return;
@@ -118,15 +125,15 @@ impl Datagrams {
                 RecvFlags::empty(),
             ) {
                 Ok((_, length)) => {
-                    session.last_used = now;
+                    session.answered(now);
                     let key = session.key;
                     let Some(port) = self.listeners.get(key.listener as usize) else {
                         return;
                     };
                     let _sent = send_from(&port.socket, &self.buffer[..length], &key);
                 }
-                // "Nobody listens" belongs to one datagram; the next may fare better.
-                Err(rustix::io::Errno::CONNREFUSED | rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::CONNREFUSED) => session.try_next(id, reactor),
+                Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return,
             }
         }
@@ -194,10 +201,8 @@ impl Datagrams {
             oldest.into_iter().for_each(|id| self.forget(id));
         }
         let port = self.listeners.get(key.listener as usize)?;
-        let targets = self.target.candidates(port.host.ip(), port.container_port);
-        let socket = targets
-            .iter()
-            .find_map(|target| open_session(*target).ok())?;
+        let mut others = self.target.candidates(port.host.ip(), port.container_port);
+        let socket = open_first(&mut others)?;
         self.next_id = self.next_id.wrapping_add(1);
         while self.sessions.contains_key(&self.next_id) {
             self.next_id = self.next_id.wrapping_add(1);
@@ -207,14 +212,14 @@ impl Datagrams {
             .add(&socket, Token::DatagramSession(id), Wake::Readable)
             .ok()?;
         self.by_client.insert(key, id);
-        self.sessions.insert(
-            id,
-            Session {
-                key,
-                socket,
-                last_used: now,
-            },
-        );
+        let session = Session {
+            key,
+            socket,
+            last_used: now,
+            others,
+            first: Vec::new(),
+        };
+        self.sessions.insert(id, session);
         self.next_sweep = self.next_sweep.or(Some(now + SESSION_IDLE));
         Some(id)
     }
@@ -224,6 +229,35 @@ impl Session {
     fn is_silent(&self, now: Instant) -> bool {
         self.last_used + SESSION_IDLE <= now
     }
+
+    fn answered(&mut self, now: Instant) {
+        self.last_used = now;
+        self.others.clear();
+        self.first = Vec::new();
+    }
+
+    /// Nobody listens there; without another target the next datagram may fare better.
+    fn try_next(&mut self, id: u32, reactor: &Reactor) {
+        let Some(socket) = open_first(&mut self.others) else {
+            return;
+        };
+        if reactor
+            .add(&socket, Token::DatagramSession(id), Wake::Readable)
+            .is_ok()
+        {
+            self.socket = socket;
+            let _sent = send(&self.socket, &self.first, SendFlags::NOSIGNAL);
+        }
+    }
+}
+
+fn open_first(targets: &mut Vec<SocketAddr>) -> Option<OwnedFd> {
+    while !targets.is_empty() {
+        if let Ok(socket) = open_session(targets.remove(0)) {
+            return Some(socket);
+        }
+    }
+    None
 }
 
 fn open_session(target: SocketAddr) -> io::Result<OwnedFd> {
@@ -313,14 +347,15 @@ mod tests {
         };
         let socket = open_session(client).unwrap();
         datagrams.by_client.insert(key, 1);
-        datagrams.sessions.insert(
-            1,
-            Session {
-                key,
-                socket,
-                last_used: now,
-            },
-        );
+        let (others, first) = (Vec::new(), Vec::new());
+        let session = Session {
+            key,
+            socket,
+            last_used: now,
+            others,
+            first,
+        };
+        datagrams.sessions.insert(1, session);
         datagrams.next_sweep = Some(now + SESSION_IDLE);
         assert_eq!(datagrams.sweep(now), Some(now + SESSION_IDLE));
         assert_eq!(datagrams.sessions.len(), 1);

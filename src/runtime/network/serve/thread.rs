@@ -222,7 +222,7 @@ impl Server {
             Token::StreamListener(index) => self.streams.accept(index, reactor),
             Token::Stream(id) => self.streams.advance(id, reactor),
             Token::DatagramListener(index) => self.datagrams.from_clients(index, now, reactor),
-            Token::DatagramSession(id) => self.datagrams.to_client(id, now),
+            Token::DatagramSession(id) => self.datagrams.to_client(id, now, reactor),
         }
         Next::Serve
     }

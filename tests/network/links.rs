@@ -1,0 +1,147 @@
+//! Bridges and endpoints.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use consort::runtime::network::NetworkError;
+use consort::runtime::network::bridge::{self, BridgeConfig, Ensured};
+use consort::runtime::network::endpoint::{self, EndpointConfig};
+
+use crate::host::{Network, cidr, enter_new_host};
+use crate::support::machine::{needs, root};
+
+#[test]
+fn two_containers_of_one_network_talk() {
+    needs!(root());
+    enter_new_host();
+    let network = Network::new(1);
+    let (one, other) = (network.container(), network.container());
+    for (bind, ip) in [("0.0.0.0:80", one.ipv4), ("[::]:81", one.ipv6)] {
+        let listener = one.listen(bind);
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, peer) = listener.accept().unwrap();
+            stream.write_all(b"hello").unwrap();
+            peer.ip()
+        });
+        let mut stream = other.connect(ip, port).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello");
+        let seen = server.join().unwrap();
+        assert!(seen == other.ipv4 || seen == other.ipv6, "{seen}");
+    }
+}
+
+#[test]
+fn a_bridge_is_found_by_its_mark_and_leaves_nothing() {
+    needs!(root());
+    enter_new_host();
+    let network = Network::new(2);
+    assert_eq!(bridge::ensure(&network.bridge).unwrap(), Ensured::Found);
+    let marked = bridge::list_marked().unwrap();
+    assert_eq!(marked.len(), 1);
+    assert_eq!(
+        (&marked[0].link, &marked[0].mark),
+        (&network.bridge.link, &network.bridge.mark)
+    );
+    let other_gateway = BridgeConfig {
+        gateway_v4: Some(cidr("10.99.77.1/24")),
+        ..network.bridge.clone()
+    };
+    bridge::ensure(&other_gateway).unwrap();
+    let gateways = bridge::gateways(&network.bridge.link).unwrap();
+    assert!(
+        gateways.contains(&"10.99.77.1".parse().unwrap()),
+        "{gateways:?}"
+    );
+    assert!(
+        !gateways.contains(&"10.99.2.1".parse().unwrap()),
+        "{gateways:?}"
+    );
+    bridge::remove(&network.bridge.link).unwrap();
+    bridge::remove(&network.bridge.link).unwrap();
+    assert_eq!(bridge::list_marked().unwrap(), []);
+}
+
+#[test]
+fn a_bridge_of_somebody_else_is_left_alone() {
+    needs!(root());
+    enter_new_host();
+    let network = Network::new(3);
+    let foreign = BridgeConfig {
+        mark: "consort:other/net".to_owned(),
+        ..network.bridge.clone()
+    };
+    let error = bridge::ensure(&foreign).unwrap_err();
+    assert!(matches!(error, NetworkError::ForeignLink { .. }), "{error}");
+    let error = bridge::remove("lo").unwrap_err();
+    assert!(matches!(error, NetworkError::ForeignLink { .. }), "{error}");
+}
+
+#[test]
+fn a_network_comes_and_goes_while_the_container_runs() {
+    needs!(root());
+    enter_new_host();
+    let (front, back) = (Network::new(4), Network::new(5));
+    let web = front.container();
+    let db = back.container();
+    let listener = db.listen("0.0.0.0:5432");
+    assert!(!web.reaches(db.ipv4, 5432));
+    let mut second = back.endpoint("eth1");
+    second.default_gateways = Vec::new();
+    endpoint::attach(&web.netns, &[second]).unwrap();
+    assert_eq!(
+        endpoint::interface_names(&web.netns).unwrap(),
+        ["eth0", "eth1"]
+    );
+    assert!(web.reaches(db.ipv4, 5432));
+    endpoint::detach(&web.netns, "eth1").unwrap();
+    endpoint::detach(&web.netns, "eth1").unwrap();
+    assert_eq!(endpoint::interface_names(&web.netns).unwrap(), ["eth0"]);
+    drop(listener);
+}
+
+#[test]
+fn of_two_interfaces_none_stays_when_one_fails() {
+    needs!(root());
+    enter_new_host();
+    let network = Network::new(6);
+    let netns = endpoint::create_netns().unwrap();
+    let twice = [network.endpoint("eth0"), network.endpoint("eth0")];
+    let error = endpoint::attach(&netns, &twice).unwrap_err();
+    assert!(
+        error.to_string().contains("create interface `eth0`"),
+        "{error}"
+    );
+    assert_eq!(endpoint::interface_names(&netns).unwrap(), [""; 0]);
+    let lost = [EndpointConfig {
+        bridge: "cs-missing".to_owned(),
+        ..network.endpoint("eth0")
+    }];
+    let error = endpoint::attach(&netns, &lost).unwrap_err();
+    assert!(
+        error.to_string().contains("find bridge `cs-missing`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_container_without_ipv6_has_not_even_a_link_local_address() {
+    needs!(root());
+    enter_new_host();
+    let network = Network::new(7);
+    let netns = endpoint::create_netns().unwrap();
+    let only_v4 = EndpointConfig {
+        ipv6: None,
+        default_gateways: Vec::new(),
+        ..network.endpoint("eth0")
+    };
+    endpoint::attach(&netns, &[only_v4]).unwrap();
+    let addresses = consort::runtime::kernel::netlink::inside(&netns, || {
+        std::fs::read_to_string("/proc/thread-self/net/if_inet6")
+    });
+    let addresses = addresses.unwrap();
+    assert!(!addresses.contains("eth0"), "{addresses}");
+    drop(TcpStream::connect("127.0.0.1:1"));
+}

@@ -1,0 +1,209 @@
+//! The way out, isolation, and internal networks.
+
+use std::net::IpAddr;
+use std::process::Command;
+use std::thread::spawn;
+
+use consort::runtime::network::bridge::{self, BridgeConfig};
+use consort::runtime::network::endpoint;
+use consort::runtime::network::nat::{self, Egress, Ipv6, NatNetwork};
+
+use crate::host::{Container, Network, cidr, enter_new_host};
+use crate::support::machine::{needs, program, root};
+
+/// A machine elsewhere: 198.51.100.2 and 2001:db8::2, behind a link that is none of ours.
+fn world() -> Container {
+    let bridge = BridgeConfig {
+        link: "uplink".to_owned(),
+        mark: "consort:test/uplink".to_owned(),
+        gateway_v4: Some(cidr("198.51.100.1/24")),
+        gateway_v6: Some(cidr("2001:db8::1/64")),
+        mtu: None,
+    };
+    bridge::ensure(&bridge).unwrap();
+    let mut endpoint = Network::new(200).endpoint("eth0");
+    endpoint.bridge = bridge.link;
+    endpoint.ipv4 = Some(cidr("198.51.100.2/24"));
+    endpoint.ipv6 = Some(cidr("2001:db8::2/64"));
+    // It knows the way to the containers; that alone must not help it.
+    endpoint.default_gateways = vec![
+        "198.51.100.1".parse().unwrap(),
+        "2001:db8::1".parse().unwrap(),
+    ];
+    let netns = endpoint::create_netns().unwrap();
+    endpoint::attach(&netns, std::slice::from_ref(&endpoint)).unwrap();
+    let (ipv4, ipv6) = (
+        endpoint.ipv4.unwrap().address(),
+        endpoint.ipv6.unwrap().address(),
+    );
+    Container { netns, ipv4, ipv6 }
+}
+
+fn nat_of(network: &Network, egress: Egress) -> NatNetwork {
+    NatNetwork {
+        link: network.bridge.link.clone(),
+        egress,
+        ipv6: Ipv6::Enabled,
+    }
+}
+
+fn accept_all(container: &Container, address: &str) -> std::sync::mpsc::Receiver<IpAddr> {
+    let listener = container.listen(address);
+    let (seen, peers) = std::sync::mpsc::channel();
+    spawn(move || {
+        while let Ok((_, peer)) = listener.accept() {
+            if seen.send(peer.ip()).is_err() {
+                return;
+            }
+        }
+    });
+    peers
+}
+
+fn ruleset() -> String {
+    let output = Command::new("nft")
+        .args(["list", "ruleset"])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_container_leaves_with_the_address_of_the_machine() {
+    needs!(root());
+    enter_new_host();
+    let world = world();
+    let network = Network::new(1);
+    let container = network.container();
+    let peers = accept_all(&world, "0.0.0.0:80");
+    let peers_v6 = accept_all(&world, "[::]:81");
+    assert!(!container.reaches(world.ipv4, 80));
+    let report = nat::ensure(&[nat_of(&network, Egress::Masquerade)]).unwrap();
+    assert!(
+        report
+            .changed_settings
+            .contains(&"net.ipv4.ip_forward = 1".to_owned()),
+        "{report:?}"
+    );
+    assert_eq!((&report.no_way_out, &report.dropped_by), (&None, &None));
+    container.connect(world.ipv4, 80).unwrap();
+    assert_eq!(
+        peers.recv().unwrap(),
+        "198.51.100.1".parse::<IpAddr>().unwrap()
+    );
+    container.connect(world.ipv6, 81).unwrap();
+    assert_eq!(
+        peers_v6.recv().unwrap(),
+        "2001:db8::1".parse::<IpAddr>().unwrap()
+    );
+    let again = nat::ensure(&[nat_of(&network, Egress::Masquerade)]).unwrap();
+    assert_eq!(again.changed_settings, [""; 0]);
+}
+
+#[test]
+fn from_outside_only_published_ports_answer() {
+    needs!(root());
+    enter_new_host();
+    let world = world();
+    let network = Network::new(1);
+    let container = network.container();
+    let _peers = accept_all(&container, "0.0.0.0:80");
+    nat::ensure(&[nat_of(&network, Egress::Masquerade)]).unwrap();
+    assert!(!world.reaches(container.ipv4, 80));
+}
+
+#[test]
+fn networks_do_not_reach_each_other() {
+    needs!(root());
+    enter_new_host();
+    let (one, other) = (Network::new(1), Network::new(2));
+    let (from, to) = (one.container(), other.container());
+    let _peers = accept_all(&to, "0.0.0.0:80");
+    nat::ensure(&[
+        nat_of(&one, Egress::Masquerade),
+        nat_of(&other, Egress::Masquerade),
+    ])
+    .unwrap();
+    assert!(!from.reaches(to.ipv4, 80));
+    let neighbour = other.container();
+    assert!(neighbour.reaches(to.ipv4, 80));
+}
+
+#[test]
+fn nothing_leaves_an_internal_network() {
+    needs!(root());
+    enter_new_host();
+    let world = world();
+    let (inner, outer) = (Network::new(1), Network::new(2));
+    let (inside, outside) = (inner.container(), outer.container());
+    let _peers = accept_all(&world, "0.0.0.0:80");
+    nat::ensure(&[
+        nat_of(&inner, Egress::Internal),
+        nat_of(&outer, Egress::Masquerade),
+    ])
+    .unwrap();
+    assert!(outside.reaches(world.ipv4, 80));
+    assert!(!inside.reaches(world.ipv4, 80));
+}
+
+#[test]
+fn a_table_that_somebody_flushed_is_put_right() {
+    needs!(root(), program("nft"));
+    enter_new_host();
+    let world = world();
+    let network = Network::new(1);
+    let container = network.container();
+    let _peers = accept_all(&world, "0.0.0.0:80");
+    let networks = [nat_of(&network, Egress::Masquerade)];
+    nat::ensure(&networks).unwrap();
+    let whole = ruleset();
+    for command in [
+        vec!["flush", "ruleset"],
+        vec!["flush", "chain", "inet", "consort", "forward"],
+    ] {
+        assert!(
+            Command::new("nft")
+                .args(&command)
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_ne!(ruleset(), whole);
+        nat::ensure(&networks).unwrap();
+        assert_eq!(ruleset(), whole);
+        assert!(container.reaches(world.ipv4, 80));
+    }
+}
+
+#[test]
+fn the_table_goes_with_the_last_network() {
+    needs!(root(), program("nft"));
+    enter_new_host();
+    let (one, other, dead) = (Network::new(1), Network::new(2), Network::new(3));
+    let all = [&one, &other, &dead].map(|network| nat_of(network, Egress::Internal));
+    nat::ensure(&all).unwrap();
+    // Somebody removed this bridge and died before telling the table.
+    bridge::remove(&dead.bridge.link).unwrap();
+    nat::remove(&one.bridge.link).unwrap();
+    let rules = ruleset();
+    assert!(
+        rules.contains(&other.bridge.link) && !rules.contains(&one.bridge.link),
+        "{rules}"
+    );
+    assert!(!rules.contains(&dead.bridge.link), "{rules}");
+    nat::remove(&other.bridge.link).unwrap();
+    assert_eq!(ruleset(), "");
+    nat::remove(&other.bridge.link).unwrap();
+}
+
+#[test]
+fn a_foreign_rule_that_drops_everything_is_named() {
+    needs!(root(), program("nft"));
+    enter_new_host();
+    let rules = "add table ip filter; add chain ip filter FORWARD \
+                 { type filter hook forward priority 0; policy drop; }";
+    assert!(Command::new("nft").arg(rules).status().unwrap().success());
+    let network = Network::new(1);
+    let report = nat::ensure(&[nat_of(&network, Egress::Masquerade)]).unwrap();
+    assert_eq!(report.dropped_by.as_deref(), Some("ip filter FORWARD"));
+}
