@@ -14,3 +14,8 @@ pub(super) use metadata::{Losses, Privilege};
 pub(super) use name::place_in_root;
 pub(super) use tar::{Archive, Kind, TarError};
 pub(super) use unpack::{Expected, Outcome, SourceReader, Target, unpack};
+
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
