@@ -268,7 +268,7 @@ impl Created {
                 pass("container.ready")
             }
             Some(Message::Failed(failure)) => Err(self.explain(failure)),
-            Some(Message::Start) | None => Err(ContainerError::EndedEarly),
+            Some(Message::Start | Message::Made(_)) | None => Err(ContainerError::EndedEarly),
         }
     }
 
@@ -280,7 +280,9 @@ impl Created {
             .map_err(ContainerError::call("wait for the container's program"))?;
         match Message::from_bytes(&buffer[..received.length]) {
             Some(Message::Failed(failure)) => Err(self.explain(failure)),
-            Some(Message::Ready | Message::Start) => Err(ContainerError::EndedEarly),
+            Some(Message::Ready | Message::Start | Message::Made(_)) => {
+                Err(ContainerError::EndedEarly)
+            }
             // The channel has ended: `execve` closed its last descriptor.
             None => Ok(()),
         }

@@ -18,6 +18,7 @@ mod settings;
 mod init;
 mod create;
 mod handle;
+pub mod exec;
 
 pub use bundle::{Bundle, FileMount, FirstProcess, JoinedNamespaces, Stdio};
 pub use create::{Created, create};

@@ -114,6 +114,11 @@ impl Pidfd {
         Ok(Self { fd, pid: self.pid })
     }
 
+    /// Gives the descriptor up, to be passed to a new process.
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     /// Sends a signal by number; [`KernelError::ProcessGone`] when there is nobody left.
     pub fn signal(&self, signal: i32) -> Result<(), KernelError> {
         let null: *const libc::siginfo_t = std::ptr::null();

@@ -5,10 +5,11 @@
 //! detached read-only copy of its mount, or from a sealed copy in memory where the kernel refuses
 //! the former: neither can be written through, by anyone (CVE-2019-5736).
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -28,17 +29,22 @@ pub struct OwnProgram {
 }
 
 /// The name by which a process reaches its own program.
-const OWN_PROGRAM: &std::ffi::CStr = c"/proc/self/exe";
+const OWN_PROGRAM: &CStr = c"/proc/self/exe";
 
 impl OwnProgram {
     /// Opens our own program.
     pub fn open() -> Result<Self, KernelError> {
-        let opened = rustix::fs::open(OWN_PROGRAM, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        Self::at(OWN_PROGRAM)
+    }
+
+    /// Opens our own program where it is installed, for a process that is not one of ours.
+    pub fn at(path: &CStr) -> Result<Self, KernelError> {
+        let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(KernelError::call("open our own program"))?;
         if is_already_safe(&opened) {
             return Ok(Self { fd: opened });
         }
-        match read_only_mount() {
+        match read_only_mount(path) {
             Ok(fd) => Ok(Self { fd }),
             // Without the right to mount: an ordinary user outside of a user namespace.
             Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS | Errno::INVAL) => Ok(Self {
@@ -60,8 +66,8 @@ fn is_already_safe(program: &OwnedFd) -> bool {
     sealed || read_only
 }
 
-fn read_only_mount() -> Result<OwnedFd, Errno> {
-    let copy = mount::clone_path(OWN_PROGRAM, Depth::One)?;
+fn read_only_mount(path: &CStr) -> Result<OwnedFd, Errno> {
+    let copy = mount::clone_path(path, Depth::One)?;
     mount::restrict(
         &copy,
         Restrictions::MOUNT_ATTR_RDONLY,
@@ -175,6 +181,27 @@ pub fn start(program: &OwnProgram, start: Start) -> Result<Started, KernelError>
             Err(KernelError::call(act)(errno))
         }
     }
+}
+
+/// Takes over the descriptors 3, 4, … that a process of ours was started with, in their order.
+///
+/// Only the first call in a process gets them; they will not pass through another `execve`.
+pub fn take_passed() -> Option<Vec<OwnedFd>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) || process::close_on_exec_from(3).is_err() {
+        return None;
+    }
+    let open = (3..).take_while(|number| {
+        // SAFETY: only asks whether the number is open; one that is not is answered with EBADF.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(*number) };
+        rustix::io::fcntl_getfd(borrowed).is_ok()
+    });
+    let take = |number| {
+        // SAFETY: it is open and was passed to us by `start`: this runs once per process, before
+        // anything of ours opens a descriptor.
+        unsafe { OwnedFd::from_raw_fd(number) }
+    };
+    Some(open.map(take).collect())
 }
 
 /// Runs in the child; returns only if it failed.

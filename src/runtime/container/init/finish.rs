@@ -133,9 +133,13 @@ impl FinishPlan {
         })
     }
 
-    /// Says whether the program gets a terminal.
-    pub(crate) fn wants_terminal(&self) -> bool {
-        self.terminal
+    /// Begins a session, with the terminal if there is one.
+    pub(crate) fn take_session(&self) -> Result<(), Errno> {
+        rustix::process::setsid()?;
+        if self.terminal {
+            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        }
+        Ok(())
     }
 
     /// Returns the owner of the terminal.

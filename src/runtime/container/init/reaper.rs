@@ -8,7 +8,7 @@ use rustix::process::{Pid, WaitOptions};
 
 use super::plan::InitPlan;
 use super::report::{Act, Failure};
-use super::setup::{INIT_NAME, report, take_session};
+use super::setup::{INIT_NAME, report};
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::clone;
 use crate::runtime::kernel::process;
@@ -28,7 +28,7 @@ pub(super) fn run(plan: &InitPlan, channel: &Channel) -> Failure {
 fn start(plan: &InitPlan, channel: &Channel) -> Result<Pid, Errno> {
     process::block_all_signals()?;
     let mut program = || {
-        let failure = match process::reset_signals().and_then(|()| take_session(plan)) {
+        let failure = match process::reset_signals().and_then(|()| plan.finish.take_session()) {
             Ok(()) => plan.finish.execute(),
             Err(errno) => Failure {
                 act: Act::Stdio,

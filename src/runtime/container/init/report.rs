@@ -134,6 +134,9 @@ pub(crate) enum Message {
     Start,
     /// Child to parent: it did not work.
     Failed(Failure),
+    /// `exec` to its caller: the program's process is made, has this number, and its handle comes
+    /// with the message.
+    Made(i32),
 }
 
 /// The length of every message.
@@ -150,6 +153,10 @@ impl Message {
         match self {
             Self::Ready => bytes[0] = b'r',
             Self::Start => bytes[0] = b's',
+            Self::Made(pid) => {
+                bytes[0] = b'm';
+                bytes[2..6].copy_from_slice(&pid.to_ne_bytes());
+            }
             Self::Failed(Failure { act, index, errno }) => {
                 bytes[0] = b'f';
                 bytes[1] = act as u8;
@@ -167,6 +174,9 @@ impl Message {
         match bytes {
             [b'r', ..] => Some(Self::Ready),
             [b's', ..] => Some(Self::Start),
+            [b'm', _, p0, p1, p2, p3, ..] => {
+                Some(Self::Made(i32::from_ne_bytes([*p0, *p1, *p2, *p3])))
+            }
             [b'f', act, i0, i1, i2, i3, e0, e1, e2, e3] => Some(Self::Failed(Failure {
                 act: *ACTS.get(usize::from(*act))?,
                 index: usize::try_from(u32::from_ne_bytes([*i0, *i1, *i2, *i3])).ok()?,

@@ -3,15 +3,14 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::pty::OpenptFlags;
-use rustix::termios::Winsize;
 
 use super::filesystem::{self, Keep, Masks};
 use super::plan::{InitPlan, StdioPlan};
 use super::report::{Act, Failure, MESSAGE_BYTES, Message};
-use super::{reaper, sysctl::Sysctl};
+use super::sysctl::Sysctl;
+use super::{reaper, terminal};
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::kernel::mount::{self, Depth, Propagation, Restrictions};
@@ -38,10 +37,10 @@ pub(in crate::runtime::container) fn run(
 }
 
 /// What a process leaves with that never became the program; nobody shows it to a user.
-const ABANDONED: i32 = 125;
+pub(in crate::runtime::container) const ABANDONED: i32 = 125;
 
 /// Tells the parent; if it is gone there is nobody left to tell.
-pub(super) fn report(channel: &Channel, failure: Failure) {
+pub(in crate::runtime::container) fn report(channel: &Channel, failure: Failure) {
     drop(Message::Failed(failure).send(channel, None));
 }
 
@@ -98,10 +97,10 @@ fn prepare(plan: &InitPlan, channel: &Channel, parent_end: &Channel) -> Result<(
             let terminals = kept.terminals.as_ref();
             let made = terminals
                 .ok_or(Errno::NODEV)
-                .and_then(|dir| make_terminal(plan, dir, *size));
-            let terminal = made.map_err(Failure::of(Act::Terminal, 0))?;
-            show_console(root, console, &terminal.ours).map_err(Failure::of(Act::Terminal, 1))?;
-            Some(terminal)
+                .and_then(|dir| terminal::make(dir.as_fd(), *size, plan.finish.uid()));
+            let made = made.map_err(Failure::of(Act::Terminal, 0))?;
+            terminal::show_console(root, console, &made).map_err(Failure::of(Act::Terminal, 1))?;
+            Some(made)
         }
     };
     let cwd = plan.finish.make_working_directory(root)?;
@@ -112,9 +111,16 @@ fn prepare(plan: &InitPlan, channel: &Channel, parent_end: &Channel) -> Result<(
     pass("container.pivot")?;
     pivot(plan).map_err(Failure::of(Act::Pivot, 0))?;
     plan.finish.prepare(kept.proc.as_ref(), &cwd)?;
-    stdio(plan, terminal.as_ref()).map_err(Failure::of(Act::Stdio, 0))?;
+    let stdio = match (&plan.stdio, &terminal) {
+        (StdioPlan::Files(files), _) => terminal::use_files(files, plan.finish.uid()),
+        (StdioPlan::Terminal { .. }, Some(made)) => made.use_it(),
+        (StdioPlan::Terminal { .. }, None) => Err(Errno::NOTTY),
+    };
+    stdio.map_err(Failure::of(Act::Stdio, 0))?;
     if !plan.reaper {
-        take_session(plan).map_err(Failure::of(Act::Stdio, 1))?;
+        plan.finish
+            .take_session()
+            .map_err(Failure::of(Act::Stdio, 1))?;
     }
     let master = terminal.as_ref().map(|terminal| terminal.theirs.as_fd());
     Message::Ready
@@ -125,6 +131,11 @@ fn prepare(plan: &InitPlan, channel: &Channel, parent_end: &Channel) -> Result<(
 fn begin(parent_end: &Channel) -> Result<(), Errno> {
     // Our copy of the parent's end would keep us from noticing that the parent is gone.
     process::close_copy(parent_end)?;
+    become_unseen()
+}
+
+/// Nobody may look into us, and nothing of our parent's ways with signals and files stays.
+pub(in crate::runtime::container) fn become_unseen() -> Result<(), Errno> {
     process::set_dumpable(Dumpable::No)?;
     process::reset_signals()?;
     process::close_on_exec_from(3)?;
@@ -241,98 +252,6 @@ fn pivot(plan: &InitPlan) -> Result<(), Errno> {
     if plan.root_read_only {
         let read_only = Restrictions::MOUNT_ATTR_RDONLY;
         mount::restrict(&plan.rootfs, read_only, Restrictions::empty(), Depth::One)?;
-    }
-    Ok(())
-}
-
-/// Both ends of the container's terminal.
-#[derive(Debug)]
-struct Terminal {
-    /// For the monitor.
-    theirs: OwnedFd,
-    /// For the program.
-    ours: OwnedFd,
-}
-
-/// Makes a terminal in the container's own devpts, never by a path (CVE-2025-52565).
-fn make_terminal(
-    plan: &InitPlan,
-    terminals: &OwnedFd,
-    (rows, columns): (u16, u16),
-) -> Result<Terminal, Errno> {
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let theirs = rustix::fs::openat(terminals, c"ptmx", flags, Mode::empty())?;
-    rustix::pty::unlockpt(&theirs)?;
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let ours = rustix::pty::ioctl_tiocgptpeer(&theirs, flags)?;
-    let stat = rustix::fs::fstat(&ours)?;
-    let is_terminal = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-        && rustix::fs::major(stat.st_rdev) == TERMINAL_MAJOR
-        && rustix::fs::fstatfs(&ours)?.f_type == DEVPTS_MAGIC;
-    if !is_terminal {
-        return Err(Errno::NOTTY);
-    }
-    let size = Winsize {
-        ws_row: rows,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    rustix::termios::tcsetwinsize(&theirs, size)?;
-    give_to_user(plan, ours.as_fd())?;
-    Ok(Terminal { theirs, ours })
-}
-
-const TERMINAL_MAJOR: u32 = 136;
-const DEVPTS_MAGIC: i64 = 0x1cd1;
-
-/// Lets the program's user open its own terminal or pipes again by name.
-fn give_to_user(plan: &InitPlan, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    match rustix::fs::fchown(fd, Some(plan.finish.uid()), None) {
-        // A file of somebody outside of our user namespace, or one on a read-only filesystem: the
-        // program can still use the descriptor itself.
-        Ok(()) | Err(Errno::PERM | Errno::INVAL | Errno::ROFS) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Shows the terminal as /dev/console.
-fn show_console(
-    root: BorrowedFd<'_>,
-    console: &crate::runtime::kernel::rooted::Target,
-    terminal: &OwnedFd,
-) -> Result<(), Errno> {
-    let target = console.ensure(root)?;
-    let copy = mount::clone_tree(terminal, c"", Depth::One)?;
-    mount::attach(&copy, &target)
-}
-
-fn stdio(plan: &InitPlan, terminal: Option<&Terminal>) -> Result<(), Errno> {
-    match (&plan.stdio, terminal) {
-        (StdioPlan::Terminal { .. }, Some(terminal)) => {
-            for number in 0..3 {
-                process::duplicate_to(&terminal.ours, number)?;
-            }
-        }
-        (StdioPlan::Files(files), _) => {
-            for (number, file) in (0..).zip(files) {
-                let stat = rustix::fs::fstat(file)?;
-                if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo {
-                    give_to_user(plan, file.as_fd())?;
-                }
-                process::duplicate_to(file, number)?;
-            }
-        }
-        (StdioPlan::Terminal { .. }, None) => return Err(Errno::NOTTY),
-    }
-    Ok(())
-}
-
-/// Begins a session, with the terminal if there is one.
-pub(super) fn take_session(plan: &InitPlan) -> Result<(), Errno> {
-    rustix::process::setsid()?;
-    if plan.finish.wants_terminal() {
-        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
     }
     Ok(())
 }

@@ -141,6 +141,11 @@ pub(super) fn sets(granted: &BTreeSet<&'static str>) -> LinuxCapabilities {
     sets
 }
 
+/// Returns the sets of a program that may do everything that we may.
+pub fn all_capabilities() -> LinuxCapabilities {
+    sets(&NAMES.into())
+}
+
 fn parse(name: &str) -> Option<Capability> {
     name.strip_prefix("CAP_")?.parse().ok()
 }

@@ -24,7 +24,7 @@ use super::description::{
 use super::error::ContainerError;
 use super::users::Identity;
 
-pub use capabilities::{DEFAULT_CAPABILITIES, capability_names};
+pub use capabilities::{DEFAULT_CAPABILITIES, all_capabilities, capability_names};
 pub use limits::resources;
 
 /// What the same description turns into differently on different machines.

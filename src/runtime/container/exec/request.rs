@@ -1,0 +1,303 @@
+//! The caller's side: settings, a process to carry them out, and its answers.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
+use rustix::fs::{MemfdFlags, SealFlags};
+use serde::{Deserialize, Serialize};
+
+use super::super::bundle::Stdio;
+use super::super::cgroup::Unenforced;
+use super::super::create::{describe_exec, explain};
+use super::super::description::Privilege;
+use super::super::error::ContainerError;
+use super::super::handle::Container;
+use super::super::init::{MESSAGE_BYTES, Message, ProcessSettings};
+use super::super::seccomp::Seccomp;
+use super::super::{settings, spec, users};
+use super::PROCESS_NAME;
+use crate::runtime::kernel::channel::Channel;
+use crate::runtime::kernel::pidfd::{Exit, Pidfd};
+use crate::runtime::kernel::reexec::{self, OwnProgram, Session, Start};
+use crate::runtime::kernel::rooted::Root;
+
+/// A program to run in a running container.
+#[derive(Debug)]
+pub struct ExecRequest<'a> {
+    /// The container.
+    pub container: &'a Container,
+    /// What the container was made from: its settings hold where nothing else is said.
+    pub spec: &'a Spec,
+    /// The container's system call filter.
+    pub seccomp: &'a Seccomp,
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// `NAME=value`, on top of the container's environment.
+    pub env: Vec<String>,
+    /// Who runs it, if not the container's user; as in Docker's `--user`.
+    pub user: Option<String>,
+    /// Where it begins, if not where the container did; must be there.
+    pub cwd: Option<PathBuf>,
+    /// Whether it is confined as the container is.
+    pub privilege: Privilege,
+    /// Descriptors 0, 1 and 2.
+    pub stdio: Stdio,
+    /// Our own program, to be run in between.
+    pub own_program: &'a OwnProgram,
+}
+
+/// A program that was started in a container; it is a child of the caller.
+#[derive(Debug)]
+pub struct Executed {
+    process: Pidfd,
+    terminal: Option<OwnedFd>,
+    unenforced: Vec<Unenforced>,
+}
+
+impl Executed {
+    /// Returns the process: to poll, to signal.
+    pub fn process(&self) -> &Pidfd {
+        &self.process
+    }
+
+    /// Takes the caller's end of the terminal, if there is one.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// Returns what of the request could not be had on this machine.
+    pub fn unenforced(&self) -> &[Unenforced] {
+        &self.unenforced
+    }
+
+    /// Returns how it ended, or `None` while it runs. Reaps it.
+    pub fn exit(&self) -> Result<Option<Exit>, ContainerError> {
+        self.process
+            .exit(0)
+            .map_err(ContainerError::kernel("wait for the program"))
+    }
+}
+
+/// What the process in between is told; descriptors go beside it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ExecSettings {
+    pub(super) process: ProcessSettings,
+    /// Rows and columns of the terminal to be made.
+    pub(super) terminal: Option<(u16, u16)>,
+    /// How many `tasks` files of v1 cgroups there are.
+    pub(super) tasks: usize,
+    /// Whether a v2 cgroup comes after them.
+    pub(super) has_v2: bool,
+    /// Whether three files for descriptors 0, 1 and 2 come last.
+    pub(super) has_files: bool,
+}
+
+/// Starts a program in a running container; returns once it runs, or says why it does not.
+pub fn exec(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
+    if request.container.cgroup().is_paused() {
+        return Err(ContainerError::setting(
+            "the container of a new program",
+            &request.container.process().pid().to_string(),
+            "it is paused",
+        ));
+    }
+    let changed = spec_of(&request)?;
+    let seccomp = match request.privilege {
+        Privilege::Confined => request.seccomp,
+        Privilege::Privileged => &Seccomp::Unconfined,
+    };
+    let (process, unenforced) = settings::of(&changed, seccomp)?;
+    let program = process.args.first().cloned().unwrap_or_default();
+    let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
+    let own_program = request.own_program;
+    let (settings, fds) = pack(request.container, process, request.stdio)?;
+    let fds = [in_memory(&settings)?, theirs.into_fd()]
+        .into_iter()
+        .chain(fds)
+        .collect();
+    let helper = reexec::start(
+        own_program,
+        Start {
+            args: vec![PROCESS_NAME.to_owned()],
+            env: Vec::new(),
+            stdio: [null()?, null()?, null()?],
+            fds,
+            session: Session::Same,
+            cgroup: None,
+        },
+    )
+    .map_err(ContainerError::kernel("start a program in the container"))?;
+    let answer = listen(&ours, &program);
+    let act = "wait for the process that enters the container";
+    helper
+        .process
+        .wait_until_ended(None)
+        .map_err(ContainerError::kernel(act))?;
+    helper
+        .process
+        .exit(0)
+        .map_err(ContainerError::kernel(act))?;
+    let (process, terminal) = answer?;
+    Ok(Executed {
+        process,
+        terminal,
+        unenforced,
+    })
+}
+
+/// Returns the container's `Spec` with the program that is asked for.
+fn spec_of(request: &ExecRequest<'_>) -> Result<Spec, ContainerError> {
+    let mut changed = request.spec.clone();
+    let mut process = changed.process().clone().ok_or(ContainerError::NoCommand)?;
+    let mut env = process.env().clone().unwrap_or_default();
+    if let Some(user) = &request.user {
+        let root = root_of(request.container)?;
+        let before = users::resolve(&root, &process.user().uid().to_string(), &[])?;
+        let identity = users::resolve(&root, user, &[])?;
+        let own_home = format!("HOME={}", before.home);
+        // Another user's home, unless the container's own was chosen on purpose.
+        for entry in env.iter_mut().filter(|entry| **entry == own_home) {
+            *entry = format!("HOME={}", identity.home);
+        }
+        process
+            .user_mut()
+            .set_uid(identity.uid)
+            .set_gid(identity.gid);
+        process
+            .user_mut()
+            .set_additional_gids(Some(identity.groups));
+    }
+    for entry in &request.env {
+        let Some((name, _)) = entry.split_once('=') else {
+            continue;
+        };
+        env.retain(|other| other.split_once('=').is_none_or(|(known, _)| known != name));
+        env.push(entry.clone());
+    }
+    let terminal = matches!(request.stdio, Stdio::Terminal { .. });
+    process
+        .set_env(Some(env))
+        .set_args(Some(request.args.clone()))
+        .set_terminal(Some(terminal));
+    if let Some(cwd) = &request.cwd {
+        process.set_cwd(cwd.clone());
+    }
+    if request.privilege == Privilege::Privileged {
+        process.set_capabilities(Some(spec::all_capabilities()));
+        process
+            .set_no_new_privileges(Some(false))
+            .set_apparmor_profile(None);
+    }
+    changed.set_process(Some(process));
+    Ok(changed)
+}
+
+/// Opens the container's root, and makes sure that it still was the container's.
+fn root_of(container: &Container) -> Result<Root, ContainerError> {
+    let act = "look into the container";
+    let process = container.process();
+    let path = format!("/proc/{}/root", process.pid());
+    let root = Root::open(Path::new(&path)).map_err(ContainerError::kernel(act))?;
+    if process.has_ended().map_err(ContainerError::kernel(act))? {
+        return Err(ContainerError::EndedEarly);
+    }
+    Ok(root)
+}
+
+/// Puts the settings and the descriptors they speak of together, from the third on.
+fn pack(
+    container: &Container,
+    process: ProcessSettings,
+    stdio: Stdio,
+) -> Result<(ExecSettings, Vec<OwnedFd>), ContainerError> {
+    let act = "copy the container's handle";
+    let target = container
+        .process()
+        .try_clone()
+        .map_err(ContainerError::kernel(act))?;
+    let mut fds = vec![target.into_fd()];
+    let tasks = container.cgroup().open_tasks()?;
+    let v2 = container.cgroup().open_v2()?;
+    let mut settings = ExecSettings {
+        process,
+        terminal: None,
+        tasks: tasks.len(),
+        has_v2: v2.is_some(),
+        has_files: false,
+    };
+    fds.extend(tasks);
+    fds.extend(v2);
+    match stdio {
+        Stdio::Terminal { rows, columns } => settings.terminal = Some((rows, columns)),
+        Stdio::Files(files) => {
+            settings.has_files = true;
+            fds.extend(files);
+        }
+    }
+    Ok((settings, fds))
+}
+
+/// Writes the settings to memory that nobody can change any more.
+fn in_memory(settings: &ExecSettings) -> Result<OwnedFd, ContainerError> {
+    let act = "pass the program's settings on";
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memory =
+        rustix::fs::memfd_create(c"consort-exec", flags).map_err(ContainerError::call(act))?;
+    let mut file = File::from(memory);
+    let bytes =
+        serde_json::to_vec(settings).map_err(|source| ContainerError::Message { source })?;
+    file.write_all(&bytes)
+        .map_err(|source| ContainerError::HostFile {
+            act: "write",
+            path: "consort-exec".into(),
+            source,
+        })?;
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).map_err(ContainerError::call(act))?;
+    let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&file, all).map_err(ContainerError::call(act))?;
+    Ok(file.into())
+}
+
+fn null() -> Result<OwnedFd, ContainerError> {
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    rustix::fs::open(c"/dev/null", flags, rustix::fs::Mode::empty())
+        .map_err(ContainerError::call("open the null device"))
+}
+
+/// Collects the answers until the channel ends: then the program runs.
+fn listen(channel: &Channel, program: &str) -> Result<(Pidfd, Option<OwnedFd>), ContainerError> {
+    let (mut process, mut terminal, mut failed) = (None, None, None);
+    let mut buffer = [0; MESSAGE_BYTES];
+    loop {
+        let received = channel.receive(&mut buffer).map_err(ContainerError::call(
+            "wait for the program in the container",
+        ))?;
+        match Message::from_bytes(&buffer[..received.length]) {
+            Some(Message::Made(pid)) => {
+                process = received.fd.map(|fd| Pidfd::from_parts(fd, pid));
+            }
+            Some(Message::Ready) => terminal = Some(received.fd),
+            Some(Message::Failed(failure)) => failed = Some(failure),
+            Some(Message::Start) => return Err(ContainerError::EndedEarly),
+            None => break,
+        }
+    }
+    match (process, terminal, failed) {
+        (Some(process), Some(terminal), None) => Ok((process, terminal)),
+        (process, _, failed) => {
+            if let Some(process) = process {
+                // It ends by itself; without being reaped it would stay as long as we do.
+                let act = "wait for the program in the container";
+                process
+                    .wait_until_ended(None)
+                    .map_err(ContainerError::kernel(act))?;
+                process.exit(0).map_err(ContainerError::kernel(act))?;
+            }
+            let failure = failed.ok_or(ContainerError::EndedEarly)?;
+            Err(explain(program, failure, || describe_exec(failure)))
+        }
+    }
+}
