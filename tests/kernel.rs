@@ -8,6 +8,8 @@ mod sandbox;
 
 #[path = "kernel/confinement.rs"]
 mod confinement;
+#[path = "kernel/exec.rs"]
+mod exec;
 #[path = "kernel/filesystem.rs"]
 mod filesystem;
 #[path = "kernel/lifecycle.rs"]

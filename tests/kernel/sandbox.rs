@@ -24,6 +24,7 @@ use consort::runtime::kernel::mount::{self, Depth};
 use consort::runtime::kernel::pidfd::Exit;
 use consort::runtime::kernel::rooted::Root;
 use consort::runtime::kernel::sys;
+use oci_spec::runtime::Spec;
 
 /// Says why a test cannot run here, or `None` if it can.
 pub fn obstacle() -> Option<&'static str> {
@@ -109,17 +110,22 @@ impl Sandbox {
         }
     }
 
-    /// Sets the container up with these descriptors.
-    pub fn create(&mut self, stdio: Stdio) -> Result<Created, ContainerError> {
-        let path = CString::new(self.dir.path().as_os_str().as_bytes()).unwrap();
-        let rootfs = mount::clone_path(&path, Depth::One).unwrap();
+    /// What the container is made from.
+    pub fn spec(&self) -> Result<Spec, ContainerError> {
         let root = Root::open(self.dir.path()).unwrap();
         let identity = users::resolve(&root, &self.description.user, &self.description.groups)?;
         let machine = Machine {
             in_user_namespace: sys::in_user_namespace().unwrap(),
         };
+        spec::build(&self.description, &identity, machine)
+    }
+
+    /// Sets the container up with these descriptors.
+    pub fn create(&mut self, stdio: Stdio) -> Result<Created, ContainerError> {
+        let path = CString::new(self.dir.path().as_os_str().as_bytes()).unwrap();
+        let rootfs = mount::clone_path(&path, Depth::One).unwrap();
         create(Bundle {
-            spec: spec::build(&self.description, &identity, machine)?,
+            spec: self.spec()?,
             rootfs,
             join: std::mem::take(&mut self.join),
             files: std::mem::take(&mut self.files),

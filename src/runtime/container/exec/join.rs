@@ -30,9 +30,10 @@ pub fn main() -> i32 {
     if process::set_dumpable(Dumpable::No).is_err() {
         return ABANDONED;
     }
-    let Some(mut passed) = take_passed() else {
+    let Some(passed) = take_passed() else {
         return ABANDONED;
     };
+    let mut passed = passed.into_iter();
     let Some((settings, channel)) = receive(&mut passed) else {
         return ABANDONED;
     };

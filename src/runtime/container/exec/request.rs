@@ -50,6 +50,9 @@ pub struct ExecRequest<'a> {
 }
 
 /// A program that was started in a container; it is a child of the caller.
+///
+/// **Invariant:** the caller asks for its [`exit`](Self::exit) once it has ended: a container cannot
+/// end as a whole while one of its processes waits to be reaped.
 #[derive(Debug)]
 pub struct Executed {
     process: Pidfd,

@@ -1,0 +1,22 @@
+//! Which process of ours this is: the command, or one that the command or a monitor has started.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::ExitCode;
+
+use crate::runtime::container::exec;
+
+/// Runs another process than the command, if that is what this one was started as.
+///
+/// **Invariant:** called first of all: such a process is about to take over descriptors by number.
+pub(super) fn play(words: &[OsString]) -> Option<ExitCode> {
+    let name = words.first()?.as_bytes();
+    if name == exec::PROCESS_NAME.to_bytes() {
+        return Some(code(exec::main()));
+    }
+    None
+}
+
+fn code(number: i32) -> ExitCode {
+    u8::try_from(number).map_or(ExitCode::FAILURE, ExitCode::from)
+}
