@@ -7,6 +7,9 @@ pub mod model;
 mod options;
 pub mod source;
 pub mod tree;
+mod interpolate;
+mod suggest;
+mod yaml;
 
 pub use diagnostic::{ComposeError, Diagnostic, Report, Severity};
 pub use model::Project;

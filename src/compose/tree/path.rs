@@ -21,6 +21,15 @@ impl Path {
         }
     }
 
+    /// Returns the same way from one level further up.
+    #[must_use]
+    pub fn below(&self, key: &str) -> Self {
+        let parts = std::iter::once(key.to_owned())
+            .chain(self.parts.iter().cloned())
+            .collect();
+        Self { parts }
+    }
+
     /// Goes down one key; undone by [`Path::pop`].
     pub fn push(&mut self, key: &str) {
         self.parts.push(key.to_owned());
