@@ -38,14 +38,20 @@ pub type Extensions = BTreeMap<String, Json>;
 macro_rules! record {
     (
         $(#[$meta:meta])*
-        $name:ident { $( $(#[$field_meta:meta])* $field:ident : $type:ty = $key:literal, )* }
+        $name:ident { $( #[doc = $about:literal] $field:ident : $type:ty = $key:literal, )* }
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Default)]
         pub struct $name {
-            $( $(#[$field_meta])* pub $field: $type, )*
+            $( #[doc = $about] pub $field: $type, )*
             /// The `x-*` keys.
             pub extensions: $crate::compose::model::Extensions,
+        }
+
+        impl $name {
+            /// The keys, each with what it means.
+            pub(crate) const KEYS: &'static [(&'static str, &'static str)] =
+                &[$( ($key, $about), )*];
         }
 
         impl $crate::compose::model::Field for $name {

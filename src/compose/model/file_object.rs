@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value as Json;
 
 use crate::compose::diagnostic::Diagnostic;
+use crate::compose::load::SECRET_CONTENT;
 use crate::compose::model::Extensions;
 use crate::compose::model::field::{
     Field, Form, containers, extensions, named, print_extensions, record,
@@ -45,7 +46,7 @@ impl Field for FileObject {
             name: text("name"),
             file: text("file"),
             environment: text("environment"),
-            content: text("content"),
+            content: text("content").or_else(|| text(SECRET_CONTENT)),
             driver: text("driver"),
             template_driver: text("template_driver"),
             external: node

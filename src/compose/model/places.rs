@@ -1,7 +1,10 @@
 //! Where the values of a project were written, what they shadow, and what filled them.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use crate::compose::source::Files;
-use crate::compose::tree::{Node, Trace, Value};
+use crate::compose::tree::{Node, Span, Trace, Value};
 use crate::value::Place;
 
 /// Answers where a value came from, for dotted paths such as `services.web.environment.LOG_LEVEL`.
@@ -9,6 +12,7 @@ use crate::value::Place;
 pub struct Places {
     root: Node,
     files: Files,
+    origins: BTreeMap<String, PathBuf>,
 }
 
 /// A value that lost against a later one.
@@ -44,8 +48,30 @@ pub enum VariableOrigin {
 
 impl Places {
     /// Keeps the tree that the project was read from.
-    pub(crate) fn new(root: Node, files: Files) -> Self {
-        Self { root, files }
+    pub(crate) fn new(root: Node, files: Files, origins: BTreeMap<String, PathBuf>) -> Self {
+        Self { root, files, origins }
+    }
+
+    /// Returns the span of a value, or one without a line.
+    pub(crate) fn span(&self, path: &str) -> Span {
+        self.node(path).map(|node| node.span).unwrap_or_default()
+    }
+
+    /// Returns the span of the key that holds a value, or one without a line.
+    pub(crate) fn key_span(&self, path: &str) -> Span {
+        let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let map = self.node(parent).and_then(Node::as_map);
+        map.and_then(|map| map.get(key)).map(|entry| entry.key).unwrap_or_else(|| self.span(path))
+    }
+
+    /// Returns the file that a variable came from, if it came from one.
+    pub(crate) fn origin(&self, variable: &str) -> Option<&Path> {
+        self.origins.get(variable).map(PathBuf::as_path)
+    }
+
+    /// Returns the whole tree.
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
     }
 
     /// Returns where the value at a path was written.

@@ -1,0 +1,26 @@
+//! `!reset` and `!override`: earlier values that a later file drops.
+
+use crate::compose::tree::{Node, Path};
+
+/// Removes the values at `paths`; the paths come from the tags of a later document.
+pub(crate) fn apply_resets(node: &mut Node, paths: &[Path]) {
+    for path in paths {
+        remove(node, path.parts());
+    }
+}
+
+fn remove(node: &mut Node, parts: &[String]) {
+    // Elements of lists cannot be removed by number: a path never leads through a list.
+    let Some(map) = node.as_map_mut() else { return };
+    match parts {
+        [] => {}
+        [last] => {
+            map.remove(last);
+        }
+        [first, rest @ ..] => {
+            if let Some(entry) = map.get_mut(first) {
+                remove(&mut entry.node, rest);
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The dotenv format: `KEY=value`, `KEY: value`, `export KEY=value`, quotations, comments.
+//!
+//! **Invariant:** unquoted and double-quoted values are interpolated, single-quoted ones never;
+//! variables outside the file go before those of the file, as in Docker Compose.
+
+use crate::compose::env::{LineError, Lookup, Variables};
+use crate::compose::interpolate::{Problem, Scope, substitute};
+
+/// Reads a file into `variables`, which may hold those of earlier files; a name alone is inherited.
+pub(crate) fn parse(
+    text: &str,
+    variables: &mut Variables,
+    lookup: Lookup<'_>,
+) -> Result<(), LineError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader {
+        rest: text,
+        line: 1,
+    };
+    while reader.skip_to_statement() {
+        let (key, has_value) = reader.key()?;
+        if has_value {
+            let line = reader.line;
+            let value = reader
+                .value(variables, lookup)?
+                .map_err(|problem| LineError {
+                    line,
+                    message: describe(&problem),
+                })?;
+            variables.insert(key, value);
+        } else if let Some(value) = lookup(&key) {
+            variables.insert(key, value);
+        }
+    }
+    Ok(())
+}
+
+fn describe(problem: &Problem) -> String {
+    match problem {
+        Problem::Invalid(text) => format!("`{text}` is no valid use of a variable"),
+        Problem::Required { name, reason } if reason.is_empty() => {
+            format!("the variable `{name}` must be set")
+        }
+        Problem::Required { name, reason } => {
+            format!("the variable `{name}` must be set: {reason}")
+        }
+        Problem::TooLarge => "the variables expand to more than 10 MiB".to_owned(),
+    }
+}
+
+struct Reader<'t> {
+    rest: &'t str,
+    line: u32,
+}
+
+impl<'t> Reader<'t> {
+    /// Takes `bytes` off the front and counts their lines.
+    fn take(&mut self, bytes: usize) -> &'t str {
+        let (taken, rest) = self.rest.split_at(bytes);
+        let lines = taken.bytes().filter(|b| *b == b'\n').count();
+        self.line += u32::try_from(lines).unwrap_or(u32::MAX);
+        self.rest = rest;
+        taken
+    }
+
+    /// Skips blank space and comments; returns whether a statement follows.
+    fn skip_to_statement(&mut self) -> bool {
+        loop {
+            let blank = self
+                .rest
+                .find(|c: char| !c.is_whitespace())
+                .unwrap_or(self.rest.len());
+            self.take(blank);
+            if !self.rest.starts_with('#') {
+                return !self.rest.is_empty();
+            }
+            let comment = self.rest.find('\n').unwrap_or(self.rest.len());
+            self.take(comment);
+        }
+    }
+
+    /// Reads a key and what ends it; returns whether a value follows.
+    fn key(&mut self) -> Result<(String, bool), LineError> {
+        if let Some(rest) = self.rest.strip_prefix("export") {
+            if rest.starts_with(char::is_whitespace) {
+                let skipped = self.rest.len() - rest.trim_start_matches(is_blank).len();
+                self.take(skipped);
+            }
+        }
+        let line = self.line;
+        let mut end = self.rest.len();
+        let mut has_value = false;
+        for (index, c) in self.rest.char_indices() {
+            if matches!(c, '=' | ':' | '\n') {
+                end = index;
+                has_value = c != '\n';
+                break;
+            }
+            let fits = matches!(c, '_' | '.' | '-' | '[' | ']') || c.is_alphanumeric();
+            if !fits && !is_blank(c) {
+                let shown = self.rest.lines().next().unwrap_or_default();
+                let message = format!("unexpected character `{c}` in the variable name `{shown}`");
+                return Err(LineError { line, message });
+            }
+        }
+        let key = self.take(end).trim_end().to_owned();
+        self.take(usize::from(!self.rest.is_empty()));
+        if key.contains(' ') {
+            let message = format!("the variable name `{key}` cannot contain a space");
+            return Err(LineError { line, message });
+        }
+        let blank = self.rest.len() - self.rest.trim_start_matches(is_blank).len();
+        if has_value {
+            self.take(blank);
+        }
+        Ok((key, has_value))
+    }
+
+    /// Reads a value; the inner result is that of its interpolation.
+    fn value(
+        &mut self,
+        variables: &Variables,
+        lookup: Lookup<'_>,
+    ) -> Result<Result<String, Problem>, LineError> {
+        match self.rest.chars().next() {
+            Some('"') => {
+                let text = self.quoted('"')?;
+                Ok(expand(&unescape(&text), variables, lookup))
+            }
+            Some('\'') => self.quoted('\'').map(Ok),
+            _ => {
+                let end = self.rest.find('\n').unwrap_or(self.rest.len());
+                let text = self.take(end);
+                self.take(usize::from(!self.rest.is_empty()));
+                let text = text.split_once(" #").map_or(text, |(value, _)| value);
+                Ok(expand(text.trim_end(), variables, lookup))
+            }
+        }
+    }
+
+    /// Reads a quotation; only the quotation mark itself can be escaped at this point.
+    fn quoted(&mut self, quote: char) -> Result<String, LineError> {
+        let line = self.line;
+        let mut out = String::new();
+        let mut escaped = false;
+        for (index, c) in self.rest.char_indices().skip(1) {
+            if c == quote && !escaped {
+                self.take(index + 1);
+                return Ok(out);
+            }
+            if c == '\\' && !escaped {
+                escaped = true;
+                continue;
+            }
+            if std::mem::take(&mut escaped) && c != quote {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        let shown = self.rest.lines().next().unwrap_or_default();
+        Err(LineError {
+            line,
+            message: format!("the quotation never ends: {shown}"),
+        })
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(
+        c,
+        '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}'
+    )
+}
+
+fn expand(text: &str, variables: &Variables, lookup: Lookup<'_>) -> Result<String, Problem> {
+    if !text.contains('$') {
+        return Ok(text.to_owned());
+    }
+    let find = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
+    substitute(text, &mut Scope::with(find))
+}
+
+/// Resolves the escapes of a double-quoted value; `\$` becomes `$$`, which interpolation reads.
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(index) = rest.find('\\') {
+        out.push_str(&rest[..index]);
+        let after = &rest[index + 1..];
+        let (replacement, used) = match after.chars().next() {
+            Some('n') => ("\n".to_owned(), 1),
+            Some('r') => ("\r".to_owned(), 1),
+            Some('t') => ("\t".to_owned(), 1),
+            Some('a') => ("\u{7}".to_owned(), 1),
+            Some('b') => ("\u{8}".to_owned(), 1),
+            Some('f') => ("\u{c}".to_owned(), 1),
+            Some('v') => ("\u{b}".to_owned(), 1),
+            Some('$') => ("$$".to_owned(), 1),
+            Some('\\') => ("\\".to_owned(), 1),
+            Some('"') => ("\"".to_owned(), 1),
+            Some('0') => octal(after),
+            _ => ("\\".to_owned(), 0),
+        };
+        out.push_str(&replacement);
+        rest = &after[used..];
+    }
+    out + rest
+}
+
+/// Reads `0` and exactly three octal digits; anything else stays as it is.
+fn octal(text: &str) -> (String, usize) {
+    let digits = text[1..]
+        .bytes()
+        .take(3)
+        .take_while(|b| (b'0'..=b'7').contains(b))
+        .count();
+    let code = u32::from_str_radix(&text[1..=digits], 8)
+        .ok()
+        .filter(|code| *code < 256);
+    match code.and_then(char::from_u32) {
+        Some(c) if digits == 3 => (c.to_string(), 4),
+        _ => ("\\".to_owned(), 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Variables, LineError> {
+        let mut variables = Variables::new();
+        let lookup = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+        parse(text, &mut variables, &lookup)?;
+        Ok(variables)
+    }
+
+    fn value_of(text: &str) -> String {
+        read(text).unwrap().remove("A").unwrap()
+    }
+
+    #[test]
+    fn quotations_comments_and_escapes_are_understood() {
+        assert_eq!(value_of("A=1 # one"), "1");
+        assert_eq!(value_of("A=1#one"), "1#one");
+        assert_eq!(value_of("export A='$HOME \\n'"), "$HOME \\n");
+        assert_eq!(value_of("A=\"x\\ny $HOME \\$HOME\""), "x\ny /home/me $HOME");
+        assert_eq!(value_of("A: x\r\n"), "x");
+        assert_eq!(value_of("B=2\nA=${B}${C:-3}"), "23");
+        assert_eq!(value_of("A=\"two\nlines\""), "two\nlines");
+    }
+
+    #[test]
+    fn a_name_alone_is_inherited_or_absent() {
+        assert_eq!(read("HOME\nNOTHING\n").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn mistakes_name_their_line() {
+        assert_eq!(read("A=1\nB C=2\n").unwrap_err().line, 2);
+        assert_eq!(read("A=1\n\nB='open\n").unwrap_err().line, 3);
+        assert_eq!(read("A=1\n?=2\n").unwrap_err().line, 2);
+    }
+}

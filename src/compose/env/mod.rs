@@ -1,0 +1,24 @@
+//! Files of variables: `.env`, `env_file`, `label_file`.
+
+mod dotenv;
+mod raw;
+
+use std::collections::BTreeMap;
+
+pub(crate) use dotenv::parse as parse_dotenv;
+pub(crate) use raw::parse as parse_raw;
+
+/// Variables by name.
+pub(crate) type Variables = BTreeMap<String, String>;
+
+/// What is wrong in a file of variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LineError {
+    /// The line, from one.
+    pub(crate) line: u32,
+    /// What is wrong there.
+    pub(crate) message: String,
+}
+
+/// Answers what a variable outside the file is.
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;

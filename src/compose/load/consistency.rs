@@ -1,0 +1,314 @@
+//! What services refer to must be there, and what they say must fit together.
+
+use std::collections::BTreeMap;
+
+use crate::compose::diagnostic::Diagnostic;
+use crate::compose::model::{Dependency, Project, Service};
+use crate::compose::suggest::nearest;
+use crate::compose::tree::Span;
+use crate::graph::Dag;
+
+/// Checks the services that are switched on.
+pub(super) fn check(project: &mut Project, faults: &mut Vec<Diagnostic>) {
+    for service in project.services.values() {
+        let mut checker = Checker { project, service, faults };
+        checker.image();
+        checker.build();
+        checker.networks();
+        checker.healthcheck();
+        checker.dependencies();
+        checker.resources();
+        checker.scale();
+        checker.limits();
+        checker.watch();
+        checker.mounts();
+    }
+    for (name, secret) in &project.secrets {
+        if !secret.external && secret.file.is_none() && secret.environment.is_none() {
+            let span = project.places.span(&format!("secrets.{name}"));
+            let fault = Diagnostic::error(span, format!("the secret `{name}` has no source"));
+            faults.push(fault.hint("add `file` or `environment`"));
+        }
+    }
+    for service in project.services.values_mut() {
+        if let (Some(scale), Some(deploy)) = (service.scale, &mut service.deploy) {
+            deploy.replicas = Some(scale);
+        }
+    }
+    circles(project, faults);
+}
+
+struct Checker<'a> {
+    project: &'a Project,
+    service: &'a Service,
+    faults: &'a mut Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    fn span(&self, path: &str) -> Span {
+        let name = &self.service.name;
+        let places = &self.project.places;
+        if path.is_empty() { places.key_span(&format!("services.{name}")) } else { places.span(&format!("services.{name}.{path}")) }
+    }
+
+    fn fault(&mut self, path: &str, message: String) -> &mut Diagnostic {
+        let span = self.span(path);
+        self.faults.push(Diagnostic::error(span, message));
+        let last = self.faults.len() - 1;
+        &mut self.faults[last]
+    }
+
+    fn image(&mut self) {
+        let service = self.service;
+        if service.build.is_none() && service.image.is_none() && service.provider.is_none() {
+            let message = format!("the service `{}` has no image and no build", service.name);
+            self.fault("", message).hint = Some("add `image:` or `build:`".to_owned());
+        }
+    }
+
+    fn build(&mut self) {
+        let Some(build) = &self.service.build else { return };
+        if build.dockerfile.is_some() && build.dockerfile_inline.is_some() {
+            let message = "`dockerfile` and `dockerfile_inline` exclude each other".to_owned();
+            self.fault("build.dockerfile_inline", message).hint = Some("keep one of them".to_owned());
+        }
+        for (name, context) in &build.additional_contexts {
+            let Some(target) = context.strip_prefix("service:") else { continue };
+            let path = format!("build.additional_contexts.{name}");
+            match self.project.services.get(target) {
+                None => self.unknown_service(&path, target, "the additional context"),
+                Some(target_service) if target_service.build.is_none() => {
+                    let message = format!("the service `{target}` is not built, so it is no context");
+                    self.fault(&path, message);
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(platform) = &self.service.platform {
+            if !build.platforms.is_empty() && !build.platforms.contains(platform) {
+                let message = format!("`build.platforms` lacks the service's platform `{platform}`");
+                self.fault("build.platforms", message);
+            }
+        }
+        for (index, secret) in build.secrets.iter().enumerate() {
+            let path = format!("build.secrets.{index}");
+            self.known("secret", secret.source.as_deref(), &self.project.secrets, &path);
+        }
+    }
+
+    fn networks(&mut self) {
+        let service = self.service;
+        if service.network_mode.is_some() && !service.networks.is_empty() {
+            let message = "`network_mode` and `networks` exclude each other".to_owned();
+            self.fault("network_mode", message).hint = Some("keep one of them".to_owned());
+        }
+        for network in service.networks.keys() {
+            let path = format!("networks.{network}");
+            self.known("network", Some(network), &self.project.networks, &path);
+        }
+        let shared = service.network_mode.as_deref().and_then(|mode| mode.strip_prefix("service:"));
+        if let Some(shared) = shared {
+            // The implied dependency says the same, but only when it was not written out.
+            if !self.project.services.contains_key(shared) {
+                self.unknown_service("network_mode", shared, "`network_mode`");
+            }
+        }
+    }
+
+    fn healthcheck(&mut self) {
+        let test = self.service.healthcheck.as_ref().and_then(|check| check.test.first());
+        if let Some(first) = test.filter(|t| !matches!(t.as_str(), "CMD" | "CMD-SHELL" | "NONE")) {
+            let message = format!("a `healthcheck.test` list cannot start with `{first}`");
+            let fault = self.fault("healthcheck.test", message);
+            fault.expected = Some("expected `CMD`, `CMD-SHELL` or `NONE` first".to_owned());
+            fault.hint = Some("write one string instead of a list to run it in a shell".to_owned());
+        }
+    }
+
+    fn dependencies(&mut self) {
+        for (name, Dependency { required, .. }) in &self.service.depends_on {
+            let known = self.project.services.contains_key(name);
+            let disabled = self.project.disabled_services.contains_key(name);
+            if !known && !(disabled && !required) {
+                self.unknown_service(&format!("depends_on.{name}"), name, "`depends_on`");
+            }
+        }
+    }
+
+    fn unknown_service(&mut self, path: &str, name: &str, what: &str) {
+        if let Some(disabled) = self.project.disabled_services.get(name) {
+            let profiles = disabled.profiles.join("`, `");
+            let message = format!("{what} needs the service `{name}`, which no active profile has");
+            let span = self.project.places.key_span(&format!("services.{name}"));
+            let fault = self.fault(path, message);
+            fault.hint = Some(format!("activate one of its profiles: `{profiles}`"));
+            *fault = fault.clone().note(span, "the service is here");
+            return;
+        }
+        let near = nearest(name, self.project.services.keys().map(String::as_str));
+        let near = near.map(|near| format!("did you mean `{near}`?"));
+        let message = format!("{what} names the service `{name}`, which is not there");
+        self.fault(path, message).hint = near;
+    }
+
+    /// Checks that the project has a network, volume, config, secret or model of a name.
+    fn known<T>(
+        &mut self,
+        word: &str,
+        name: Option<&str>,
+        all: &BTreeMap<String, T>,
+        path: &str,
+    ) {
+        let name = name.unwrap_or_default();
+        if all.contains_key(name) {
+            return;
+        }
+        let near = nearest(name, all.keys().map(String::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add it at the top level: `{word}s:` with `{name}:` below"),
+        };
+        let message =
+            format!("the service `{}` uses the {word} `{name}`, which is not there", self.service.name);
+        self.fault(path, message).hint = Some(hint);
+    }
+
+    fn resources(&mut self) {
+        let (service, project) = (self.service, self.project);
+        for (index, volume) in service.volumes.iter().enumerate() {
+            let named = volume.kind == "volume" && volume.source.is_some();
+            if named {
+                let path = format!("volumes.{index}");
+                self.known("volume", volume.source.as_deref(), &project.volumes, &path);
+                let looks_like_path = volume.source.as_ref().is_some_and(|s| s.contains('/'));
+                if let (true, Some(fault)) = (looks_like_path, self.faults.last_mut()) {
+                    fault.hint = Some("a path on this machine begins with `./`, `../`, `/` or `~`".into());
+                }
+            }
+        }
+        for (index, config) in service.configs.iter().enumerate() {
+            let path = format!("configs.{index}");
+            self.known("config", config.source.as_deref(), &project.configs, &path);
+        }
+        for (index, secret) in service.secrets.iter().enumerate() {
+            let path = format!("secrets.{index}");
+            self.known("secret", secret.source.as_deref(), &project.secrets, &path);
+        }
+        for model in service.models.keys() {
+            self.known("model", Some(model), &project.models, &format!("models.{model}"));
+        }
+    }
+
+    fn scale(&mut self) {
+        let service = self.service;
+        let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
+        if let (Some(scale), Some(replicas)) = (service.scale, replicas) {
+            if scale != replicas {
+                self.differ("scale", "deploy.replicas", &scale.to_string(), &replicas.to_string());
+            }
+        }
+        for (path, value) in [("scale", service.scale), ("deploy.replicas", replicas)] {
+            if value.is_some_and(|value| value < 0) {
+                self.fault(path, format!("`{path}` cannot be negative"));
+            }
+        }
+        let several = service.scale.or(replicas).is_some_and(|count| count > 1);
+        if let (true, Some(name)) = (several, &service.container_name) {
+            let message = format!("several containers cannot share the name `{name}`");
+            self.fault("container_name", message).hint =
+                Some("remove `container_name`, or run one container".to_owned());
+        }
+    }
+
+    fn differ(&mut self, first: &str, second: &str, left: &str, right: &str) {
+        let message = format!("`{first}` and `{second}` differ: {left} and {right}");
+        let other = self.span(second);
+        let fault = self.fault(first, message);
+        fault.hint = Some("keep one of them".to_owned());
+        *fault = fault.clone().note(other, "the other one is here");
+    }
+
+    /// What two keys say about one limit must be the same.
+    #[expect(clippy::float_cmp, reason = "both were read from text in the same way")]
+    fn limits(&mut self) {
+        let service = self.service;
+        let Some(deploy) = &service.deploy else { return };
+        if let Some(limits) = &deploy.resources.limits {
+            if service.cpus != 0.0 && service.cpus != limits.cpus {
+                let (left, right) = (service.cpus.to_string(), limits.cpus.to_string());
+                self.differ("cpus", "deploy.resources.limits.cpus", &left, &right);
+            }
+            if service.mem_limit.is_some() && service.mem_limit != limits.memory {
+                let show = |size: Option<crate::value::ByteSize>| size.unwrap_or_default().to_string();
+                let (left, right) = (show(service.mem_limit), show(limits.memory));
+                self.differ("mem_limit", "deploy.resources.limits.memory", &left, &right);
+            }
+            if service.pids_limit != 0 && service.pids_limit != limits.pids {
+                let (left, right) = (service.pids_limit.to_string(), limits.pids.to_string());
+                self.differ("pids_limit", "deploy.resources.limits.pids", &left, &right);
+            }
+        }
+        if let Some(reserved) = &deploy.resources.reservations {
+            let own = service.mem_reservation;
+            if own.is_some() && own != reserved.memory {
+                let left = own.unwrap_or_default().to_string();
+                let right = reserved.memory.unwrap_or_default().to_string();
+                self.differ("mem_reservation", "deploy.resources.reservations.memory", &left, &right);
+            }
+        }
+    }
+
+    fn watch(&mut self) {
+        let rules = self.service.develop.iter().flat_map(|develop| &develop.watch);
+        for (index, rule) in rules.enumerate() {
+            let needs_target = !matches!(rule.action.as_str(), "rebuild" | "restart");
+            if needs_target && rule.target.is_none() {
+                let message = format!("the action `{}` needs a `target`", rule.action);
+                self.fault(&format!("develop.watch.{index}"), message).hint =
+                    Some("add `target:` with a path in the container".to_owned());
+            }
+        }
+    }
+
+    /// Two mounts cannot go to one place.
+    fn mounts(&mut self) {
+        let service = self.service;
+        let mut taken: BTreeMap<&str, String> = BTreeMap::new();
+        let tmpfs = service.tmpfs.iter().enumerate().map(|(index, mount)| {
+            (mount.split(':').next().unwrap_or_default(), format!("tmpfs.{index}"))
+        });
+        let volumes = service.volumes.iter().enumerate();
+        let volumes = volumes.map(|(index, v)| (v.target.as_str(), format!("volumes.{index}")));
+        for (target, path) in tmpfs.chain(volumes) {
+            if let Some(first) = taken.get(target) {
+                let note = self.span(first);
+                let fault = self.fault(&path, format!("`{target}` is mounted twice"));
+                *fault = fault.clone().note(note, "it is mounted here as well");
+            } else {
+                taken.insert(target, path);
+            }
+        }
+    }
+}
+
+/// Services cannot wait for each other in a circle.
+fn circles(project: &Project, faults: &mut Vec<Diagnostic>) {
+    let edges = project.services.values().flat_map(|service| {
+        let to = service.depends_on.keys().filter(|name| project.services.contains_key(*name));
+        to.map(|to| (service.name.clone(), to.clone(), service.name.clone()))
+    });
+    let Err(circle) = Dag::new(project.services.keys().cloned(), edges) else { return };
+    let span = |from: &str, to: &str| {
+        project.places.span(&format!("services.{from}.depends_on.{to}"))
+    };
+    let path = circle.path();
+    let steps: Vec<(&String, &String)> =
+        path.windows(2).map(|pair| (pair[0], pair[1])).collect();
+    let Some((first, rest)) = steps.split_first() else { return };
+    let message = format!("the services wait for each other: {circle}");
+    let mut fault = Diagnostic::error(span(first.0, first.1), message);
+    for (from, to) in rest {
+        fault = fault.note(span(from, to), format!("`{from}` waits for `{to}` here"));
+    }
+    faults.push(fault.hint("remove one of these dependencies"));
+}

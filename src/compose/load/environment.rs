@@ -1,0 +1,143 @@
+//! Variables and labels from files into services.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::compose::diagnostic::Diagnostic;
+use crate::compose::env::{LineError, parse_dotenv, parse_raw};
+use crate::compose::model::{EnvFile, Project, Service};
+use crate::compose::options::LoadOptions;
+use crate::compose::source::{Files, Source};
+use crate::compose::tree::Span;
+
+/// Reads `env_file`s and `label_file`s; what the service itself says wins.
+pub(super) fn resolve(
+    project: &mut Project,
+    options: &LoadOptions,
+    source: &dyn Source,
+    (files, faults): (&mut Files, &mut Vec<Diagnostic>),
+) {
+    let mut services = std::mem::take(&mut project.services);
+    let mut reader = Reader { project, source, files, faults, texts: BTreeMap::new() };
+    for service in services.values_mut() {
+        if !options.switches.no_env_resolution {
+            reader.environment(service);
+        }
+        reader.labels(service);
+    }
+    project.services = services;
+}
+
+struct Reader<'a> {
+    project: &'a Project,
+    source: &'a dyn Source,
+    files: &'a mut Files,
+    faults: &'a mut Vec<Diagnostic>,
+    texts: BTreeMap<String, Option<(u32, Arc<str>)>>,
+}
+
+impl Reader<'_> {
+    fn environment(&mut self, service: &mut Service) {
+        let project = self.project;
+        for (name, value) in &mut service.environment {
+            if value.is_none() {
+                *value = project.environment.get(name).cloned();
+            }
+        }
+        let own = &service.environment;
+        let lookup = |name: &str| {
+            let from_project = project.environment.get(name).cloned();
+            from_project.or_else(|| own.get(name).cloned().flatten())
+        };
+        let known = own.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+        let mut variables: BTreeMap<String, String> = known.collect();
+        for (index, file) in service.env_file.iter().enumerate() {
+            let path = format!("services.{}.env_file.{index}.path", service.name);
+            let Some(text) = self.text(&file.path, &path, file.required) else { continue };
+            self.parse(file, &text, &mut variables, &lookup);
+        }
+        for (name, value) in variables {
+            service.environment.entry(name).or_insert(Some(value));
+        }
+        service.env_file.clear();
+    }
+
+    fn parse(
+        &mut self,
+        file: &EnvFile,
+        (number, text): &(u32, Arc<str>),
+        variables: &mut BTreeMap<String, String>,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) {
+        let parsed = match file.format.as_deref() {
+            None | Some(".env") => parse_dotenv(text, variables, lookup),
+            Some("raw") => parse_raw(text, variables, lookup),
+            Some(other) => {
+                let message = format!("`{other}` is no format of a file of variables");
+                let fault = Diagnostic::error(Span::default(), message);
+                self.faults.push(fault.expected("expected `raw`, or no `format`"));
+                return;
+            }
+        };
+        if let Err(error) = parsed {
+            self.line_error(*number, error);
+        }
+    }
+
+    fn labels(&mut self, service: &mut Service) {
+        let mut labels: BTreeMap<String, String> = BTreeMap::new();
+        for (index, file) in service.label_file.iter().enumerate() {
+            let path = format!("services.{}.label_file.{index}", service.name);
+            let Some((number, text)) = self.text(file, &path, true) else { continue };
+            let earlier = labels.clone();
+            let mut found = BTreeMap::new();
+            let parsed = parse_dotenv(&text, &mut found, &|name| earlier.get(name).cloned());
+            if let Err(error) = parsed {
+                self.line_error(number, error);
+            }
+            labels.extend(found);
+        }
+        for (name, value) in labels {
+            service.labels.entry(name).or_insert(value);
+        }
+        service.label_file.clear();
+    }
+
+    fn line_error(&mut self, file: u32, LineError { line, message }: LineError) {
+        let span = Span { file, line, column: 1, width: 1 };
+        self.faults.push(Diagnostic::error(span, message));
+    }
+
+    /// Reads a file once; `place` is the path of the value that names it.
+    fn text(&mut self, file: &str, place: &str, required: bool) -> Option<(u32, Arc<str>)> {
+        if let Some(known) = self.texts.get(file) {
+            return known.clone();
+        }
+        let span = self.project.places.span(place);
+        let path = Path::new(file);
+        if !self.source.exists(path) {
+            if required {
+                let message = format!("the file of variables `{file}` is not there");
+                let fault = Diagnostic::error(span, message);
+                self.faults.push(fault.hint("make it, or write `required: false` beside its `path`"));
+            }
+            return None;
+        }
+        let text = self.source.read(path).map_err(|error| error.to_string());
+        let text = text.and_then(|b| String::from_utf8(b).map_err(|_| "it is not UTF-8 text".into()));
+        let read = match text {
+            Ok(text) => {
+                let text: Arc<str> = text.into();
+                Some((self.files.add(path, Arc::clone(&text), Some(span)), text))
+            }
+            Err(error) => {
+                let message = format!("cannot read `{file}`: {error}");
+                self.faults.push(Diagnostic::error(span, message));
+                None
+            }
+        };
+        self.texts.insert(file.to_owned(), read.clone());
+        read
+    }
+}

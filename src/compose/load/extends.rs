@@ -1,0 +1,235 @@
+//! `extends`: services that begin as another one, of the same file or of another.
+//!
+//! **Invariant:** a service is extended once, however many others extend it in turn.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::compose::combine::{apply_resets, extend_service};
+use crate::compose::diagnostic::Diagnostic;
+use crate::compose::load::layer::{Level, Loader};
+use crate::compose::load::locate::absolute;
+use crate::compose::suggest::nearest;
+use crate::compose::tree::{Entry, Map, Node, Path, Span, Value};
+
+/// The longest chain of services that extend each other.
+const CHAIN_LIMIT: usize = 200;
+
+/// The services among which one name means one service.
+struct Scope {
+    id: usize,
+    file: PathBuf,
+    services: Map,
+    resets: Vec<Path>,
+}
+
+/// Files that were read for their services, and services that are extended already.
+#[derive(Default)]
+pub(super) struct ExtendsCache {
+    scopes: usize,
+    files: BTreeMap<(PathBuf, String), Option<Rc<Scope>>>,
+    services: BTreeMap<(usize, String), Option<Node>>,
+}
+
+/// One step of a chain of services that extend each other.
+struct Link {
+    scope: usize,
+    file: PathBuf,
+    service: String,
+    span: Span,
+}
+
+/// What `extends` says.
+struct Extends {
+    service: String,
+    file: Option<Node>,
+    span: Span,
+}
+
+impl Loader<'_> {
+    /// Replaces every service that extends another by the two of them merged.
+    pub(super) fn apply_extends(&mut self, root: &mut Node, resets: &[Path], level: &Level) {
+        let Some(services) = root.get("services").and_then(Node::as_map) else { return };
+        if !services.values().any(|entry| entry.node.get("extends").is_some()) {
+            return;
+        }
+        let file = level.included.last().cloned().unwrap_or_default();
+        self.extends.scopes += 1;
+        let scope = Rc::new(Scope {
+            id: self.extends.scopes,
+            file,
+            services: services.clone(),
+            resets: resets.to_vec(),
+        });
+        for (name, entry) in root.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten()
+        {
+            if entry.node.get("extends").is_some() {
+                if let Some(extended) = self.extended(&scope, name, level, &mut Vec::new()) {
+                    entry.node = extended;
+                }
+            }
+        }
+    }
+
+    /// Returns a service merged over what it extends.
+    fn extended(
+        &mut self,
+        scope: &Rc<Scope>,
+        name: &str,
+        level: &Level,
+        chain: &mut Vec<Link>,
+    ) -> Option<Node> {
+        let service = &scope.services.get(name)?.node;
+        let Some(extends) = read_extends(service) else { return Some(service.clone()) };
+        let id = (scope.id, name.to_owned());
+        if let Some(known) = self.extends.services.get(&id) {
+            return known.clone();
+        }
+        if self.closes_circle(scope, name, &extends, chain) {
+            return None;
+        }
+        chain.push(Link {
+            scope: scope.id,
+            file: scope.file.clone(),
+            service: name.to_owned(),
+            span: extends.span,
+        });
+        let extended = self.extend(scope, (name, service), &extends, level, chain);
+        chain.pop();
+        self.extends.services.insert(id, extended.clone());
+        extended
+    }
+
+    fn extend(
+        &mut self,
+        scope: &Rc<Scope>,
+        (name, service): (&str, &Node),
+        extends: &Extends,
+        level: &Level,
+        chain: &mut Vec<Link>,
+    ) -> Option<Node> {
+        let base_scope = match &extends.file {
+            Some(file) => self.scope_of_file(file, level)?,
+            None => Rc::clone(scope),
+        };
+        if !base_scope.services.contains_key(&extends.service) {
+            self.faults.push(unknown(extends, &base_scope));
+            return None;
+        }
+        let base = self.extended(&base_scope, &extends.service, level, chain)?;
+        if base.is_null() {
+            return Some(service.clone());
+        }
+        let mut base = without_what_is_reset(base, name, &scope.resets);
+        extend_service(&mut base, service.clone(), &mut self.faults);
+        base.remove("extends");
+        Some(base)
+    }
+
+    /// Refuses a service that extends itself through others.
+    fn closes_circle(
+        &mut self,
+        scope: &Scope,
+        name: &str,
+        extends: &Extends,
+        chain: &[Link],
+    ) -> bool {
+        let same = |link: &Link| {
+            (link.scope == scope.id || link.file == scope.file) && link.service == name
+        };
+        if let Some(start) = chain.iter().position(same) {
+            let circle = &chain[start..];
+            let names: Vec<&str> = circle.iter().map(|link| link.service.as_str()).collect();
+            let way = format!("{} → {name}", names.join(" → "));
+            let message = format!("the service `{name}` extends itself: {way}");
+            let mut fault = Diagnostic::error(circle[0].span, message);
+            for link in &circle[1..] {
+                fault = fault.note(link.span, format!("`{}` extends the next one here", link.service));
+            }
+            self.faults.push(fault.hint("remove one of these `extends`"));
+            return true;
+        }
+        if chain.len() >= CHAIN_LIMIT {
+            let message = format!("more than {CHAIN_LIMIT} services extend each other");
+            self.faults.push(Diagnostic::error(extends.span, message));
+            return true;
+        }
+        false
+    }
+
+    /// Reads the services of another file, once for each file.
+    fn scope_of_file(&mut self, file: &Node, level: &Level) -> Option<Rc<Scope>> {
+        let named = file.value.to_plain();
+        if let Some(fault) = super::include::refuse_remote(file) {
+            self.faults.push(fault);
+            return None;
+        }
+        let path = absolute(&level.directory, std::path::Path::new(&named));
+        let id = (path.clone(), level.base.clone());
+        if let Some(known) = self.extends.files.get(&id) {
+            return known.clone();
+        }
+        let scope = self.read_scope(&path, file.span, level).map(Rc::new);
+        self.extends.files.insert(id, scope.clone());
+        scope
+    }
+
+    fn read_scope(&mut self, path: &std::path::Path, span: Span, level: &Level) -> Option<Scope> {
+        let documents = self.parse(path, Some(span))?;
+        let (mut tree, resets) = self.plain_layers(documents, level);
+        let directory = path.parent().unwrap_or(path);
+        let base = super::include::relative(&level.directory, directory);
+        self.resolve_paths(&mut tree, &base, &level.environment);
+        let Some(Value::Map(services)) = tree.remove("services").map(|node| node.value) else {
+            let message = format!("`{}` has no services", path.display());
+            self.faults.push(Diagnostic::error(span, message));
+            return None;
+        };
+        self.extends.scopes += 1;
+        Some(Scope { id: self.extends.scopes, file: path.to_owned(), services, resets })
+    }
+}
+
+fn read_extends(service: &Node) -> Option<Extends> {
+    let extends = service.get("extends")?;
+    match &extends.value {
+        Value::Text(name) => Some(Extends { service: name.clone(), file: None, span: extends.span }),
+        Value::Map(_) => {
+            // Without a service the shape is wrong, which the checker says.
+            let service = extends.get("service")?;
+            let file = extends.get("file").filter(|file| file.as_text().is_some()).cloned();
+            Some(Extends { service: service.as_text()?.to_owned(), file, span: service.span })
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) => None,
+    }
+}
+
+fn unknown(extends: &Extends, scope: &Scope) -> Diagnostic {
+    let message = format!("there is no service `{}` to extend", extends.service);
+    let near = nearest(&extends.service, scope.services.keys().map(String::as_str));
+    let place = scope.file.display();
+    Diagnostic::error(extends.span, message).hint(match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the services of `{place}` are `{}`", names(&scope.services)),
+    })
+}
+
+fn names(services: &BTreeMap<String, Entry>) -> String {
+    let names: Vec<&str> = services.keys().map(String::as_str).take(20).collect();
+    names.join("`, `")
+}
+
+/// Applies the resets of an extending service to what it extends.
+fn without_what_is_reset(base: Node, name: &str, resets: &[Path]) -> Node {
+    let mut base = base;
+    for path in resets {
+        if let [first, service, rest @ ..] = path.parts() {
+            if first == "services" && service == name && !rest.is_empty() {
+                let parts: Vec<&str> = rest.iter().map(String::as_str).collect();
+                apply_resets(&mut base, &[Path::of(&parts)]);
+            }
+        }
+    }
+    base
+}

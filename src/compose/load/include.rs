@@ -1,0 +1,231 @@
+//! `include`: whole projects that become part of this one, each with its own directory and
+//! variables.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use crate::compose::diagnostic::Diagnostic;
+use crate::compose::load::layer::{Level, Loader, Paths};
+use crate::compose::load::locate::absolute;
+use crate::compose::model::plain;
+use crate::compose::settle::join;
+use crate::compose::tree::{Map, Node, Span, Value};
+
+/// How deep projects may include each other.
+const DEPTH_LIMIT: usize = 50;
+
+/// One entry of `include`.
+struct Include {
+    paths: Vec<Node>,
+    directory: Option<String>,
+    env_files: Vec<Node>,
+    span: Span,
+}
+
+impl Loader<'_> {
+    /// Loads what a document includes and adds it to the document.
+    pub(super) fn apply_includes(&mut self, root: &mut Node, level: &Level) {
+        let Some(list) = root.get("include") else { return };
+        // A wrong shape stays, and the checker says what is wrong.
+        let Some(items) = list.as_list() else { return };
+        let Some(includes) = items.iter().map(read_include).collect::<Option<Vec<_>>>() else {
+            return;
+        };
+        root.remove("include");
+        for include in includes {
+            if let Some(included) = self.include(&include, level) {
+                self.import(root, included);
+            }
+        }
+    }
+
+    fn include(&mut self, include: &Include, level: &Level) -> Option<Node> {
+        let paths = self.paths(include, level)?;
+        let main = paths.first()?.0.clone();
+        if level.included.contains(&main) {
+            self.faults.push(circle(include, &main, level));
+            return None;
+        }
+        if level.included.len() >= DEPTH_LIMIT {
+            let message = format!("more than {DEPTH_LIMIT} projects include each other");
+            self.faults.push(Diagnostic::error(include.span, message));
+            return None;
+        }
+        let (directory, base) = directories(include, &main, level, self);
+        let environment = self.environment(include, &directory, level)?;
+        let documents: Vec<_> = paths
+            .iter()
+            .filter_map(|(path, span)| self.parse(path, Some(*span)))
+            .collect();
+        let complete = documents.len() == paths.len();
+        let inner = Level {
+            directory,
+            base,
+            environment: Rc::new(environment),
+            included: level.included.clone(),
+            // What is included is resolved against the including project in any case.
+            paths: Paths::Resolved,
+        };
+        complete.then(|| self.layers(documents, &inner))
+    }
+
+    fn paths(&mut self, include: &Include, level: &Level) -> Option<Vec<(PathBuf, Span)>> {
+        for path in &include.paths {
+            if let Some(fault) = refuse_remote(path) {
+                self.faults.push(fault);
+                return None;
+            }
+        }
+        let path = |node: &Node| {
+            let text = node.value.to_plain();
+            (absolute(&level.directory, Path::new(&text)), node.span)
+        };
+        Some(include.paths.iter().map(path).collect())
+    }
+
+    /// Reads the variables of an included project; those of the including one win.
+    fn environment(
+        &mut self,
+        include: &Include,
+        directory: &Path,
+        level: &Level,
+    ) -> Option<BTreeMap<String, String>> {
+        let mut found = BTreeMap::new();
+        if include.env_files.is_empty() {
+            let default = directory.join(".env");
+            if self.source.exists(&default) && !self.source.is_dir(&default) {
+                self.env_file(&default, Some(include.span), &level.environment, &mut found)?;
+            }
+        }
+        for file in &include.env_files {
+            let path = absolute(&level.directory, Path::new(&file.value.to_plain()));
+            if path != Path::new("/dev/null") {
+                self.env_file(&path, Some(file.span), &level.environment, &mut found)?;
+            }
+        }
+        found.extend(level.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Some(found)
+    }
+
+    /// Adds the resources of an included project; two different ones of a name are a conflict.
+    fn import(&mut self, root: &mut Node, mut included: Node) {
+        for kind in ["services", "volumes", "networks", "secrets", "configs", "models"] {
+            let Some(Value::Map(resources)) = included.remove(kind).map(|node| node.value) else {
+                continue;
+            };
+            if root.get(kind).is_none_or(Node::is_null) {
+                root.set(kind, Node::new(Value::Map(Map::new()), Span::default()));
+            }
+            let Some(own) = root.get_mut(kind).and_then(Node::as_map_mut) else { continue };
+            for (name, entry) in resources {
+                match own.get(&name) {
+                    None => {
+                        own.insert(name, entry);
+                    }
+                    Some(known) if plain(&known.node) == plain(&entry.node) => {}
+                    Some(known) => {
+                        let singular = kind.trim_end_matches('s');
+                        let message = format!("the {singular} `{name}` is included and written here too");
+                        self.faults.push(
+                            Diagnostic::error(known.key, message)
+                                .note(entry.key, "the included one is here")
+                                .hint("rename one of them, or change the included one in a further file after its `path`"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Says that a file is on another machine, which is not followed.
+pub(super) fn refuse_remote(node: &Node) -> Option<Diagnostic> {
+    let text = node.as_text()?;
+    let prefixes = ["oci://", "https://", "http://", "git://", "ssh://", "git@", "github.com/"];
+    prefixes.iter().any(|prefix| text.starts_with(prefix)).then(|| {
+        Diagnostic::error(node.span, format!("`{text}` is on another machine"))
+            .expected("expected a path on this machine")
+            .hint("fetch it first and name the copy")
+    })
+}
+
+fn read_include(node: &Node) -> Option<Include> {
+    let list = |node: Option<&Node>| -> Option<Vec<Node>> {
+        match node {
+            None => Some(Vec::new()),
+            Some(Node { value: Value::Text(_), .. }) => node.cloned().map(|node| vec![node]),
+            Some(Node { value: Value::List(items), .. }) => {
+                items.iter().all(|item| item.as_text().is_some()).then(|| items.clone())
+            }
+            Some(_) => None,
+        }
+    };
+    let span = node.span;
+    if node.as_text().is_some() {
+        let paths = vec![node.clone()];
+        return Some(Include { paths, directory: None, env_files: Vec::new(), span });
+    }
+    node.as_map()?;
+    let directory = node.get("project_directory").and_then(Node::as_text);
+    Some(Include {
+        paths: list(node.get("path"))?,
+        directory: directory.filter(|directory| !directory.is_empty()).map(str::to_owned),
+        env_files: list(node.get("env_file"))?,
+        span,
+    })
+}
+
+fn circle(include: &Include, path: &Path, level: &Level) -> Diagnostic {
+    let start = level.included.iter().position(|file| file == path).unwrap_or(0);
+    let way: Vec<_> = level.included[start..].iter().map(|p| p.display().to_string()).collect();
+    let message = format!("the file includes itself: {} → {}", way.join(" → "), path.display());
+    Diagnostic::error(include.span, message).hint("remove one of these `include`s")
+}
+
+/// Returns the directory of an included project, and the way to it from the including one.
+fn directories(
+    include: &Include,
+    main: &Path,
+    level: &Level,
+    loader: &Loader<'_>,
+) -> (PathBuf, String) {
+    let Some(directory) = &include.directory else {
+        let directory = main.parent().unwrap_or(main).to_owned();
+        let base = relative(&level.directory, &directory);
+        return (directory, base);
+    };
+    let path = absolute(&level.directory, Path::new(directory));
+    if Path::new(directory).is_absolute() {
+        return (path, directory.clone());
+    }
+    // What is not a directory stands for the one that it is in.
+    let exists = loader.source.is_dir(&path);
+    let shown = if exists { path.clone() } else { path.parent().unwrap_or(&path).to_owned() };
+    let base = relative(&level.directory, &shown);
+    (path, base)
+}
+
+/// Returns the way from one absolute directory to another.
+pub(super) fn relative(from: &Path, to: &Path) -> String {
+    let from: Vec<Component<'_>> = from.components().collect();
+    let to: Vec<Component<'_>> = to.components().collect();
+    let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = vec![".."; from.len() - shared].join("/");
+    let down: Vec<_> = to[shared..].iter().map(|c| c.as_os_str().to_string_lossy()).collect();
+    let way = join(&up, &down.join("/"));
+    if way.is_empty() { ".".to_owned() } else { way }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_between_directories_goes_up_and_down() {
+        assert_eq!(relative(Path::new("/a/b"), Path::new("/a/c/d")), "../c/d");
+        assert_eq!(relative(Path::new("/a"), Path::new("/a/b")), "b");
+        assert_eq!(relative(Path::new("/a"), Path::new("/a")), ".");
+        assert_eq!(relative(Path::new("/a/b"), Path::new("/")), "../..");
+    }
+}

@@ -1,0 +1,192 @@
+//! Documents into one tree: each is interpolated, extended, completed by what it includes, and
+//! laid over those before it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::compose::combine::{apply_resets, enforce_unique, merge};
+use crate::compose::diagnostic::Diagnostic;
+use crate::compose::interpolate::Interpolator;
+use crate::compose::load::extends::ExtendsCache;
+use crate::compose::load::files::Documents;
+use crate::compose::options::Switches;
+use crate::compose::schema;
+use crate::compose::settle::{Resolver, resolve_paths, set_defaults, validate};
+use crate::compose::shorthand::{ParseErrors, canonical};
+use crate::compose::source::{Files, Source};
+use crate::compose::tree::{Map, Node, Path, Span, Value};
+use crate::compose::yaml::Document;
+
+/// What becomes of relative paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paths {
+    /// They are joined to the base.
+    Resolved,
+    /// They stay as they are written.
+    Kept,
+}
+
+/// What the files of one project, or of one included project, have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Level {
+    /// The directory that files are looked for in; absolute.
+    pub(super) directory: PathBuf,
+    /// What relative paths are joined to: absolute for the project, and for what it includes the
+    /// way from the including project's directory.
+    pub(super) base: String,
+    /// The variables.
+    pub(super) environment: Rc<BTreeMap<String, String>>,
+    /// The files that led here.
+    pub(super) included: Vec<PathBuf>,
+    /// Whether its relative paths are resolved.
+    pub(super) paths: Paths,
+}
+
+/// The state of one load.
+pub(super) struct Loader<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) switches: Switches,
+    pub(super) files: Files,
+    pub(super) faults: Vec<Diagnostic>,
+    pub(super) extends: ExtendsCache,
+}
+
+impl<'a> Loader<'a> {
+    /// Starts a load.
+    pub(super) fn new(source: &'a dyn Source, switches: Switches) -> Self {
+        let (files, faults) = (Files::default(), Vec::new());
+        Self { source, switches, files, faults, extends: ExtendsCache::default() }
+    }
+
+    /// Lays the documents of a level over each other and settles the result.
+    pub(super) fn layers(&mut self, files: Vec<Documents>, level: &Level) -> Node {
+        let mut tree = Node::new(Value::Map(Map::new()), Span::default());
+        let mut level = level.clone();
+        for Documents { file, documents } in files {
+            let path = self.files.get(file).map(|file| file.path.clone()).unwrap_or_default();
+            level.included.push(path);
+            for document in documents {
+                self.layer(&mut tree, document, &level);
+            }
+        }
+        if crate::compose::load::has_errors(&self.faults) {
+            return tree;
+        }
+        set_defaults(&mut tree);
+        validate(&tree, &mut self.faults);
+        if level.paths == Paths::Resolved {
+            self.resolve_paths(&mut tree, &level.base, &level.environment);
+        }
+        resolve_variables(&mut tree, &level.environment);
+        tree
+    }
+
+    pub(super) fn resolve_paths(
+        &mut self,
+        tree: &mut Node,
+        base: &str,
+        environment: &BTreeMap<String, String>,
+    ) {
+        let resolver = Resolver { base, environment, source: self.source };
+        resolve_paths(tree, &resolver, &mut self.faults);
+    }
+
+    fn layer(&mut self, tree: &mut Node, document: Document, level: &Level) {
+        let Document { mut root, resets } = document;
+        if root.as_map().is_none() {
+            let message = format!("the file cannot be {}", root.value.kind());
+            self.faults.push(
+                Diagnostic::error(root.span, message).expected("expected a mapping such as `services:`"),
+            );
+            return;
+        }
+        self.interpolate(&mut root, level);
+        self.apply_extends(&mut root, &resets, level);
+        apply_resets(tree, &resets);
+        self.apply_includes(&mut root, level);
+        if tree.span.line == 0 {
+            tree.span = root.span;
+        }
+        merge(tree, root, &mut self.faults);
+        enforce_unique(tree, &mut self.faults);
+        let before = self.faults.len();
+        schema::check(tree, &schema::PROJECT, "", &mut self.faults);
+        self.warn_of_version(tree);
+        if self.faults.len() == before {
+            self.shorten(tree);
+        }
+    }
+
+    pub(super) fn interpolate(&mut self, root: &mut Node, level: &Level) {
+        if !self.switches.no_interpolate {
+            Interpolator::new(&level.environment, &mut self.faults).run(root);
+        }
+    }
+
+    /// Brings a tree into its long form.
+    pub(super) fn shorten(&mut self, tree: &mut Node) {
+        let errors = if self.switches.no_interpolate {
+            ParseErrors::Kept
+        } else {
+            ParseErrors::Refused
+        };
+        canonical(tree, errors, &mut self.faults);
+        enforce_unique(tree, &mut self.faults);
+    }
+
+    fn warn_of_version(&mut self, tree: &mut Node) {
+        let entry = tree.as_map_mut().and_then(|map| map.remove("version"));
+        if let Some(entry) = entry {
+            self.faults.push(
+                Diagnostic::warning(entry.key, "`version` is obsolete and ignored")
+                    .hint("remove the line"),
+            );
+        }
+    }
+
+    /// Merges documents that only serve as a source of services to extend.
+    pub(super) fn plain_layers(&mut self, files: Documents, level: &Level) -> (Node, Vec<Path>) {
+        let mut tree = Node::new(Value::Map(Map::new()), Span::default());
+        let mut last_resets = Vec::new();
+        for Document { mut root, resets } in files.documents {
+            if root.as_map().is_none() {
+                let message = format!("the file cannot be {}", root.value.kind());
+                self.faults.push(Diagnostic::error(root.span, message).expected("expected a mapping"));
+                continue;
+            }
+            self.interpolate(&mut root, level);
+            apply_resets(&mut tree, &resets);
+            merge(&mut tree, root, &mut self.faults);
+            enforce_unique(&mut tree, &mut self.faults);
+            self.shorten(&mut tree);
+            last_resets = resets;
+        }
+        (tree, last_resets)
+    }
+}
+
+/// The key under which a secret's value from the environment travels; no file can spell it.
+pub(crate) const SECRET_CONTENT: &str = "\0content";
+
+/// Takes the values that secrets, configs and listed variables have in the environment.
+fn resolve_variables(tree: &mut Node, environment: &BTreeMap<String, String>) {
+    for (_, entry) in tree.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
+        let list = entry.node.get_mut("environment").and_then(Node::as_list_mut);
+        for item in list.into_iter().flatten() {
+            if let Some(value) = item.as_text().and_then(|name| environment.get(name)) {
+                let name = item.value.to_plain();
+                item.value = Value::Text(format!("{name}={value}"));
+            }
+        }
+    }
+    for (kind, key) in [("secrets", SECRET_CONTENT), ("configs", "content")] {
+        for (_, entry) in tree.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
+            let variable = entry.node.get("environment").and_then(Node::as_text);
+            if let Some(value) = variable.and_then(|name| environment.get(name)) {
+                let span = entry.node.get("environment").map(|n| n.span).unwrap_or_default();
+                entry.node.set(key, Node::text(value.clone(), span));
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Which files make the project, where it lives, which variables and profiles are set.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::compose::diagnostic::Diagnostic;
+use crate::compose::env::{LineError, parse_dotenv};
+use crate::compose::load::layer::{Level, Loader, Paths};
+use crate::compose::options::LoadOptions;
+use crate::compose::settle::join;
+use crate::compose::tree::Span;
+
+/// The files that are looked for, best first.
+const FILE_NAMES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// The override files that are looked for beside them.
+const OVERRIDE_NAMES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// What was found out before any Compose file is parsed.
+#[derive(Debug, Clone)]
+pub(super) struct Located {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) directory: PathBuf,
+    pub(super) environment: BTreeMap<String, String>,
+    /// The variables that came from a file, with that file.
+    pub(super) origins: BTreeMap<String, PathBuf>,
+    pub(super) profiles: Vec<String>,
+}
+
+impl Located {
+    /// Makes the level of the main files.
+    pub(super) fn level(&self, paths: Paths) -> Level {
+        Level {
+            directory: self.directory.clone(),
+            base: self.directory.to_string_lossy().into_owned(),
+            environment: Rc::new(self.environment.clone()),
+            included: Vec::new(),
+            paths,
+        }
+    }
+}
+
+/// Finds the files, the directory and the variables.
+pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<Located> {
+    let mut finder = Finder {
+        options,
+        environment: options.environment.clone(),
+        origins: BTreeMap::new(),
+        files: options.files.iter().map(|file| absolute(&options.cwd, file)).collect(),
+    };
+    finder.read_env_files(loader)?;
+    finder.take_compose_file(loader)?;
+    if finder.files.is_empty() {
+        finder.search(loader);
+    }
+    if finder.files.is_empty() {
+        let directory = finder.directory();
+        let message = format!("no Compose file in `{}` or above it", directory.display());
+        loader.faults.push(
+            Diagnostic::error(Span::default(), message)
+                .hint("name one with `-f`, or write `compose.yaml`"),
+        );
+        return None;
+    }
+    // The files may lie elsewhere than the command: their directory has variables too.
+    finder.read_env_files(loader)?;
+    let profiles = finder.profiles();
+    let directory = finder.directory();
+    let Finder { environment, origins, files, .. } = finder;
+    Some(Located { files, directory, environment, origins, profiles })
+}
+
+struct Finder<'a> {
+    options: &'a LoadOptions,
+    environment: BTreeMap<String, String>,
+    origins: BTreeMap<String, PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+impl Finder<'_> {
+    /// Returns the project's directory as far as it is known.
+    fn directory(&self) -> PathBuf {
+        let cwd = &self.options.cwd;
+        if let Some(directory) = &self.options.project_directory {
+            return absolute(cwd, directory);
+        }
+        let file = self.files.iter().find(|file| file.as_path() != Path::new("-"));
+        file.and_then(|file| file.parent()).map_or_else(|| cwd.clone(), Path::to_owned)
+    }
+
+    /// Reads `--env-file`, `COMPOSE_ENV_FILES` or `.env`; variables that are set stay as they are.
+    fn read_env_files(&mut self, loader: &mut Loader<'_>) -> Option<()> {
+        let named = self.named_env_files();
+        let files = if named.is_empty() {
+            let default = self.directory().join(".env");
+            let disabled = self.options.environment.get("COMPOSE_DISABLE_ENV_FILE");
+            let disabled = disabled.is_some_and(|v| matches!(v.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"));
+            let usable = loader.source.exists(&default) && !loader.source.is_dir(&default);
+            if disabled || !usable { Vec::new() } else { vec![default] }
+        } else {
+            named
+        };
+        let mut found = BTreeMap::new();
+        for path in &files {
+            let before: Vec<String> = found.keys().cloned().collect();
+            loader.env_file(path, None, &self.environment, &mut found)?;
+            for name in found.keys().filter(|name| !before.contains(name)) {
+                if !self.environment.contains_key(name) {
+                    self.origins.insert(name.clone(), path.clone());
+                }
+            }
+        }
+        for (name, value) in found {
+            self.environment.entry(name).or_insert(value);
+        }
+        Some(())
+    }
+
+    fn named_env_files(&self) -> Vec<PathBuf> {
+        let cwd = &self.options.cwd;
+        if !self.options.env_files.is_empty() {
+            return self.options.env_files.iter().map(|file| absolute(cwd, file)).collect();
+        }
+        let listed = self.options.environment.get("COMPOSE_ENV_FILES");
+        let listed = listed.map(String::as_str).unwrap_or_default().split(',');
+        listed.filter(|file| !file.is_empty()).map(|file| absolute(cwd, Path::new(file))).collect()
+    }
+
+    /// Takes the files of `COMPOSE_FILE`, unless `-f` named some.
+    fn take_compose_file(&mut self, loader: &mut Loader<'_>) -> Option<()> {
+        if !self.files.is_empty() {
+            return Some(());
+        }
+        let Some(listed) = self.environment.get("COMPOSE_FILE") else { return Some(()) };
+        let separator = self.environment.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty());
+        let separator = separator.map_or(":", String::as_str);
+        let cwd = &self.options.cwd;
+        let files: Vec<PathBuf> =
+            listed.split(separator).map(|file| absolute(cwd, Path::new(file))).collect();
+        for file in &files {
+            if file.as_path() != Path::new("-") && !loader.source.exists(file) {
+                let message = format!("`COMPOSE_FILE` names `{}`, which is not there", file.display());
+                loader.faults.push(Diagnostic::error(Span::default(), message));
+                return None;
+            }
+        }
+        self.files = files;
+        Some(())
+    }
+
+    /// Looks for the usual names in the directory and above it.
+    fn search(&mut self, loader: &mut Loader<'_>) {
+        let start = self.directory();
+        for directory in start.ancestors() {
+            let Some(file) = first_of(&FILE_NAMES, directory, loader) else { continue };
+            self.files.push(file);
+            self.files.extend(first_of(&OVERRIDE_NAMES, directory, loader));
+            return;
+        }
+    }
+
+    fn profiles(&self) -> Vec<String> {
+        if !self.options.profiles.is_empty() {
+            return self.options.profiles.clone();
+        }
+        let listed = self.environment.get("COMPOSE_PROFILES").map(String::as_str);
+        let listed = listed.unwrap_or_default().split(',').map(str::trim);
+        listed.filter(|profile| !profile.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// Returns the first name that is in a directory; several are worth a warning.
+fn first_of(names: &[&str], directory: &Path, loader: &mut Loader<'_>) -> Option<PathBuf> {
+    let paths = names.iter().map(|name| directory.join(name));
+    let found: Vec<PathBuf> = paths.filter(|path| loader.source.exists(path)).collect();
+    let winner = found.first()?.clone();
+    if found.len() > 1 {
+        let all: Vec<_> = found.iter().map(|path| path.display().to_string()).collect();
+        let message = format!("several Compose files fit: `{}`", all.join("`, `"));
+        loader.faults.push(
+            Diagnostic::warning(Span::default(), message)
+                .hint(format!("`{}` is used; name another one with `-f`", winner.display())),
+        );
+    }
+    Some(winner)
+}
+
+/// Makes a path absolute and removes `.` and `..`; `-` stays standard input.
+pub(super) fn absolute(directory: &Path, path: &Path) -> PathBuf {
+    if path == Path::new("-") {
+        return path.to_owned();
+    }
+    let text = path.to_string_lossy();
+    if path.is_absolute() {
+        return join("/", &text).into();
+    }
+    join(&directory.to_string_lossy(), &text).into()
+}
+
+impl Loader<'_> {
+    /// Reads a file of variables; those of `current` go before its own when values refer to them.
+    pub(super) fn env_file(
+        &mut self,
+        path: &Path,
+        asked_by: Option<Span>,
+        current: &BTreeMap<String, String>,
+        variables: &mut BTreeMap<String, String>,
+    ) -> Option<()> {
+        if self.source.is_dir(path) {
+            let message = format!("`{}` is a directory, not a file of variables", path.display());
+            self.faults.push(Diagnostic::error(asked_by.unwrap_or_default(), message));
+            return None;
+        }
+        let (file, text) = self.read(path, asked_by)?;
+        let earlier = variables.clone();
+        let lookup = |name: &str| current.get(name).or_else(|| earlier.get(name)).cloned();
+        match parse_dotenv(&text, variables, &lookup) {
+            Ok(()) => Some(()),
+            Err(LineError { line, message }) => {
+                let span = Span { file, line, column: 1, width: 1 };
+                self.faults.push(Diagnostic::error(span, message));
+                None
+            }
+        }
+    }
+}

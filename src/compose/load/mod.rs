@@ -1,0 +1,161 @@
+//! The stages in their order: files, documents, one tree, one project.
+
+mod consistency;
+mod environment;
+mod extends;
+mod files;
+mod include;
+mod layer;
+mod locate;
+mod name;
+mod select;
+
+use crate::compose::diagnostic::{ComposeError, Diagnostic, Report, Severity};
+use crate::compose::model::field::{extensions, read_named};
+use crate::compose::model::{Places, Project};
+use crate::compose::options::LoadOptions;
+use crate::compose::settle::normalize;
+use crate::compose::source::Source;
+use crate::compose::tree::{Map, Node};
+
+use layer::{Loader, Paths};
+pub(crate) use layer::SECRET_CONTENT;
+use locate::Located;
+
+/// A loaded project and what is worth saying about its files.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The project.
+    pub project: Project,
+    /// Warnings, with the files that they point into.
+    pub warnings: Report,
+}
+
+/// A project as a tree, before it is read into types.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadedTree {
+    pub(crate) root: Node,
+    pub(crate) name: String,
+    located: Located,
+    faults: Vec<Diagnostic>,
+    files: crate::compose::source::Files,
+}
+
+/// Loads a project: every mistake of its files is in the error.
+pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, ComposeError> {
+    let LoadedTree { root, name, located, mut faults, files } = load_tree(options, source)?;
+    let mut project = read_project(&root, name, &located, &mut faults);
+    project.places = Places::new(root, files.clone(), located.origins.clone());
+    if has_errors(&faults) {
+        return Err(refuse(faults, files));
+    }
+    select::profiles(&mut project, &located.profiles);
+    let mut files = files;
+    if !options.switches.no_consistency {
+        consistency::check(&mut project, &mut faults);
+    }
+    if !has_errors(&faults) {
+        environment::resolve(&mut project, options, source, (&mut files, &mut faults));
+    }
+    if !has_errors(&faults) {
+        select::services(&mut project, options, &mut faults);
+    }
+    if has_errors(&faults) {
+        return Err(refuse(faults, files));
+    }
+    if !options.switches.all_resources {
+        select::drop_unused(&mut project);
+    }
+    Ok(Loaded { project, warnings: Report::of(faults, files) })
+}
+
+/// Loads a project as a tree: everything before types, profiles and references.
+pub(crate) fn load_tree(
+    options: &LoadOptions,
+    source: &dyn Source,
+) -> Result<LoadedTree, ComposeError> {
+    let mut loader = Loader::new(source, options.switches);
+    let located = match locate::locate(options, &mut loader) {
+        Some(located) if !has_errors(&loader.faults) => located,
+        _ => return Err(refuse(loader.faults, loader.files)),
+    };
+    let (root, name, located) = match layered(options, located, &mut loader) {
+        Some(done) if !has_errors(&loader.faults) => done,
+        _ => return Err(refuse(loader.faults, loader.files)),
+    };
+    let Loader { files, faults, .. } = loader;
+    Ok(LoadedTree { root, name, located, faults, files })
+}
+
+fn layered(
+    options: &LoadOptions,
+    mut located: Located,
+    loader: &mut Loader<'_>,
+) -> Option<(Node, String, Located)> {
+    let documents = loader.parse_all(&located.files);
+    if has_errors(&loader.faults) {
+        return None;
+    }
+    let name = name::project_name(options, &located, &documents, &mut loader.faults)?;
+    located.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+    let paths =
+        if options.switches.no_path_resolution { Paths::Kept } else { Paths::Resolved };
+    let level = located.level(paths);
+    let mut root = loader.layers(documents, &level);
+    if root.as_map().is_none_or(Map::is_empty) {
+        loader.faults.push(
+            Diagnostic::error(root.span, "the Compose file is empty")
+                .hint("a Compose file needs at least `services:`"),
+        );
+    }
+    if !has_errors(&loader.faults) && !options.switches.no_normalize {
+        let span = root.span;
+        root.set("name", Node::text(name.clone(), span));
+        normalize(&mut root, &name, &located.environment);
+    }
+    Some((root, name, located))
+}
+
+pub(crate) fn has_errors(faults: &[Diagnostic]) -> bool {
+    faults.iter().any(|fault| fault.severity == Severity::Error)
+}
+
+fn refuse(faults: Vec<Diagnostic>, files: crate::compose::source::Files) -> ComposeError {
+    ComposeError { report: Box::new(Report::of(faults, files)) }
+}
+
+fn read_project(
+    root: &Node,
+    name: String,
+    located: &Located,
+    faults: &mut Vec<Diagnostic>,
+) -> Project {
+    let empty = Node::default();
+    let part = |key: &str| root.get(key).unwrap_or(&empty);
+    let mut project = Project {
+        name,
+        working_dir: located.directory.clone(),
+        files: located.files.clone(),
+        services: read_named(part("services"), faults),
+        networks: read_named(part("networks"), faults),
+        volumes: read_named(part("volumes"), faults),
+        secrets: read_named(part("secrets"), faults),
+        configs: read_named(part("configs"), faults),
+        models: read_named(part("models"), faults),
+        extensions: extensions(root),
+        environment: located.environment.clone(),
+        profiles: located.profiles.clone(),
+        ..Project::default()
+    };
+    for (name, service) in &mut project.services {
+        service.name.clone_from(name);
+        let deploy = service.deploy.as_mut();
+        let updates = deploy.map(|d| [&mut d.update_config, &mut d.rollback_config]);
+        for update in updates.into_iter().flatten().flatten() {
+            // A pause of nothing is the default and is not printed.
+            update.delay = update.delay.filter(|delay| delay.nanoseconds() != 0);
+            update.monitor = update.monitor.filter(|monitor| monitor.nanoseconds() != 0);
+        }
+    }
+    project
+}

@@ -1,0 +1,115 @@
+//! Which services are switched on, and which resources they use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::compose::diagnostic::Diagnostic;
+use crate::compose::model::{Project, Service};
+use crate::compose::options::LoadOptions;
+use crate::compose::suggest::nearest;
+use crate::compose::tree::Span;
+
+/// Switches services off that no active profile switches on.
+pub(super) fn profiles(project: &mut Project, active: &[String]) {
+    let (on, off) = std::mem::take(&mut project.services)
+        .into_iter()
+        .partition(|(_, service)| is_on(service, active));
+    project.services = on;
+    project.disabled_services = off;
+}
+
+fn is_on(service: &Service, active: &[String]) -> bool {
+    service.profiles.is_empty()
+        || active.iter().any(|profile| profile == "*" || service.profiles.contains(profile))
+}
+
+/// Keeps the services that the command names, and those that they depend on.
+pub(super) fn services(project: &mut Project, options: &LoadOptions, faults: &mut Vec<Diagnostic>) {
+    if options.services.is_empty() {
+        return;
+    }
+    enable_named(project, &options.services);
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    let mut next: Vec<String> = Vec::new();
+    for name in &options.services {
+        if project.services.contains_key(name) {
+            next.push(name.clone());
+        } else {
+            let message = format!("there is no service `{name}`");
+            let near = nearest(name, project.services.keys().map(String::as_str));
+            let fault = Diagnostic::error(Span::default(), message);
+            faults.push(fault.maybe_hint(near.map(|near| format!("did you mean `{near}`?"))));
+        }
+    }
+    while let Some(name) = next.pop() {
+        let Some(service) = project.services.get(&name) else { continue };
+        if wanted.insert(name) {
+            next.extend(service.depends_on.keys().cloned());
+        }
+    }
+    let all = std::mem::take(&mut project.services);
+    for (name, mut service) in all {
+        if wanted.contains(&name) {
+            service.depends_on.retain(|dependency, _| wanted.contains(dependency));
+            project.services.insert(name, service);
+        } else {
+            project.disabled_services.insert(name, service);
+        }
+    }
+}
+
+/// Naming a service switches its profiles on, and with them the other services of these profiles.
+fn enable_named(project: &mut Project, names: &[String]) {
+    for name in names {
+        if let Some(service) = project.disabled_services.get(name) {
+            project.profiles.extend(service.profiles.iter().cloned());
+        }
+    }
+    let active = project.profiles.clone();
+    let off = std::mem::take(&mut project.disabled_services);
+    for (name, service) in off {
+        if is_on(&service, &active) {
+            project.services.insert(name, service);
+        } else {
+            project.disabled_services.insert(name, service);
+        }
+    }
+}
+
+/// Drops networks, volumes, secrets, configs and models that no service uses.
+pub(super) fn drop_unused(project: &mut Project) {
+    let mut used = Used::default();
+    for service in project.services.values() {
+        used.add(service);
+    }
+    keep(&mut project.networks, &used.networks);
+    keep(&mut project.volumes, &used.volumes);
+    keep(&mut project.secrets, &used.secrets);
+    keep(&mut project.configs, &used.configs);
+    keep(&mut project.models, &used.models);
+}
+
+#[derive(Default)]
+struct Used {
+    networks: BTreeSet<String>,
+    volumes: BTreeSet<String>,
+    secrets: BTreeSet<String>,
+    configs: BTreeSet<String>,
+    models: BTreeSet<String>,
+}
+
+impl Used {
+    fn add(&mut self, service: &Service) {
+        self.networks.extend(service.networks.keys().cloned());
+        let volumes = service.volumes.iter().filter(|volume| volume.kind == "volume");
+        self.volumes.extend(volumes.filter_map(|volume| volume.source.clone()));
+        self.secrets.extend(service.secrets.iter().filter_map(|grant| grant.source.clone()));
+        let build = service.build.iter().flat_map(|build| &build.secrets);
+        self.secrets.extend(build.filter_map(|grant| grant.source.clone()));
+        self.configs.extend(service.configs.iter().filter_map(|grant| grant.source.clone()));
+        self.models.extend(service.models.keys().cloned());
+    }
+}
+
+fn keep<T>(map: &mut BTreeMap<String, T>, used: &BTreeSet<String>) {
+    map.retain(|name, _| used.contains(name));
+}
