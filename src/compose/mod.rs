@@ -15,9 +15,10 @@ mod schema;
 pub mod shorthand;
 mod settle;
 mod load;
+pub mod render;
 mod suggest;
 
-pub use load::{Loaded, load};
 pub use diagnostic::{ComposeError, Diagnostic, Report, Severity};
+pub use load::{Loaded, load};
 pub use model::Project;
 pub use options::{LoadOptions, Switches};

@@ -3,9 +3,14 @@
 //! **Invariant:** a stage adds a diagnostic or returns, never prints; showing is a function that
 //! the caller calls with the colour it wants.
 
+mod json;
+mod text;
+
 use crate::compose::source::Files;
 use crate::compose::tree::Span;
 use crate::value::Place;
+
+pub use text::Colour;
 
 /// How grave a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -78,7 +78,7 @@ const CASTS: &[(Pattern, Kind)] = &[
 
 /// The last keys of [`CASTS`] decide quickly about most values.
 fn is_candidate(path: &[String]) -> bool {
-    (3..=5).contains(&path.len())
+    (3..=6).contains(&path.len())
         && matches!(
             path[0].as_str(),
             "services" | "networks" | "volumes" | "secrets" | "configs"

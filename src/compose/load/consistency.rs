@@ -11,7 +11,11 @@ use crate::graph::Dag;
 /// Checks the services that are switched on.
 pub(super) fn check(project: &mut Project, faults: &mut Vec<Diagnostic>) {
     for service in project.services.values() {
-        let mut checker = Checker { project, service, faults };
+        let mut checker = Checker {
+            project,
+            service,
+            faults,
+        };
         checker.image();
         checker.build();
         checker.networks();
@@ -48,7 +52,11 @@ impl Checker<'_> {
     fn span(&self, path: &str) -> Span {
         let name = &self.service.name;
         let places = &self.project.places;
-        if path.is_empty() { places.key_span(&format!("services.{name}")) } else { places.span(&format!("services.{name}.{path}")) }
+        if path.is_empty() {
+            places.key_span(&format!("services.{name}"))
+        } else {
+            places.span(&format!("services.{name}.{path}"))
+        }
     }
 
     fn fault(&mut self, path: &str, message: String) -> &mut Diagnostic {
@@ -67,18 +75,24 @@ impl Checker<'_> {
     }
 
     fn build(&mut self) {
-        let Some(build) = &self.service.build else { return };
+        let Some(build) = &self.service.build else {
+            return;
+        };
         if build.dockerfile.is_some() && build.dockerfile_inline.is_some() {
             let message = "`dockerfile` and `dockerfile_inline` exclude each other".to_owned();
-            self.fault("build.dockerfile_inline", message).hint = Some("keep one of them".to_owned());
+            self.fault("build.dockerfile_inline", message).hint =
+                Some("keep one of them".to_owned());
         }
         for (name, context) in &build.additional_contexts {
-            let Some(target) = context.strip_prefix("service:") else { continue };
+            let Some(target) = context.strip_prefix("service:") else {
+                continue;
+            };
             let path = format!("build.additional_contexts.{name}");
             match self.project.services.get(target) {
                 None => self.unknown_service(&path, target, "the additional context"),
                 Some(target_service) if target_service.build.is_none() => {
-                    let message = format!("the service `{target}` is not built, so it is no context");
+                    let message =
+                        format!("the service `{target}` is not built, so it is no context");
                     self.fault(&path, message);
                 }
                 Some(_) => {}
@@ -86,13 +100,19 @@ impl Checker<'_> {
         }
         if let Some(platform) = &self.service.platform {
             if !build.platforms.is_empty() && !build.platforms.contains(platform) {
-                let message = format!("`build.platforms` lacks the service's platform `{platform}`");
+                let message =
+                    format!("`build.platforms` lacks the service's platform `{platform}`");
                 self.fault("build.platforms", message);
             }
         }
         for (index, secret) in build.secrets.iter().enumerate() {
             let path = format!("build.secrets.{index}");
-            self.known("secret", secret.source.as_deref(), &self.project.secrets, &path);
+            self.known(
+                "secret",
+                secret.source.as_deref(),
+                &self.project.secrets,
+                &path,
+            );
         }
     }
 
@@ -106,7 +126,10 @@ impl Checker<'_> {
             let path = format!("networks.{network}");
             self.known("network", Some(network), &self.project.networks, &path);
         }
-        let shared = service.network_mode.as_deref().and_then(|mode| mode.strip_prefix("service:"));
+        let shared = service
+            .network_mode
+            .as_deref()
+            .and_then(|mode| mode.strip_prefix("service:"));
         if let Some(shared) = shared {
             // The implied dependency says the same, but only when it was not written out.
             if !self.project.services.contains_key(shared) {
@@ -116,7 +139,11 @@ impl Checker<'_> {
     }
 
     fn healthcheck(&mut self) {
-        let test = self.service.healthcheck.as_ref().and_then(|check| check.test.first());
+        let test = self
+            .service
+            .healthcheck
+            .as_ref()
+            .and_then(|check| check.test.first());
         if let Some(first) = test.filter(|t| !matches!(t.as_str(), "CMD" | "CMD-SHELL" | "NONE")) {
             let message = format!("a `healthcheck.test` list cannot start with `{first}`");
             let fault = self.fault("healthcheck.test", message);
@@ -152,13 +179,7 @@ impl Checker<'_> {
     }
 
     /// Checks that the project has a network, volume, config, secret or model of a name.
-    fn known<T>(
-        &mut self,
-        word: &str,
-        name: Option<&str>,
-        all: &BTreeMap<String, T>,
-        path: &str,
-    ) {
+    fn known<T>(&mut self, word: &str, name: Option<&str>, all: &BTreeMap<String, T>, path: &str) {
         let name = name.unwrap_or_default();
         if all.contains_key(name) {
             return;
@@ -168,8 +189,10 @@ impl Checker<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add it at the top level: `{word}s:` with `{name}:` below"),
         };
-        let message =
-            format!("the service `{}` uses the {word} `{name}`, which is not there", self.service.name);
+        let message = format!(
+            "the service `{}` uses the {word} `{name}`, which is not there",
+            self.service.name
+        );
         self.fault(path, message).hint = Some(hint);
     }
 
@@ -182,7 +205,8 @@ impl Checker<'_> {
                 self.known("volume", volume.source.as_deref(), &project.volumes, &path);
                 let looks_like_path = volume.source.as_ref().is_some_and(|s| s.contains('/'));
                 if let (true, Some(fault)) = (looks_like_path, self.faults.last_mut()) {
-                    fault.hint = Some("a path on this machine begins with `./`, `../`, `/` or `~`".into());
+                    fault.hint =
+                        Some("a path on this machine begins with `./`, `../`, `/` or `~`".into());
                 }
             }
         }
@@ -195,7 +219,12 @@ impl Checker<'_> {
             self.known("secret", secret.source.as_deref(), &project.secrets, &path);
         }
         for model in service.models.keys() {
-            self.known("model", Some(model), &project.models, &format!("models.{model}"));
+            self.known(
+                "model",
+                Some(model),
+                &project.models,
+                &format!("models.{model}"),
+            );
         }
     }
 
@@ -204,7 +233,12 @@ impl Checker<'_> {
         let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
         if let (Some(scale), Some(replicas)) = (service.scale, replicas) {
             if scale != replicas {
-                self.differ("scale", "deploy.replicas", &scale.to_string(), &replicas.to_string());
+                self.differ(
+                    "scale",
+                    "deploy.replicas",
+                    &scale.to_string(),
+                    &replicas.to_string(),
+                );
             }
         }
         for (path, value) in [("scale", service.scale), ("deploy.replicas", replicas)] {
@@ -232,14 +266,17 @@ impl Checker<'_> {
     #[expect(clippy::float_cmp, reason = "both were read from text in the same way")]
     fn limits(&mut self) {
         let service = self.service;
-        let Some(deploy) = &service.deploy else { return };
+        let Some(deploy) = &service.deploy else {
+            return;
+        };
         if let Some(limits) = &deploy.resources.limits {
             if service.cpus != 0.0 && service.cpus != limits.cpus {
                 let (left, right) = (service.cpus.to_string(), limits.cpus.to_string());
                 self.differ("cpus", "deploy.resources.limits.cpus", &left, &right);
             }
             if service.mem_limit.is_some() && service.mem_limit != limits.memory {
-                let show = |size: Option<crate::value::ByteSize>| size.unwrap_or_default().to_string();
+                let show =
+                    |size: Option<crate::value::ByteSize>| size.unwrap_or_default().to_string();
                 let (left, right) = (show(service.mem_limit), show(limits.memory));
                 self.differ("mem_limit", "deploy.resources.limits.memory", &left, &right);
             }
@@ -253,13 +290,22 @@ impl Checker<'_> {
             if own.is_some() && own != reserved.memory {
                 let left = own.unwrap_or_default().to_string();
                 let right = reserved.memory.unwrap_or_default().to_string();
-                self.differ("mem_reservation", "deploy.resources.reservations.memory", &left, &right);
+                self.differ(
+                    "mem_reservation",
+                    "deploy.resources.reservations.memory",
+                    &left,
+                    &right,
+                );
             }
         }
     }
 
     fn watch(&mut self) {
-        let rules = self.service.develop.iter().flat_map(|develop| &develop.watch);
+        let rules = self
+            .service
+            .develop
+            .iter()
+            .flat_map(|develop| &develop.watch);
         for (index, rule) in rules.enumerate() {
             let needs_target = !matches!(rule.action.as_str(), "rebuild" | "restart");
             if needs_target && rule.target.is_none() {
@@ -275,7 +321,10 @@ impl Checker<'_> {
         let service = self.service;
         let mut taken: BTreeMap<&str, String> = BTreeMap::new();
         let tmpfs = service.tmpfs.iter().enumerate().map(|(index, mount)| {
-            (mount.split(':').next().unwrap_or_default(), format!("tmpfs.{index}"))
+            (
+                mount.split(':').next().unwrap_or_default(),
+                format!("tmpfs.{index}"),
+            )
         });
         let volumes = service.volumes.iter().enumerate();
         let volumes = volumes.map(|(index, v)| (v.target.as_str(), format!("volumes.{index}")));
@@ -294,17 +343,25 @@ impl Checker<'_> {
 /// Services cannot wait for each other in a circle.
 fn circles(project: &Project, faults: &mut Vec<Diagnostic>) {
     let edges = project.services.values().flat_map(|service| {
-        let to = service.depends_on.keys().filter(|name| project.services.contains_key(*name));
+        let to = service
+            .depends_on
+            .keys()
+            .filter(|name| project.services.contains_key(*name));
         to.map(|to| (service.name.clone(), to.clone(), service.name.clone()))
     });
-    let Err(circle) = Dag::new(project.services.keys().cloned(), edges) else { return };
+    let Err(circle) = Dag::new(project.services.keys().cloned(), edges) else {
+        return;
+    };
     let span = |from: &str, to: &str| {
-        project.places.span(&format!("services.{from}.depends_on.{to}"))
+        project
+            .places
+            .span(&format!("services.{from}.depends_on.{to}"))
     };
     let path = circle.path();
-    let steps: Vec<(&String, &String)> =
-        path.windows(2).map(|pair| (pair[0], pair[1])).collect();
-    let Some((first, rest)) = steps.split_first() else { return };
+    let steps: Vec<(&String, &String)> = path.windows(2).map(|pair| (pair[0], pair[1])).collect();
+    let Some((first, rest)) = steps.split_first() else {
+        return;
+    };
     let message = format!("the services wait for each other: {circle}");
     let mut fault = Diagnostic::error(span(first.0, first.1), message);
     for (from, to) in rest {

@@ -19,7 +19,13 @@ pub(super) fn resolve(
     (files, faults): (&mut Files, &mut Vec<Diagnostic>),
 ) {
     let mut services = std::mem::take(&mut project.services);
-    let mut reader = Reader { project, source, files, faults, texts: BTreeMap::new() };
+    let mut reader = Reader {
+        project,
+        source,
+        files,
+        faults,
+        texts: BTreeMap::new(),
+    };
     for service in services.values_mut() {
         if !options.switches.no_env_resolution {
             reader.environment(service);
@@ -50,11 +56,15 @@ impl Reader<'_> {
             let from_project = project.environment.get(name).cloned();
             from_project.or_else(|| own.get(name).cloned().flatten())
         };
-        let known = own.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+        let known = own
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
         let mut variables: BTreeMap<String, String> = known.collect();
         for (index, file) in service.env_file.iter().enumerate() {
             let path = format!("services.{}.env_file.{index}.path", service.name);
-            let Some(text) = self.text(&file.path, &path, file.required) else { continue };
+            let Some(text) = self.text(&file.path, &path, file.required) else {
+                continue;
+            };
             self.parse(file, &text, &mut variables, &lookup);
         }
         for (name, value) in variables {
@@ -76,7 +86,8 @@ impl Reader<'_> {
             Some(other) => {
                 let message = format!("`{other}` is no format of a file of variables");
                 let fault = Diagnostic::error(Span::default(), message);
-                self.faults.push(fault.expected("expected `raw`, or no `format`"));
+                self.faults
+                    .push(fault.expected("expected `raw`, or no `format`"));
                 return;
             }
         };
@@ -89,7 +100,9 @@ impl Reader<'_> {
         let mut labels: BTreeMap<String, String> = BTreeMap::new();
         for (index, file) in service.label_file.iter().enumerate() {
             let path = format!("services.{}.label_file.{index}", service.name);
-            let Some((number, text)) = self.text(file, &path, true) else { continue };
+            let Some((number, text)) = self.text(file, &path, true) else {
+                continue;
+            };
             let earlier = labels.clone();
             let mut found = BTreeMap::new();
             let parsed = parse_dotenv(&text, &mut found, &|name| earlier.get(name).cloned());
@@ -105,7 +118,12 @@ impl Reader<'_> {
     }
 
     fn line_error(&mut self, file: u32, LineError { line, message }: LineError) {
-        let span = Span { file, line, column: 1, width: 1 };
+        let span = Span {
+            file,
+            line,
+            column: 1,
+            width: 1,
+        };
         self.faults.push(Diagnostic::error(span, message));
     }
 
@@ -120,12 +138,14 @@ impl Reader<'_> {
             if required {
                 let message = format!("the file of variables `{file}` is not there");
                 let fault = Diagnostic::error(span, message);
-                self.faults.push(fault.hint("make it, or write `required: false` beside its `path`"));
+                self.faults
+                    .push(fault.hint("make it, or write `required: false` beside its `path`"));
             }
             return None;
         }
         let text = self.source.read(path).map_err(|error| error.to_string());
-        let text = text.and_then(|b| String::from_utf8(b).map_err(|_| "it is not UTF-8 text".into()));
+        let text =
+            text.and_then(|b| String::from_utf8(b).map_err(|_| "it is not UTF-8 text".into()));
         let read = match text {
             Ok(text) => {
                 let text: Arc<str> = text.into();

@@ -50,8 +50,13 @@ struct Extends {
 impl Loader<'_> {
     /// Replaces every service that extends another by the two of them merged.
     pub(super) fn apply_extends(&mut self, root: &mut Node, resets: &[Path], level: &Level) {
-        let Some(services) = root.get("services").and_then(Node::as_map) else { return };
-        if !services.values().any(|entry| entry.node.get("extends").is_some()) {
+        let Some(services) = root.get("services").and_then(Node::as_map) else {
+            return;
+        };
+        if !services
+            .values()
+            .any(|entry| entry.node.get("extends").is_some())
+        {
             return;
         }
         let file = level.included.last().cloned().unwrap_or_default();
@@ -62,7 +67,11 @@ impl Loader<'_> {
             services: services.clone(),
             resets: resets.to_vec(),
         });
-        for (name, entry) in root.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten()
+        for (name, entry) in root
+            .get_mut("services")
+            .and_then(Node::as_map_mut)
+            .into_iter()
+            .flatten()
         {
             if entry.node.get("extends").is_some() {
                 if let Some(extended) = self.extended(&scope, name, level, &mut Vec::new()) {
@@ -81,7 +90,9 @@ impl Loader<'_> {
         chain: &mut Vec<Link>,
     ) -> Option<Node> {
         let service = &scope.services.get(name)?.node;
-        let Some(extends) = read_extends(service) else { return Some(service.clone()) };
+        let Some(extends) = read_extends(service) else {
+            return Some(service.clone());
+        };
         let id = (scope.id, name.to_owned());
         if let Some(known) = self.extends.services.get(&id) {
             return known.clone();
@@ -145,9 +156,13 @@ impl Loader<'_> {
             let message = format!("the service `{name}` extends itself: {way}");
             let mut fault = Diagnostic::error(circle[0].span, message);
             for link in &circle[1..] {
-                fault = fault.note(link.span, format!("`{}` extends the next one here", link.service));
+                fault = fault.note(
+                    link.span,
+                    format!("`{}` extends the next one here", link.service),
+                );
             }
-            self.faults.push(fault.hint("remove one of these `extends`"));
+            self.faults
+                .push(fault.hint("remove one of these `extends`"));
             return true;
         }
         if chain.len() >= CHAIN_LIMIT {
@@ -187,19 +202,35 @@ impl Loader<'_> {
             return None;
         };
         self.extends.scopes += 1;
-        Some(Scope { id: self.extends.scopes, file: path.to_owned(), services, resets })
+        Some(Scope {
+            id: self.extends.scopes,
+            file: path.to_owned(),
+            services,
+            resets,
+        })
     }
 }
 
 fn read_extends(service: &Node) -> Option<Extends> {
     let extends = service.get("extends")?;
     match &extends.value {
-        Value::Text(name) => Some(Extends { service: name.clone(), file: None, span: extends.span }),
+        Value::Text(name) => Some(Extends {
+            service: name.clone(),
+            file: None,
+            span: extends.span,
+        }),
         Value::Map(_) => {
             // Without a service the shape is wrong, which the checker says.
             let service = extends.get("service")?;
-            let file = extends.get("file").filter(|file| file.as_text().is_some()).cloned();
-            Some(Extends { service: service.as_text()?.to_owned(), file, span: service.span })
+            let file = extends
+                .get("file")
+                .filter(|file| file.as_text().is_some())
+                .cloned();
+            Some(Extends {
+                service: service.as_text()?.to_owned(),
+                file,
+                span: service.span,
+            })
         }
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) => None,
     }

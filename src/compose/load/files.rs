@@ -18,7 +18,10 @@ pub(super) struct Documents {
 impl Loader<'_> {
     /// Reads and parses the files of a project; those that fail are left out.
     pub(super) fn parse_all(&mut self, paths: &[std::path::PathBuf]) -> Vec<Documents> {
-        paths.iter().filter_map(|path| self.parse(path, None)).collect()
+        paths
+            .iter()
+            .filter_map(|path| self.parse(path, None))
+            .collect()
     }
 
     /// Reads and parses one file.
@@ -47,7 +50,8 @@ impl Loader<'_> {
                 Some((file, text))
             }
             Err(error) => {
-                let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+                let valid =
+                    String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
                 let line = valid.matches('\n').count() + 1;
                 let message = format!("`{}` is not UTF-8 text: line {line}", path.display());
                 self.faults.push(Diagnostic::error(span, message));

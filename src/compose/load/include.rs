@@ -26,7 +26,9 @@ struct Include {
 impl Loader<'_> {
     /// Loads what a document includes and adds it to the document.
     pub(super) fn apply_includes(&mut self, root: &mut Node, level: &Level) {
-        let Some(list) = root.get("include") else { return };
+        let Some(list) = root.get("include") else {
+            return;
+        };
         // A wrong shape stays, and the checker says what is wrong.
         let Some(items) = list.as_list() else { return };
         let Some(includes) = items.iter().map(read_include).collect::<Option<Vec<_>>>() else {
@@ -104,20 +106,29 @@ impl Loader<'_> {
                 self.env_file(&path, Some(file.span), &level.environment, &mut found)?;
             }
         }
-        found.extend(level.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+        found.extend(
+            level
+                .environment
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
         Some(found)
     }
 
     /// Adds the resources of an included project; two different ones of a name are a conflict.
     fn import(&mut self, root: &mut Node, mut included: Node) {
-        for kind in ["services", "volumes", "networks", "secrets", "configs", "models"] {
+        for kind in [
+            "services", "volumes", "networks", "secrets", "configs", "models",
+        ] {
             let Some(Value::Map(resources)) = included.remove(kind).map(|node| node.value) else {
                 continue;
             };
             if root.get(kind).is_none_or(Node::is_null) {
                 root.set(kind, Node::new(Value::Map(Map::new()), Span::default()));
             }
-            let Some(own) = root.get_mut(kind).and_then(Node::as_map_mut) else { continue };
+            let Some(own) = root.get_mut(kind).and_then(Node::as_map_mut) else {
+                continue;
+            };
             for (name, entry) in resources {
                 match own.get(&name) {
                     None => {
@@ -126,7 +137,8 @@ impl Loader<'_> {
                     Some(known) if plain(&known.node) == plain(&entry.node) => {}
                     Some(known) => {
                         let singular = kind.trim_end_matches('s');
-                        let message = format!("the {singular} `{name}` is included and written here too");
+                        let message =
+                            format!("the {singular} `{name}` is included and written here too");
                         self.faults.push(
                             Diagnostic::error(known.key, message)
                                 .note(entry.key, "the included one is here")
@@ -142,44 +154,80 @@ impl Loader<'_> {
 /// Says that a file is on another machine, which is not followed.
 pub(super) fn refuse_remote(node: &Node) -> Option<Diagnostic> {
     let text = node.as_text()?;
-    let prefixes = ["oci://", "https://", "http://", "git://", "ssh://", "git@", "github.com/"];
-    prefixes.iter().any(|prefix| text.starts_with(prefix)).then(|| {
-        Diagnostic::error(node.span, format!("`{text}` is on another machine"))
-            .expected("expected a path on this machine")
-            .hint("fetch it first and name the copy")
-    })
+    let prefixes = [
+        "oci://",
+        "https://",
+        "http://",
+        "git://",
+        "ssh://",
+        "git@",
+        "github.com/",
+    ];
+    prefixes
+        .iter()
+        .any(|prefix| text.starts_with(prefix))
+        .then(|| {
+            Diagnostic::error(node.span, format!("`{text}` is on another machine"))
+                .expected("expected a path on this machine")
+                .hint("fetch it first and name the copy")
+        })
 }
 
 fn read_include(node: &Node) -> Option<Include> {
     let list = |node: Option<&Node>| -> Option<Vec<Node>> {
         match node {
             None => Some(Vec::new()),
-            Some(Node { value: Value::Text(_), .. }) => node.cloned().map(|node| vec![node]),
-            Some(Node { value: Value::List(items), .. }) => {
-                items.iter().all(|item| item.as_text().is_some()).then(|| items.clone())
-            }
+            Some(Node {
+                value: Value::Text(_),
+                ..
+            }) => node.cloned().map(|node| vec![node]),
+            Some(Node {
+                value: Value::List(items),
+                ..
+            }) => items
+                .iter()
+                .all(|item| item.as_text().is_some())
+                .then(|| items.clone()),
             Some(_) => None,
         }
     };
     let span = node.span;
     if node.as_text().is_some() {
         let paths = vec![node.clone()];
-        return Some(Include { paths, directory: None, env_files: Vec::new(), span });
+        return Some(Include {
+            paths,
+            directory: None,
+            env_files: Vec::new(),
+            span,
+        });
     }
     node.as_map()?;
     let directory = node.get("project_directory").and_then(Node::as_text);
     Some(Include {
         paths: list(node.get("path"))?,
-        directory: directory.filter(|directory| !directory.is_empty()).map(str::to_owned),
+        directory: directory
+            .filter(|directory| !directory.is_empty())
+            .map(str::to_owned),
         env_files: list(node.get("env_file"))?,
         span,
     })
 }
 
 fn circle(include: &Include, path: &Path, level: &Level) -> Diagnostic {
-    let start = level.included.iter().position(|file| file == path).unwrap_or(0);
-    let way: Vec<_> = level.included[start..].iter().map(|p| p.display().to_string()).collect();
-    let message = format!("the file includes itself: {} → {}", way.join(" → "), path.display());
+    let start = level
+        .included
+        .iter()
+        .position(|file| file == path)
+        .unwrap_or(0);
+    let way: Vec<_> = level.included[start..]
+        .iter()
+        .map(|p| p.display().to_string())
+        .collect();
+    let message = format!(
+        "the file includes itself: {} → {}",
+        way.join(" → "),
+        path.display()
+    );
     Diagnostic::error(include.span, message).hint("remove one of these `include`s")
 }
 
@@ -201,7 +249,11 @@ fn directories(
     }
     // What is not a directory stands for the one that it is in.
     let exists = loader.source.is_dir(&path);
-    let shown = if exists { path.clone() } else { path.parent().unwrap_or(&path).to_owned() };
+    let shown = if exists {
+        path.clone()
+    } else {
+        path.parent().unwrap_or(&path).to_owned()
+    };
     let base = relative(&level.directory, &shown);
     (path, base)
 }
@@ -212,7 +264,10 @@ pub(super) fn relative(from: &Path, to: &Path) -> String {
     let to: Vec<Component<'_>> = to.components().collect();
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let up = vec![".."; from.len() - shared].join("/");
-    let down: Vec<_> = to[shared..].iter().map(|c| c.as_os_str().to_string_lossy()).collect();
+    let down: Vec<_> = to[shared..]
+        .iter()
+        .map(|c| c.as_os_str().to_string_lossy())
+        .collect();
     let way = join(&up, &down.join("/"));
     if way.is_empty() { ".".to_owned() } else { way }
 }

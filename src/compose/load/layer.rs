@@ -56,7 +56,13 @@ impl<'a> Loader<'a> {
     /// Starts a load.
     pub(super) fn new(source: &'a dyn Source, switches: Switches) -> Self {
         let (files, faults) = (Files::default(), Vec::new());
-        Self { source, switches, files, faults, extends: ExtendsCache::default() }
+        Self {
+            source,
+            switches,
+            files,
+            faults,
+            extends: ExtendsCache::default(),
+        }
     }
 
     /// Lays the documents of a level over each other and settles the result.
@@ -64,7 +70,11 @@ impl<'a> Loader<'a> {
         let mut tree = Node::new(Value::Map(Map::new()), Span::default());
         let mut level = level.clone();
         for Documents { file, documents } in files {
-            let path = self.files.get(file).map(|file| file.path.clone()).unwrap_or_default();
+            let path = self
+                .files
+                .get(file)
+                .map(|file| file.path.clone())
+                .unwrap_or_default();
             level.included.push(path);
             for document in documents {
                 self.layer(&mut tree, document, &level);
@@ -88,7 +98,11 @@ impl<'a> Loader<'a> {
         base: &str,
         environment: &BTreeMap<String, String>,
     ) {
-        let resolver = Resolver { base, environment, source: self.source };
+        let resolver = Resolver {
+            base,
+            environment,
+            source: self.source,
+        };
         resolve_paths(tree, &resolver, &mut self.faults);
     }
 
@@ -97,7 +111,8 @@ impl<'a> Loader<'a> {
         if root.as_map().is_none() {
             let message = format!("the file cannot be {}", root.value.kind());
             self.faults.push(
-                Diagnostic::error(root.span, message).expected("expected a mapping such as `services:`"),
+                Diagnostic::error(root.span, message)
+                    .expected("expected a mapping such as `services:`"),
             );
             return;
         }
@@ -112,8 +127,9 @@ impl<'a> Loader<'a> {
         enforce_unique(tree, &mut self.faults);
         let before = self.faults.len();
         schema::check(tree, &schema::PROJECT, "", &mut self.faults);
+        let fits = self.faults.len() == before;
         self.warn_of_version(tree);
-        if self.faults.len() == before {
+        if fits {
             self.shorten(tree);
         }
     }
@@ -152,7 +168,8 @@ impl<'a> Loader<'a> {
         for Document { mut root, resets } in files.documents {
             if root.as_map().is_none() {
                 let message = format!("the file cannot be {}", root.value.kind());
-                self.faults.push(Diagnostic::error(root.span, message).expected("expected a mapping"));
+                self.faults
+                    .push(Diagnostic::error(root.span, message).expected("expected a mapping"));
                 continue;
             }
             self.interpolate(&mut root, level);
@@ -171,8 +188,16 @@ pub(crate) const SECRET_CONTENT: &str = "\0content";
 
 /// Takes the values that secrets, configs and listed variables have in the environment.
 fn resolve_variables(tree: &mut Node, environment: &BTreeMap<String, String>) {
-    for (_, entry) in tree.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
-        let list = entry.node.get_mut("environment").and_then(Node::as_list_mut);
+    for (_, entry) in tree
+        .get_mut("services")
+        .and_then(Node::as_map_mut)
+        .into_iter()
+        .flatten()
+    {
+        let list = entry
+            .node
+            .get_mut("environment")
+            .and_then(Node::as_list_mut);
         for item in list.into_iter().flatten() {
             if let Some(value) = item.as_text().and_then(|name| environment.get(name)) {
                 let name = item.value.to_plain();
@@ -181,10 +206,19 @@ fn resolve_variables(tree: &mut Node, environment: &BTreeMap<String, String>) {
         }
     }
     for (kind, key) in [("secrets", SECRET_CONTENT), ("configs", "content")] {
-        for (_, entry) in tree.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
+        for (_, entry) in tree
+            .get_mut(kind)
+            .and_then(Node::as_map_mut)
+            .into_iter()
+            .flatten()
+        {
             let variable = entry.node.get("environment").and_then(Node::as_text);
             if let Some(value) = variable.and_then(|name| environment.get(name)) {
-                let span = entry.node.get("environment").map(|n| n.span).unwrap_or_default();
+                let span = entry
+                    .node
+                    .get("environment")
+                    .map(|n| n.span)
+                    .unwrap_or_default();
                 entry.node.set(key, Node::text(value.clone(), span));
             }
         }

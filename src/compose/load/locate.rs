@@ -12,8 +12,12 @@ use crate::compose::settle::join;
 use crate::compose::tree::Span;
 
 /// The files that are looked for, best first.
-const FILE_NAMES: [&str; 4] =
-    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const FILE_NAMES: [&str; 4] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
+];
 /// The override files that are looked for beside them.
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
@@ -52,7 +56,11 @@ pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<L
         options,
         environment: options.environment.clone(),
         origins: BTreeMap::new(),
-        files: options.files.iter().map(|file| absolute(&options.cwd, file)).collect(),
+        files: options
+            .files
+            .iter()
+            .map(|file| absolute(&options.cwd, file))
+            .collect(),
     };
     finder.read_env_files(loader)?;
     finder.take_compose_file(loader)?;
@@ -72,8 +80,19 @@ pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<L
     finder.read_env_files(loader)?;
     let profiles = finder.profiles();
     let directory = finder.directory();
-    let Finder { environment, origins, files, .. } = finder;
-    Some(Located { files, directory, environment, origins, profiles })
+    let Finder {
+        environment,
+        origins,
+        files,
+        ..
+    } = finder;
+    Some(Located {
+        files,
+        directory,
+        environment,
+        origins,
+        profiles,
+    })
 }
 
 struct Finder<'a> {
@@ -90,8 +109,12 @@ impl Finder<'_> {
         if let Some(directory) = &self.options.project_directory {
             return absolute(cwd, directory);
         }
-        let file = self.files.iter().find(|file| file.as_path() != Path::new("-"));
-        file.and_then(|file| file.parent()).map_or_else(|| cwd.clone(), Path::to_owned)
+        let file = self
+            .files
+            .iter()
+            .find(|file| file.as_path() != Path::new("-"));
+        file.and_then(|file| file.parent())
+            .map_or_else(|| cwd.clone(), Path::to_owned)
     }
 
     /// Reads `--env-file`, `COMPOSE_ENV_FILES` or `.env`; variables that are set stay as they are.
@@ -100,9 +123,14 @@ impl Finder<'_> {
         let files = if named.is_empty() {
             let default = self.directory().join(".env");
             let disabled = self.options.environment.get("COMPOSE_DISABLE_ENV_FILE");
-            let disabled = disabled.is_some_and(|v| matches!(v.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"));
+            let disabled = disabled
+                .is_some_and(|v| matches!(v.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"));
             let usable = loader.source.exists(&default) && !loader.source.is_dir(&default);
-            if disabled || !usable { Vec::new() } else { vec![default] }
+            if disabled || !usable {
+                Vec::new()
+            } else {
+                vec![default]
+            }
         } else {
             named
         };
@@ -125,11 +153,19 @@ impl Finder<'_> {
     fn named_env_files(&self) -> Vec<PathBuf> {
         let cwd = &self.options.cwd;
         if !self.options.env_files.is_empty() {
-            return self.options.env_files.iter().map(|file| absolute(cwd, file)).collect();
+            return self
+                .options
+                .env_files
+                .iter()
+                .map(|file| absolute(cwd, file))
+                .collect();
         }
         let listed = self.options.environment.get("COMPOSE_ENV_FILES");
         let listed = listed.map(String::as_str).unwrap_or_default().split(',');
-        listed.filter(|file| !file.is_empty()).map(|file| absolute(cwd, Path::new(file))).collect()
+        listed
+            .filter(|file| !file.is_empty())
+            .map(|file| absolute(cwd, Path::new(file)))
+            .collect()
     }
 
     /// Takes the files of `COMPOSE_FILE`, unless `-f` named some.
@@ -137,16 +173,28 @@ impl Finder<'_> {
         if !self.files.is_empty() {
             return Some(());
         }
-        let Some(listed) = self.environment.get("COMPOSE_FILE") else { return Some(()) };
-        let separator = self.environment.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty());
+        let Some(listed) = self.environment.get("COMPOSE_FILE") else {
+            return Some(());
+        };
+        let separator = self
+            .environment
+            .get("COMPOSE_PATH_SEPARATOR")
+            .filter(|s| !s.is_empty());
         let separator = separator.map_or(":", String::as_str);
         let cwd = &self.options.cwd;
-        let files: Vec<PathBuf> =
-            listed.split(separator).map(|file| absolute(cwd, Path::new(file))).collect();
+        let files: Vec<PathBuf> = listed
+            .split(separator)
+            .map(|file| absolute(cwd, Path::new(file)))
+            .collect();
         for file in &files {
             if file.as_path() != Path::new("-") && !loader.source.exists(file) {
-                let message = format!("`COMPOSE_FILE` names `{}`, which is not there", file.display());
-                loader.faults.push(Diagnostic::error(Span::default(), message));
+                let message = format!(
+                    "`COMPOSE_FILE` names `{}`, which is not there",
+                    file.display()
+                );
+                loader
+                    .faults
+                    .push(Diagnostic::error(Span::default(), message));
                 return None;
             }
         }
@@ -158,9 +206,12 @@ impl Finder<'_> {
     fn search(&mut self, loader: &mut Loader<'_>) {
         let start = self.directory();
         for directory in start.ancestors() {
-            let Some(file) = first_of(&FILE_NAMES, directory, loader) else { continue };
+            let Some(file) = first_of(&FILE_NAMES, directory, loader) else {
+                continue;
+            };
             self.files.push(file);
-            self.files.extend(first_of(&OVERRIDE_NAMES, directory, loader));
+            self.files
+                .extend(first_of(&OVERRIDE_NAMES, directory, loader));
             return;
         }
     }
@@ -171,7 +222,10 @@ impl Finder<'_> {
         }
         let listed = self.environment.get("COMPOSE_PROFILES").map(String::as_str);
         let listed = listed.unwrap_or_default().split(',').map(str::trim);
-        listed.filter(|profile| !profile.is_empty()).map(str::to_owned).collect()
+        listed
+            .filter(|profile| !profile.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -181,12 +235,17 @@ fn first_of(names: &[&str], directory: &Path, loader: &mut Loader<'_>) -> Option
     let found: Vec<PathBuf> = paths.filter(|path| loader.source.exists(path)).collect();
     let winner = found.first()?.clone();
     if found.len() > 1 {
-        let all: Vec<_> = found.iter().map(|path| path.display().to_string()).collect();
+        let all: Vec<_> = found
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         let message = format!("several Compose files fit: `{}`", all.join("`, `"));
-        loader.faults.push(
-            Diagnostic::warning(Span::default(), message)
-                .hint(format!("`{}` is used; name another one with `-f`", winner.display())),
-        );
+        loader
+            .faults
+            .push(Diagnostic::warning(Span::default(), message).hint(format!(
+                "`{}` is used; name another one with `-f`",
+                winner.display()
+            )));
     }
     Some(winner)
 }
@@ -213,8 +272,12 @@ impl Loader<'_> {
         variables: &mut BTreeMap<String, String>,
     ) -> Option<()> {
         if self.source.is_dir(path) {
-            let message = format!("`{}` is a directory, not a file of variables", path.display());
-            self.faults.push(Diagnostic::error(asked_by.unwrap_or_default(), message));
+            let message = format!(
+                "`{}` is a directory, not a file of variables",
+                path.display()
+            );
+            self.faults
+                .push(Diagnostic::error(asked_by.unwrap_or_default(), message));
             return None;
         }
         let (file, text) = self.read(path, asked_by)?;
@@ -223,7 +286,12 @@ impl Loader<'_> {
         match parse_dotenv(&text, variables, &lookup) {
             Ok(()) => Some(()),
             Err(LineError { line, message }) => {
-                let span = Span { file, line, column: 1, width: 1 };
+                let span = Span {
+                    file,
+                    line,
+                    column: 1,
+                    width: 1,
+                };
                 self.faults.push(Diagnostic::error(span, message));
                 None
             }

@@ -18,8 +18,8 @@ use crate::compose::settle::normalize;
 use crate::compose::source::Source;
 use crate::compose::tree::{Map, Node};
 
-use layer::{Loader, Paths};
 pub(crate) use layer::SECRET_CONTENT;
+use layer::{Loader, Paths};
 use locate::Located;
 
 /// A loaded project and what is worth saying about its files.
@@ -35,15 +35,28 @@ pub struct Loaded {
 #[derive(Debug, Clone)]
 pub(crate) struct LoadedTree {
     pub(crate) root: Node,
-    pub(crate) name: String,
+    name: String,
     located: Located,
     faults: Vec<Diagnostic>,
     files: crate::compose::source::Files,
 }
 
+impl LoadedTree {
+    /// Returns the warnings, with the files that they point into.
+    pub(crate) fn into_warnings(self) -> Report {
+        Report::of(self.faults, self.files)
+    }
+}
+
 /// Loads a project: every mistake of its files is in the error.
 pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, ComposeError> {
-    let LoadedTree { root, name, located, mut faults, files } = load_tree(options, source)?;
+    let LoadedTree {
+        root,
+        name,
+        located,
+        mut faults,
+        files,
+    } = load_tree(options, source)?;
     let mut project = read_project(&root, name, &located, &mut faults);
     project.places = Places::new(root, files.clone(), located.origins.clone());
     if has_errors(&faults) {
@@ -66,7 +79,10 @@ pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, Compos
     if !options.switches.all_resources {
         select::drop_unused(&mut project);
     }
-    Ok(Loaded { project, warnings: Report::of(faults, files) })
+    Ok(Loaded {
+        project,
+        warnings: Report::of(faults, files),
+    })
 }
 
 /// Loads a project as a tree: everything before types, profiles and references.
@@ -84,7 +100,13 @@ pub(crate) fn load_tree(
         _ => return Err(refuse(loader.faults, loader.files)),
     };
     let Loader { files, faults, .. } = loader;
-    Ok(LoadedTree { root, name, located, faults, files })
+    Ok(LoadedTree {
+        root,
+        name,
+        located,
+        faults,
+        files,
+    })
 }
 
 fn layered(
@@ -97,9 +119,14 @@ fn layered(
         return None;
     }
     let name = name::project_name(options, &located, &documents, &mut loader.faults)?;
-    located.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
-    let paths =
-        if options.switches.no_path_resolution { Paths::Kept } else { Paths::Resolved };
+    located
+        .environment
+        .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+    let paths = if options.switches.no_path_resolution {
+        Paths::Kept
+    } else {
+        Paths::Resolved
+    };
     let level = located.level(paths);
     let mut root = loader.layers(documents, &level);
     if root.as_map().is_none_or(Map::is_empty) {
@@ -121,7 +148,9 @@ pub(crate) fn has_errors(faults: &[Diagnostic]) -> bool {
 }
 
 fn refuse(faults: Vec<Diagnostic>, files: crate::compose::source::Files) -> ComposeError {
-    ComposeError { report: Box::new(Report::of(faults, files)) }
+    ComposeError {
+        report: Box::new(Report::of(faults, files)),
+    }
 }
 
 fn read_project(
@@ -149,6 +178,12 @@ fn read_project(
     };
     for (name, service) in &mut project.services {
         service.name.clone_from(name);
+        let node = root.get("services").and_then(|services| services.get(name));
+        let test = node.and_then(|node| node.get("healthcheck")?.get("test")?.as_text());
+        if let (Some(check), Some(line)) = (&mut service.healthcheck, test) {
+            // One line instead of a list runs in a shell.
+            check.test = vec!["CMD-SHELL".to_owned(), line.to_owned()];
+        }
         let deploy = service.deploy.as_mut();
         let updates = deploy.map(|d| [&mut d.update_config, &mut d.rollback_config]);
         for update in updates.into_iter().flatten().flatten() {

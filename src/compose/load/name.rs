@@ -15,17 +15,26 @@ pub(super) fn project_name(
     faults: &mut Vec<Diagnostic>,
 ) -> Option<String> {
     let from_environment = located.environment.get("COMPOSE_PROJECT_NAME");
-    let asked = options.project_name.as_ref().or(from_environment).filter(|name| !name.is_empty());
+    let asked = options
+        .project_name
+        .as_ref()
+        .or(from_environment)
+        .filter(|name| !name.is_empty());
     if let Some(asked) = asked {
         return checked(asked, faults);
     }
     let roots = documents.iter().flat_map(|file| &file.documents);
     let written = roots.filter_map(|document| document.root.get("name"));
-    let written = written.filter(|name| name.as_text().is_none_or(|text| !text.is_empty())).last();
+    let written = written
+        .filter(|name| name.as_text().is_none_or(|text| !text.is_empty()))
+        .last();
     let (name, span) = match written {
         Some(node) => (from_file(node, options, located, faults)?, node.span),
         None => {
-            let directory = located.directory.file_name().map(|name| name.to_string_lossy());
+            let directory = located
+                .directory
+                .file_name()
+                .map(|name| name.to_string_lossy());
             (normalized(&directory.unwrap_or_default()), Span::default())
         }
     };
@@ -42,7 +51,10 @@ fn checked(name: &str, faults: &mut Vec<Diagnostic>) -> Option<String> {
     if normalized(name) == name {
         return Some(name.to_owned());
     }
-    let fault = Diagnostic::error(Span::default(), format!("`{name}` is no valid project name"));
+    let fault = Diagnostic::error(
+        Span::default(),
+        format!("`{name}` is no valid project name"),
+    );
     let hint = match normalized(name).as_str() {
         "" => "use small letters, digits, `-` and `_`".to_owned(),
         better => format!("use small letters, digits, `-` and `_`, such as `{better}`"),
@@ -68,12 +80,21 @@ fn from_file(
         let mut found = Vec::new();
         Interpolator::new(&located.environment, &mut found).run(&mut node);
         // Warnings come again when the whole file is interpolated.
-        faults.extend(found.into_iter().filter(|f| f.severity == crate::compose::Severity::Error));
+        faults.extend(
+            found
+                .into_iter()
+                .filter(|f| f.severity == crate::compose::Severity::Error),
+        );
         if faults.len() > before {
             return None;
         }
     }
-    Some(normalized(node.as_text().unwrap_or_default()))
+    let name = node.as_text().unwrap_or_default();
+    Some(if options.switches.no_normalize {
+        name.to_owned()
+    } else {
+        normalized(name)
+    })
 }
 
 /// Keeps small letters, digits, `-` and `_`, and no `-` or `_` in front.

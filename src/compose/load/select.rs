@@ -19,7 +19,9 @@ pub(super) fn profiles(project: &mut Project, active: &[String]) {
 
 fn is_on(service: &Service, active: &[String]) -> bool {
     service.profiles.is_empty()
-        || active.iter().any(|profile| profile == "*" || service.profiles.contains(profile))
+        || active
+            .iter()
+            .any(|profile| profile == "*" || service.profiles.contains(profile))
 }
 
 /// Keeps the services that the command names, and those that they depend on.
@@ -41,7 +43,9 @@ pub(super) fn services(project: &mut Project, options: &LoadOptions, faults: &mu
         }
     }
     while let Some(name) = next.pop() {
-        let Some(service) = project.services.get(&name) else { continue };
+        let Some(service) = project.services.get(&name) else {
+            continue;
+        };
         if wanted.insert(name) {
             next.extend(service.depends_on.keys().cloned());
         }
@@ -49,7 +53,9 @@ pub(super) fn services(project: &mut Project, options: &LoadOptions, faults: &mu
     let all = std::mem::take(&mut project.services);
     for (name, mut service) in all {
         if wanted.contains(&name) {
-            service.depends_on.retain(|dependency, _| wanted.contains(dependency));
+            service
+                .depends_on
+                .retain(|dependency, _| wanted.contains(dependency));
             project.services.insert(name, service);
         } else {
             project.disabled_services.insert(name, service);
@@ -100,12 +106,27 @@ struct Used {
 impl Used {
     fn add(&mut self, service: &Service) {
         self.networks.extend(service.networks.keys().cloned());
-        let volumes = service.volumes.iter().filter(|volume| volume.kind == "volume");
-        self.volumes.extend(volumes.filter_map(|volume| volume.source.clone()));
-        self.secrets.extend(service.secrets.iter().filter_map(|grant| grant.source.clone()));
+        let volumes = service
+            .volumes
+            .iter()
+            .filter(|volume| volume.kind == "volume");
+        self.volumes
+            .extend(volumes.filter_map(|volume| volume.source.clone()));
+        self.secrets.extend(
+            service
+                .secrets
+                .iter()
+                .filter_map(|grant| grant.source.clone()),
+        );
         let build = service.build.iter().flat_map(|build| &build.secrets);
-        self.secrets.extend(build.filter_map(|grant| grant.source.clone()));
-        self.configs.extend(service.configs.iter().filter_map(|grant| grant.source.clone()));
+        self.secrets
+            .extend(build.filter_map(|grant| grant.source.clone()));
+        self.configs.extend(
+            service
+                .configs
+                .iter()
+                .filter_map(|grant| grant.source.clone()),
+        );
         self.models.extend(service.models.keys().cloned());
     }
 }

@@ -121,6 +121,8 @@ pub fn plain(node: &Node) -> Json {
         Value::List(list) => list.iter().map(plain).collect(),
         Value::Map(map) => Json::Object(
             map.iter()
+                // A key that no file can spell belongs to the loader.
+                .filter(|(key, _)| !key.starts_with('\0'))
                 .map(|(key, entry)| (key.clone(), plain(&entry.node)))
                 .collect(),
         ),
@@ -142,9 +144,26 @@ fn float(number: f64) -> Json {
     )
 }
 
+/// Reads a boolean; a string, such as a variable leaves it, is one when it says so.
+fn flag(node: &Node, faults: &mut Vec<Diagnostic>) -> Option<bool> {
+    match &node.value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Text(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "y" | "yes" | "on" => Some(true),
+            "false" | "n" | "no" | "off" => Some(false),
+            _ => {
+                let fault = Diagnostic::error(node.span, format!("`{text}` is no boolean"));
+                faults.push(fault.expected("expected `true` or `false`"));
+                None
+            }
+        },
+        Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
+    }
+}
+
 impl Field for bool {
-    fn read(node: &Node, _: &mut Vec<Diagnostic>) -> Self {
-        node.value == Value::Bool(true)
+    fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
+        flag(node, faults).unwrap_or(false)
     }
 
     fn print(&self, _: Form) -> Option<Json> {
@@ -153,12 +172,8 @@ impl Field for bool {
 }
 
 impl Field for Option<bool> {
-    fn read(node: &Node, _: &mut Vec<Diagnostic>) -> Self {
-        if let Value::Bool(flag) = node.value {
-            Some(flag)
-        } else {
-            None
-        }
+    fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
+        flag(node, faults)
     }
 
     fn print(&self, _: Form) -> Option<Json> {
@@ -328,16 +343,8 @@ impl Field for Vec<String> {
 
 impl Field for BTreeMap<String, String> {
     fn read(node: &Node, _: &mut Vec<Diagnostic>) -> Self {
-        let entries = node.as_map().into_iter().flatten();
-        let text = |node: &Node| {
-            if node.is_null() {
-                String::new()
-            } else {
-                node.value.to_plain()
-            }
-        };
-        entries
-            .map(|(key, entry)| (key.clone(), text(&entry.node)))
+        pairs(node)
+            .map(|(key, value)| (key, value.unwrap_or_default()))
             .collect()
     }
 
@@ -347,13 +354,36 @@ impl Field for BTreeMap<String, String> {
     }
 }
 
+/// Reads a mapping, or a list of `KEY=value`; a key alone has no value.
+fn pairs(node: &Node) -> std::vec::IntoIter<(String, Option<String>)> {
+    let mut pairs = Vec::new();
+    for (key, entry) in node.as_map().into_iter().flatten() {
+        let value = (!entry.node.is_null()).then(|| entry.node.value.to_plain());
+        pairs.push((key.clone(), value));
+    }
+    for item in node.as_list().unwrap_or_default() {
+        let text = item.value.to_plain();
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Some(value.to_owned())),
+            None => (text.as_str(), None),
+        };
+        pairs.push((key.to_owned(), value));
+    }
+    pairs.into_iter()
+}
+
 impl Field for BTreeMap<String, Option<String>> {
-    fn read(node: &Node, _: &mut Vec<Diagnostic>) -> Self {
-        let entries = node.as_map().into_iter().flatten();
-        let text = |node: &Node| (!node.is_null()).then(|| node.value.to_plain());
-        entries
-            .map(|(key, entry)| (key.clone(), text(&entry.node)))
-            .collect()
+    fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
+        for item in node.as_list().unwrap_or_default() {
+            let text = item.value.to_plain();
+            let name = text.split('=').next().unwrap_or_default();
+            if name.ends_with(char::is_whitespace) {
+                let message = format!("the variable `{}` ends with a space", name.trim_end());
+                let fault = Diagnostic::error(item.span, message);
+                faults.push(fault.hint("remove the space before `=`"));
+            }
+        }
+        pairs(node).collect()
     }
 
     fn print(&self, _: Form) -> Option<Json> {

@@ -49,7 +49,11 @@ pub enum VariableOrigin {
 impl Places {
     /// Keeps the tree that the project was read from.
     pub(crate) fn new(root: Node, files: Files, origins: BTreeMap<String, PathBuf>) -> Self {
-        Self { root, files, origins }
+        Self {
+            root,
+            files,
+            origins,
+        }
     }
 
     /// Returns the span of a value, or one without a line.
@@ -61,7 +65,9 @@ impl Places {
     pub(crate) fn key_span(&self, path: &str) -> Span {
         let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
         let map = self.node(parent).and_then(Node::as_map);
-        map.and_then(|map| map.get(key)).map(|entry| entry.key).unwrap_or_else(|| self.span(path))
+        map.and_then(|map| map.get(key))
+            .map(|entry| entry.key)
+            .unwrap_or_else(|| self.span(path))
     }
 
     /// Returns the file that a variable came from, if it came from one.

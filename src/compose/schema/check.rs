@@ -147,7 +147,8 @@ fn check_map(
         let known = mapping.keys.iter().find(|(known, _)| known == name);
         if let Some((_, shape)) = known {
             check(&entry.node, shape, name, faults);
-        } else if mapping.extensions && name.starts_with("x-") {
+        } else if mapping.extensions && name.starts_with("x-") || name.starts_with('\0') {
+            // Kept for others, or by the loader itself: no file can spell the second.
         } else if let Some(named) = mapping.named.filter(|named| (named.names.accepts)(name)) {
             check(&entry.node, &named.value, name, faults);
         } else if mapping.closed {

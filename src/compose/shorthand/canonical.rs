@@ -164,8 +164,7 @@ impl Stage<'_> {
 
     fn ulimits(&mut self, node: &mut Node) {
         for (name, entry) in node.as_map_mut().into_iter().flatten() {
-            let kept = self.errors == ParseErrors::Kept;
-            if let (Value::Text(text), false) = (&entry.node.value, kept) {
+            if let Value::Text(text) = &entry.node.value {
                 let message = format!("the limit `{name}` cannot be `{text}`");
                 let fault = Diagnostic::error(entry.node.span, message);
                 self.faults

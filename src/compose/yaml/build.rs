@@ -350,7 +350,7 @@ fn keep_resets(resets: &mut Vec<Path>, key: &str, finished: &Finished) {
 fn key_of(node: &Node, text: Option<(Cow<'_, str>, bool)>) -> Option<String> {
     match (&node.value, text) {
         (Value::Text(key), Some((_, true))) if key == "<<" => Some("\0<<".to_owned()),
-        (Value::Text(key), _) => Some(key.clone()),
+        (Value::Text(key), _) if !key.contains('\0') => Some(key.clone()),
         _ => None,
     }
 }

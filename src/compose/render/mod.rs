@@ -1,0 +1,91 @@
+//! A project into text: what `config` prints, and the hashes that tell configurations apart.
+//!
+//! **Invariant:** what is printed loads again to the same project: every `$` is written `$$`.
+
+mod answer;
+mod hash;
+mod json;
+mod list;
+mod yaml;
+
+use serde_json::{Map, Value as Json};
+
+use crate::compose::diagnostic::{ComposeError, Report};
+use crate::compose::load::load_tree;
+use crate::compose::model::field::print_named;
+use crate::compose::model::{Field, Form, Project, plain};
+use crate::compose::options::LoadOptions;
+use crate::compose::source::Source;
+
+pub use answer::{Answer, Question, answer};
+pub use hash::service_hash;
+pub use json::{compact, pretty};
+pub use list::{
+    VariableUsage, environment, images, models, networks, profiles, services, variables, volumes,
+};
+pub use yaml::to_yaml;
+
+/// How a project is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Indented JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// Prints a project as `config` does.
+pub fn config(project: &Project, format: Format) -> String {
+    let text = match format {
+        Format::Json => pretty(&document(project, Form::Json)),
+        Format::Yaml => to_yaml(&document(project, Form::Yaml)),
+    };
+    text.replace('$', "$$")
+}
+
+/// Prints a project whose variables stay as they are written.
+pub fn uninterpolated(
+    options: &LoadOptions,
+    source: &dyn Source,
+    format: Format,
+) -> Result<(String, Report), ComposeError> {
+    let tree = load_tree(options, source)?;
+    let data = plain(&tree.root);
+    let text = match format {
+        Format::Json => pretty(&data),
+        Format::Yaml => to_yaml(&data),
+    };
+    Ok((text, tree.into_warnings()))
+}
+
+/// Lays a project out as data.
+pub fn document(project: &Project, form: Form) -> Json {
+    let mut out = Map::new();
+    out.insert("name".to_owned(), Json::String(project.name.clone()));
+    let services = print_named(&project.services, form);
+    out.insert(
+        "services".to_owned(),
+        services.unwrap_or_else(|| Json::Object(Map::new())),
+    );
+    let mut put = |key: &str, value: Option<Json>| {
+        out.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    put("networks", project.networks.print(form));
+    put("volumes", project.volumes.print(form));
+    put("secrets", project.secrets.print(form));
+    put("configs", project.configs.print(form));
+    if form == Form::Yaml {
+        // Docker Compose leaves models out of its JSON, and scripts compare it.
+        put("models", project.models.print(form));
+    }
+    out.extend(
+        project
+            .extensions
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
+    if form == Form::Json {
+        out.sort_keys();
+    }
+    Json::Object(out)
+}
