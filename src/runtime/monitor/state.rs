@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::kernel::pidfd::ProcessIdentity;
+use crate::runtime::container::ContainerRecord;
 use crate::runtime::store::{Durability, StoreError, read_json, write_json};
 
 /// Where a container is in its life.
@@ -68,8 +68,8 @@ pub struct ContainerState {
     pub status: Status,
     /// What its probes say; `None` without a health check.
     pub health: Option<Health>,
-    /// Its first process while there is one.
-    pub process: Option<ProcessIdentity>,
+    /// Its first process and cgroups, as long as any of it may be there.
+    pub container: Option<ContainerRecord>,
     /// The exit code of its last run; `None` while it runs or when nobody saw it.
     pub exit_code: Option<i32>,
     /// Whether the kernel killed its last run for want of memory.
@@ -104,7 +104,7 @@ impl ContainerState {
         Self {
             status: Status::Created,
             health: None,
-            process: None,
+            container: None,
             exit_code: None,
             oom_killed: false,
             error: None,
@@ -145,10 +145,17 @@ impl ContainerState {
         self
     }
 
+    /// Reports whether a monitor should be watching it: it runs, or will run again.
+    pub fn has_process_or_pause(&self) -> bool {
+        matches!(
+            self.status,
+            Status::Running | Status::Paused | Status::Restarting
+        )
+    }
+
     /// Records that the process is gone and that nobody saw how it ended.
     pub fn forget_process(&mut self) {
         self.status = Status::Exited;
-        self.process = None;
         self.health = None;
         self.exit_code = None;
         self.ports.clear();
@@ -167,15 +174,8 @@ mod tests {
     fn what_ran_before_a_reboot_has_exited_and_nobody_knows_how() {
         let mut state = ContainerState::created("one");
         state.status = Status::Running;
-        state.process = Some(ProcessIdentity {
-            pid: 4,
-            start_ticks: 7,
-        });
         assert_eq!(state.clone().as_of_boot("one").status, Status::Running);
         let after = state.as_of_boot("two");
-        assert_eq!(
-            (after.status, after.process, after.exit_code),
-            (Status::Exited, None, None)
-        );
+        assert_eq!((after.status, after.exit_code), (Status::Exited, None));
     }
 }

@@ -105,6 +105,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Reports whether a record is there but is not what was written: a power cut can do that.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Parse { .. } | Self::TooLarge { .. })
+    }
+
     /// Reports whether a file was simply not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)

@@ -35,16 +35,6 @@ pub enum Entry {
         /// Real name of the network.
         name: String,
     },
-    /// A volume's folder and record are made.
-    CreateVolume {
-        /// Real name of the volume.
-        name: String,
-    },
-    /// A volume's data are removed.
-    RemoveVolume {
-        /// Real name of the volume.
-        name: String,
-    },
     /// A container's folder, leases and record are made.
     CreateContainer {
         /// Id of the container.

@@ -7,6 +7,7 @@
 //! ├── layers/<chain-id>/                  one unpacked layer each
 //! ├── volumes/<name>/                     volume.json, _data/
 //! ├── networks/<name>/                    network.json, leases/<container-id>.json
+//! ├── names/<container-name>              which container has the name
 //! ├── projects/<project>/
 //! │   ├── journal                         intents and what became of them
 //! │   ├── events                          one JSON object a line, bounded
@@ -22,6 +23,7 @@
 //! ├── names/<network>/<container-id>.json what the name servers answer
 //! └── containers/<container-id>/
 //!     ├── bundle.json                     all that a monitor needs to start it, secrets included
+//!     ├── spec.json                       how it runs, as an OCI runtime spec
 //!     ├── lock                            held by its monitor
 //!     ├── control                         socket of its monitor
 //!     ├── stdin, stdout, stderr           FIFOs
@@ -129,6 +131,11 @@ impl Layout {
     /// Returns the folder of all volumes.
     pub fn volumes(&self) -> PathBuf {
         self.state.join("volumes")
+    }
+
+    /// Returns the folder that says which container has which name.
+    pub fn container_names(&self) -> PathBuf {
+        self.state.join("names")
     }
 
     /// Returns the folder of all networks.

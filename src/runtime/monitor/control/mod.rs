@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd as _;
 
 use serde::{Deserialize, Serialize};
 
-pub use client::{ControlError, ask};
+pub use client::{Attached, ControlError, ask, attach};
 pub use server::{Connection, ControlServer, Incoming};
 
 /// The longest message.

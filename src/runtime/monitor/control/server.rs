@@ -114,6 +114,33 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Reads bytes for the terminal; `None` when the other side is gone.
+    pub fn receive_bytes(&self) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; MESSAGE_LIMIT_BYTES];
+        match recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Ok((0, _)) => None,
+            Ok((count, _)) => {
+                buffer.truncate(count);
+                Some(buffer)
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Some(Vec::new()),
+            Err(_) => None,
+        }
+    }
+
+    /// Sends bytes of the terminal; a slow watcher misses some, the container never waits for it.
+    pub fn send_bytes(&self, bytes: &[u8]) {
+        for chunk in bytes.chunks(MESSAGE_LIMIT_BYTES) {
+            drop(send(
+                &self.socket,
+                chunk,
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            ));
+        }
+    }
+}
+
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

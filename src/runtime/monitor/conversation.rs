@@ -1,0 +1,146 @@
+//! The commands that a monitor talks with.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use super::MonitorError;
+use super::control::{Connection, ControlServer, Incoming, Reply, Request};
+use super::waits::{Source, Watched};
+
+/// What the other side of a conversation waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// It has the word.
+    Open,
+    /// The end of the container.
+    End,
+    /// The container's terminal.
+    Terminal,
+}
+
+/// All conversations of one monitor.
+#[derive(Debug)]
+pub(super) struct Conversations {
+    server: ControlServer,
+    open: BTreeMap<usize, (Connection, Mode)>,
+    next: usize,
+}
+
+impl Conversations {
+    /// Talks with whoever connects to the socket in the run folder.
+    pub(super) fn open(run_dir: &Path) -> Result<Self, MonitorError> {
+        let server =
+            ControlServer::listen(run_dir).map_err(|source| MonitorError::Wait { source })?;
+        Ok(Self {
+            server,
+            open: BTreeMap::new(),
+            next: 0,
+        })
+    }
+
+    /// Returns what to wait for.
+    pub(super) fn sources(&self) -> Vec<Watched<'_>> {
+        let waiting = self.server.waiting().into_iter();
+        let server = waiting.map(|fd| Watched {
+            source: Source::Control,
+            fd,
+        });
+        let open = self.open.iter().map(|(&number, (connection, _))| Watched {
+            source: Source::Conversation(number),
+            fd: connection.as_fd(),
+        });
+        server.chain(open).collect()
+    }
+
+    /// Begins the next conversation.
+    pub(super) fn accept(&mut self) -> Result<(), MonitorError> {
+        let accepted = self
+            .server
+            .accept()
+            .map_err(|source| MonitorError::Wait { source })?;
+        if let Some(connection) = accepted {
+            drop(self.open.insert(self.next, (connection, Mode::Open)));
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Returns what conversation `number` says, if it says anything that is to be answered.
+    pub(super) fn receive(&mut self, number: usize) -> Option<Said> {
+        let (connection, mode) = self.open.get(&number)?;
+        if *mode == Mode::Terminal {
+            let bytes = connection.receive_bytes();
+            if bytes.is_none() {
+                self.close_one(number);
+            }
+            return bytes.map(Said::Keys);
+        }
+        match connection.receive() {
+            Incoming::Request(request) => Some(Said::Request(request)),
+            Incoming::Nothing => None,
+            Incoming::End => {
+                self.close_one(number);
+                None
+            }
+        }
+    }
+
+    fn close_one(&mut self, number: usize) {
+        if let Some((connection, _)) = self.open.remove(&number) {
+            self.server.closed(connection);
+        }
+    }
+
+    /// Answers conversation `number`.
+    pub(super) fn reply(&self, number: usize, reply: &Reply) {
+        if let Some((connection, _)) = self.open.get(&number) {
+            connection.reply(reply);
+        }
+    }
+
+    /// Tells conversation `number` when the container has ended.
+    pub(super) fn waits_for_end(&mut self, number: usize) {
+        self.set_mode(number, Mode::End);
+    }
+
+    /// Makes conversation `number` one with the terminal.
+    pub(super) fn attach(&mut self, number: usize) {
+        self.set_mode(number, Mode::Terminal);
+    }
+
+    fn set_mode(&mut self, number: usize, mode: Mode) {
+        if let Some((_, current)) = self.open.get_mut(&number) {
+            *current = mode;
+        }
+    }
+
+    /// Shows what the terminal shows to all who watch it.
+    pub(super) fn pass_on(&self, bytes: &[u8]) {
+        let watching = self
+            .open
+            .values()
+            .filter(|(_, mode)| *mode == Mode::Terminal);
+        for (connection, _) in watching {
+            connection.send_bytes(bytes);
+        }
+    }
+
+    /// Tells all who wait that the container has ended.
+    pub(super) fn ended(&self, exit_code: Option<i32>) {
+        for (connection, mode) in self.open.values() {
+            if *mode == Mode::End {
+                connection.reply(&Reply::Ended { exit_code });
+            }
+        }
+    }
+}
+
+/// What a conversation says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// A request.
+    Request(Request),
+    /// Keys for the terminal.
+    Keys(Vec<u8>),
+}

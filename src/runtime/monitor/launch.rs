@@ -1,0 +1,383 @@
+//! A bundle into a running container, and a running container found again.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::Path;
+
+use oci_spec::runtime::Spec;
+
+use super::MonitorError;
+use super::bundle::{self, Bundle, Init, Seeding};
+use super::network::Network;
+use super::pipes::{self, Stdin};
+use super::state::ContainerState;
+use super::waits::{Source, Watched};
+use crate::runtime::container::cgroup::{Hierarchies, Placement, Unenforced};
+use crate::runtime::container::description::{Description, MountSource, Privilege, Terminal};
+use crate::runtime::container::exec::{self, ExecRequest, Executed};
+use crate::runtime::container::spec::{self, Machine};
+use crate::runtime::container::users::{self, Identity};
+use crate::runtime::container::{
+    self, Container, ContainerRecord, Created, FirstProcess, JoinedNamespaces, Stdio,
+};
+use crate::runtime::image::snapshot::{self, Writable};
+use crate::runtime::kernel::pidfd::{Exit, Pidfd};
+use crate::runtime::kernel::reexec::OwnProgram;
+use crate::runtime::kernel::rooted::Root;
+use crate::runtime::kernel::{namespace, sys};
+use crate::runtime::volume::VolumeStore;
+
+/// How long the end of processes that were sent SIGKILL is waited for.
+const KILL_TIMEOUT_MS: u64 = 5_000;
+/// How long the kernel may take to say how a process ended that somebody else reaps.
+const EXIT_PATIENCE_MS: u64 = 2_000;
+/// The size of a terminal before anybody says how large it is.
+const TERMINAL_SIZE: (u16, u16) = (24, 80);
+
+/// A container whose first process runs, or has just ended.
+#[derive(Debug)]
+pub(super) struct Running {
+    container: Container,
+    spec: Spec,
+    console: Option<File>,
+    unenforced: Vec<String>,
+}
+
+/// Starts the container of a bundle.
+pub(super) fn start(bundle: &Bundle, network: &mut Network) -> Result<Running, MonitorError> {
+    let (mut created, spec) = create(bundle, network)?;
+    // Names and ports are served before the program runs, so that its first look-up is answered.
+    network.serve(bundle)?;
+    let console = created.take_terminal().map(File::from);
+    let unenforced = created.unenforced().iter().map(shown).collect();
+    let container = created.start()?;
+    Ok(Running {
+        container,
+        spec,
+        console,
+        unenforced,
+    })
+}
+
+fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Spec), MonitorError> {
+    let rootfs = mount_root(bundle)?;
+    let mut description = bundle.container.clone();
+    let root = Root::from_fd(rootfs);
+    let _volumes = mount_volumes(bundle, &root, &mut description)?;
+    let identity = users::resolve(&root, &description.user, &description.groups)?;
+    let in_user_namespace =
+        sys::in_user_namespace().map_err(MonitorError::kernel("look at the user namespace"))?;
+    let spec = spec::build(&description, &identity, Machine { in_user_namespace })?;
+    bundle::write_spec(&bundle.run_dir, &spec)?;
+    let created = container::create(container::Bundle {
+        spec: spec.clone(),
+        rootfs: root.into_fd(),
+        join: namespaces(bundle, network)?,
+        files: Vec::new(),
+        stdio: stdio(bundle, &identity)?,
+        placement: Placement {
+            parent: bundle.cgroup_parent.clone(),
+            name: bundle.id.clone(),
+        },
+        seccomp: bundle.seccomp.clone(),
+        first_process: match bundle.init {
+            Init::No => FirstProcess::Program,
+            Init::Yes => FirstProcess::Reaper,
+        },
+    })?;
+    Ok((created, spec))
+}
+
+fn mount_root(bundle: &Bundle) -> Result<OwnedFd, MonitorError> {
+    let (upper, work) = (
+        bundle.container_dir.join("upper"),
+        bundle.container_dir.join("work"),
+    );
+    let writable = Writable {
+        upper: &upper,
+        work: &work,
+        state: &bundle.state_dir,
+    };
+    let snapshot = snapshot::prepare(&bundle.root, &writable).map_err(MonitorError::Root)?;
+    snapshot.mount().map_err(MonitorError::Root)
+}
+
+/// Mounts each volume, fills those that are new, and makes them the sources of their requests.
+///
+/// The descriptors must live until the container has taken them over.
+fn mount_volumes(
+    bundle: &Bundle,
+    root: &Root,
+    description: &mut Description,
+) -> Result<Vec<OwnedFd>, MonitorError> {
+    if bundle.volumes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let store =
+        VolumeStore::open(&bundle.state_dir.join("volumes")).map_err(MonitorError::Volume)?;
+    let mut mounted = Vec::new();
+    for volume in &bundle.volumes {
+        let fd = store
+            .mount(&volume.name, volume.subpath.as_deref())
+            .map_err(MonitorError::Volume)?;
+        match volume.seeding {
+            Seeding::Never => store
+                .mark_used(&volume.name)
+                .map_err(MonitorError::Volume)?,
+            Seeding::FirstUse => {
+                let data = Root::from_fd(rustix::io::fcntl_dupfd_cloexec(&fd, 3).map_err(keep)?);
+                let seeded = store.seed(&volume.name, &data, root, &volume.target);
+                let _how = seeded.map_err(MonitorError::Volume)?;
+            }
+        }
+        let wanted = description
+            .mounts
+            .iter_mut()
+            .filter(|request| request.target == volume.target);
+        for request in wanted {
+            request.source = MountSource::Bind(format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
+        }
+        mounted.push(fd);
+    }
+    Ok(mounted)
+}
+
+fn keep(error: rustix::io::Errno) -> MonitorError {
+    MonitorError::Keep {
+        act: "keep a descriptor",
+        source: error.into(),
+    }
+}
+
+fn namespaces(bundle: &Bundle, network: &Network) -> Result<JoinedNamespaces, MonitorError> {
+    let shared = &bundle.shared;
+    let own = network.namespace();
+    let own = own
+        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 3))
+        .transpose()
+        .map_err(keep)?;
+    let of = |dir: &Option<std::path::PathBuf>, kind: &str| {
+        dir.as_deref()
+            .map(|dir| namespace_of(dir, kind))
+            .transpose()
+    };
+    Ok(JoinedNamespaces {
+        network: match own {
+            Some(own) => Some(own),
+            None => of(&shared.network, "net")?,
+        },
+        ipc: of(&shared.ipc, "ipc")?,
+        pid: of(&shared.pid, "pid")?,
+        uts: None,
+    })
+}
+
+/// Opens a namespace of another container, which must run.
+fn namespace_of(dir: &Path, kind: &str) -> Result<OwnedFd, MonitorError> {
+    let not_running = || MonitorError::SharedNotRunning {
+        path: dir.to_owned(),
+    };
+    let state = ContainerState::read(dir)?.ok_or_else(not_running)?;
+    let other = state.container.ok_or_else(not_running)?;
+    let process = Pidfd::open_verified(other.process).map_err(|_| not_running())?;
+    let opened = namespace::open_of(process.pid(), kind);
+    let opened = opened.map_err(MonitorError::kernel("open another container's namespace"))?;
+    // Still the same process, so what was opened by its number is its own.
+    match process.has_ended() {
+        Ok(false) => Ok(opened),
+        Ok(true) | Err(_) => Err(not_running()),
+    }
+}
+
+fn stdio(bundle: &Bundle, identity: &Identity) -> Result<Stdio, MonitorError> {
+    if bundle.container.terminal == Terminal::Yes {
+        let (rows, columns) = TERMINAL_SIZE;
+        return Ok(Stdio::Terminal { rows, columns });
+    }
+    let stdin = if bundle.keep_stdin {
+        Stdin::Fifo
+    } else {
+        Stdin::Null
+    };
+    let ends = pipes::open_container_ends(&bundle.run_dir, identity.uid, stdin);
+    let ends = ends.map_err(|source| MonitorError::Output {
+        path: bundle.run_dir.clone(),
+        source,
+    })?;
+    Ok(Stdio::Files([ends.stdin, ends.stdout, ends.stderr]))
+}
+
+/// Finds the container of a state record again; `None` if it has ended.
+pub(super) fn adopt(
+    bundle: &Bundle,
+    state: &ContainerState,
+) -> Result<Option<Running>, MonitorError> {
+    let (Some(record), Some(spec)) = (&state.container, bundle::read_spec(&bundle.run_dir)?) else {
+        return Ok(None);
+    };
+    let container = Container::adopt(record)?;
+    let unenforced = state.unenforced.clone();
+    Ok(container.map(|container| Running {
+        container,
+        spec,
+        console: None,
+        unenforced,
+    }))
+}
+
+fn shown(missing: &Unenforced) -> String {
+    format!("{} ({})", missing.what, missing.why)
+}
+
+impl Running {
+    /// Returns what to remember of it.
+    pub(super) fn record(&self) -> Result<ContainerRecord, MonitorError> {
+        Ok(self.container.record()?)
+    }
+
+    /// Returns the limits that this machine could not enforce.
+    pub(super) fn unenforced(&self) -> &[String] {
+        &self.unenforced
+    }
+
+    /// Returns what to wait for.
+    pub(super) fn sources(&self) -> Vec<Watched<'_>> {
+        let console = self.console.as_ref();
+        let console = console.map(|file| Watched {
+            source: Source::Console,
+            fd: file.as_fd(),
+        });
+        let process = Watched {
+            source: Source::Process,
+            fd: self.container.process().as_fd(),
+        };
+        console.into_iter().chain([process]).collect()
+    }
+
+    /// Sends a signal to the first process; one that is gone is fine.
+    pub(super) fn signal(&self, signal: i32) -> Result<(), MonitorError> {
+        let _signalled = self.container.signal(signal)?;
+        Ok(())
+    }
+
+    /// Freezes all processes.
+    pub(super) fn pause(&self) -> Result<(), MonitorError> {
+        Ok(self.container.pause()?)
+    }
+
+    /// Thaws all processes.
+    pub(super) fn unpause(&self) -> Result<(), MonitorError> {
+        Ok(self.container.unpause()?)
+    }
+
+    /// Ends all processes.
+    pub(super) fn kill_all(&self) -> Result<(), MonitorError> {
+        let _none_is_left = self.container.kill_all(KILL_TIMEOUT_MS)?;
+        Ok(())
+    }
+
+    /// Returns how the first process ended, once it has.
+    pub(super) fn exit(&self) -> Result<Option<Exit>, MonitorError> {
+        Ok(self.container.exit(EXIT_PATIENCE_MS)?)
+    }
+
+    /// Reports whether the kernel ended a process for want of memory.
+    pub(super) fn was_oom_killed(&self) -> bool {
+        self.container
+            .stats()
+            .oom_kills
+            .is_some_and(|count| count > 0)
+    }
+
+    /// Removes what the kernel keeps of a container that has ended.
+    pub(super) fn clean_up(&self) {
+        // What stays is found by its mark when the container is removed.
+        drop(self.container.cgroup().remove());
+    }
+
+    /// Changes the limits; returns those that this machine cannot enforce.
+    pub(super) fn update(&mut self, new: &Bundle) -> Result<Vec<String>, MonitorError> {
+        let hierarchies = Hierarchies::detect()?;
+        let resources = spec::resources(&new.container.limits)?;
+        let missing = self
+            .container
+            .cgroup_mut()
+            .update(&hierarchies, &resources)?;
+        self.unenforced = missing.iter().map(shown).collect();
+        Ok(self.unenforced.clone())
+    }
+
+    /// Sets the size of the terminal.
+    pub(super) fn resize(&self, rows: u16, columns: u16) -> Result<(), MonitorError> {
+        let Some(console) = &self.console else {
+            return Err(MonitorError::NoTerminal);
+        };
+        let size = rustix::termios::Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(console, size).map_err(keep)
+    }
+
+    /// Reports whether it has a terminal that we hold.
+    pub(super) fn has_console(&self) -> bool {
+        self.console.is_some()
+    }
+
+    /// Reads what the terminal shows, at most one chunk.
+    pub(super) fn read_console(&mut self) -> Vec<u8> {
+        const CHUNK_BYTES: usize = 16 << 10;
+        let Some(console) = &mut self.console else {
+            return Vec::new();
+        };
+        let mut buffer = vec![0; CHUNK_BYTES];
+        match console.read(&mut buffer) {
+            Ok(count) if count > 0 => buffer.truncate(count),
+            // The last program has closed it (EIO): nothing will come any more.
+            Ok(_) | Err(_) => {
+                buffer.clear();
+                self.console = None;
+            }
+        }
+        buffer
+    }
+
+    /// Types keys into the terminal.
+    pub(super) fn write_console(&mut self, keys: &[u8]) {
+        if let Some(console) = &mut self.console {
+            // A terminal whose program does not read is full: its user sees that nothing happens.
+            drop(console.write(keys));
+        }
+    }
+
+    /// Runs a probe's command inside, with its output to `output`.
+    pub(super) fn exec_probe(
+        &self,
+        bundle: &Bundle,
+        command: &[String],
+        output: OwnedFd,
+    ) -> Result<Executed, MonitorError> {
+        let null = File::open("/dev/null").map_err(|source| MonitorError::Keep {
+            act: "open the null device",
+            source,
+        })?;
+        let errors = rustix::io::fcntl_dupfd_cloexec(&output, 3).map_err(keep)?;
+        let own_program = OwnProgram::open().map_err(MonitorError::kernel("start a probe"))?;
+        let started = exec::exec(ExecRequest {
+            own_program: &own_program,
+            container: &self.container,
+            spec: &self.spec,
+            seccomp: &bundle.seccomp,
+            args: command.to_vec(),
+            env: Vec::new(),
+            user: None,
+            cwd: None,
+            privilege: Privilege::Confined,
+            stdio: Stdio::Files([null.into(), output, errors]),
+        });
+        Ok(started?)
+    }
+}

@@ -1,0 +1,165 @@
+//! A container's network namespace, and the thread that answers names and forwards ports in it.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use super::MonitorError;
+use super::bundle::{Bundle, NetworkBundle, OwnNetwork};
+use super::state::{BoundPort, ContainerState};
+use crate::runtime::kernel::namespace;
+use crate::runtime::network::endpoint;
+use crate::runtime::network::holder::HolderClient;
+use crate::runtime::network::publish::{self, HostSockets, PublishedPort};
+use crate::runtime::network::serve::{
+    NameServerPort, NamesConfig, NetThread, PortTarget, ServeConfig, ServedNetwork,
+};
+
+/// A container's network for as long as its monitor lives.
+#[derive(Debug)]
+pub(super) struct Network {
+    /// The namespace, where it is the container's own.
+    namespace: Option<OwnedFd>,
+    bound: Vec<BoundPort>,
+    /// Bound, and not served yet.
+    published: Vec<PublishedPort>,
+    thread: Option<NetThread>,
+}
+
+impl Network {
+    /// Makes the namespace with its interfaces, and opens the published ports.
+    pub(super) fn prepare(bundle: &Bundle) -> Result<Self, MonitorError> {
+        let NetworkBundle::Own(own) = &bundle.network else {
+            return Ok(Self::none());
+        };
+        // First, because it is what most often fails, and nothing has to be undone after it.
+        let published = publish::bind(&own.ports, &host_sockets(bundle))?;
+        let namespace = endpoint::create_netns()?;
+        endpoint::attach(&namespace, &own.endpoints)?;
+        Ok(Self::with(namespace, published))
+    }
+
+    /// Finds the namespace of a container that runs, and opens its published ports again.
+    pub(super) fn adopt(bundle: &Bundle, state: &ContainerState) -> Result<Self, MonitorError> {
+        let NetworkBundle::Own(own) = &bundle.network else {
+            return Ok(Self::none());
+        };
+        let act = "find the container's network namespace";
+        let namespace = match &state.container {
+            Some(container) => {
+                namespace::open_of(container.process.pid, "net").map_err(MonitorError::kernel(act))
+            }
+            None => return Self::prepare(bundle),
+        };
+        // It ended while nobody watched: what comes after it needs a namespace as well.
+        let Ok(namespace) = namespace else {
+            return Self::prepare(bundle);
+        };
+        let published = publish::bind(&own.ports, &host_sockets(bundle))?;
+        let mut network = Self::with(namespace, published);
+        network.serve(bundle)?;
+        Ok(network)
+    }
+
+    fn none() -> Self {
+        Self {
+            namespace: None,
+            bound: Vec::new(),
+            published: Vec::new(),
+            thread: None,
+        }
+    }
+
+    fn with(namespace: OwnedFd, published: Vec<PublishedPort>) -> Self {
+        let bound = published.iter().map(|port| BoundPort {
+            host_ip: port.host.ip(),
+            host_port: port.host.port(),
+            target: port.container_port,
+            protocol: port.protocol.to_string(),
+        });
+        let bound = bound.collect();
+        Self {
+            namespace: Some(namespace),
+            bound,
+            published,
+            thread: None,
+        }
+    }
+
+    /// Starts to answer names and to forward ports, unless that is done already.
+    pub(super) fn serve(&mut self, bundle: &Bundle) -> Result<(), MonitorError> {
+        let (Some(namespace), NetworkBundle::Own(own), None) =
+            (&self.namespace, &bundle.network, &self.thread)
+        else {
+            return Ok(());
+        };
+        if own.endpoints.is_empty() {
+            return Ok(());
+        }
+        let act = "keep the container's network namespace";
+        let netns = namespace.as_fd().try_clone_to_owned();
+        let config = ServeConfig {
+            netns: netns.map_err(|source| MonitorError::Keep { act, source })?,
+            ports: std::mem::take(&mut self.published),
+            target: target(own),
+            names: Some(names(own)),
+            host: host_sockets(bundle),
+        };
+        self.thread = Some(NetThread::spawn(config)?);
+        Ok(())
+    }
+
+    /// Returns the published ports as they are bound.
+    pub(super) fn bound_ports(&self) -> Vec<BoundPort> {
+        self.bound.clone()
+    }
+
+    /// Returns the container's own namespace, where it has one.
+    pub(super) fn namespace(&self) -> Option<&OwnedFd> {
+        self.namespace.as_ref()
+    }
+}
+
+fn host_sockets(bundle: &Bundle) -> HostSockets {
+    match &bundle.holder {
+        Some(socket) => HostSockets::Holder(HolderClient::new(socket)),
+        None => HostSockets::Here,
+    }
+}
+
+/// Returns the address that published ports lead to: that on the way out, else the first.
+fn target(own: &OwnNetwork) -> PortTarget {
+    let mut endpoints = own.endpoints.iter();
+    let way_out = endpoints.find(|endpoint| !endpoint.default_gateways.is_empty());
+    let Some(endpoint) = way_out.or(own.endpoints.first()) else {
+        return PortTarget::default();
+    };
+    PortTarget {
+        ipv4: endpoint.ipv4.and_then(|cidr| match cidr.address() {
+            std::net::IpAddr::V4(address) => Some(address),
+            std::net::IpAddr::V6(_) => None,
+        }),
+        ipv6: endpoint.ipv6.and_then(|cidr| match cidr.address() {
+            std::net::IpAddr::V6(address) => Some(address),
+            std::net::IpAddr::V4(_) => None,
+        }),
+    }
+}
+
+fn names(own: &OwnNetwork) -> NamesConfig {
+    let networks = own.networks.iter().map(|network| ServedNetwork {
+        name: network.name.clone(),
+        folder: network.folder.clone(),
+        subnets: network.subnets.clone(),
+    });
+    // Who listens on port 53 itself gets its port; ours is led there by a rule.
+    let serves_dns = own.ports.iter().any(|port| port.container_port == 53);
+    NamesConfig {
+        networks: networks.collect(),
+        links: own.links.clone(),
+        resolvers: own.upstream.clone(),
+        listen: if serves_dns {
+            NameServerPort::Redirected
+        } else {
+            NameServerPort::Plain
+        },
+    }
+}

@@ -1,0 +1,88 @@
+//! From a container's streams into its log.
+
+use std::path::PathBuf;
+
+use super::bundle::Bundle;
+use super::log::{LogWriter, Stream};
+use super::pipes::OutputEnds;
+use super::waits::{Source, Watched};
+use super::{MonitorError, clock};
+
+/// The container's output, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Output {
+    path: PathBuf,
+    ends: OutputEnds,
+    /// `None` when nobody wants its output.
+    log: Option<LogWriter>,
+    buffer: Vec<u8>,
+}
+
+impl Output {
+    /// Opens streams and log of a container.
+    pub(super) fn open(bundle: &Bundle) -> Result<Self, MonitorError> {
+        let path = bundle.container_dir.clone();
+        let failed = |source| MonitorError::Output {
+            path: path.clone(),
+            source,
+        };
+        let ends = OutputEnds::open(&bundle.run_dir).map_err(failed)?;
+        let log = bundle.log.map(|options| LogWriter::open(&path, options));
+        let log = log.transpose().map_err(failed)?;
+        Ok(Self {
+            path,
+            ends,
+            log,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Returns what to wait for.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Watched<'_>> {
+        let streams = [Stream::Stdout, Stream::Stderr].into_iter();
+        streams.map(|stream| Watched {
+            source: Source::Output(stream),
+            fd: self.ends.fd(stream),
+        })
+    }
+
+    /// Writes what a stream has, at most one chunk of it; reports how much that was.
+    pub(super) fn pump(&mut self, stream: Stream) -> Result<usize, MonitorError> {
+        let read = self.ends.read(stream, &mut self.buffer);
+        let count = read.map_err(|source| MonitorError::Output {
+            path: self.path.clone(),
+            source,
+        })?;
+        let chunk = std::mem::take(&mut self.buffer);
+        let pushed = self.push(stream, &chunk[..count]);
+        self.buffer = chunk;
+        pushed.map(|()| count)
+    }
+
+    /// Writes `bytes` as if the container had written them to `stream`.
+    pub(super) fn push(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), MonitorError> {
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        let pushed = log.push(stream, bytes, clock::timestamp());
+        pushed.map_err(|source| MonitorError::Output {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Writes all that is still in the streams, and an unfinished last line.
+    pub(super) fn finish(&mut self) -> Result<(), MonitorError> {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            while self.pump(stream)? > 0 {}
+        }
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        let finished = log.finish(clock::timestamp());
+        finished.map_err(|source| MonitorError::Output {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}

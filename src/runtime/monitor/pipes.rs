@@ -1,0 +1,151 @@
+//! A container's standard streams as FIFOs in its run folder.
+//!
+//! **Invariant:** the container holds each FIFO open for reading and writing, so it never meets a
+//! closed pipe, whether a monitor lives or not; what it writes waits in the FIFO.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt as _, fchown};
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+
+use super::log::Stream;
+
+/// How much is read at once.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// The container's ends of its standard streams.
+#[derive(Debug)]
+pub struct ContainerEnds {
+    /// Standard input.
+    pub stdin: OwnedFd,
+    /// Standard output.
+    pub stdout: OwnedFd,
+    /// Standard error.
+    pub stderr: OwnedFd,
+}
+
+/// The monitor's ends of the output streams; never blocks.
+#[derive(Debug)]
+pub struct OutputEnds {
+    stdout: File,
+    stderr: File,
+}
+
+/// Makes the FIFOs of a container in its run folder; those that are there stay.
+pub fn make(run_dir: &Path) -> io::Result<()> {
+    for name in ["stdin", "stdout", "stderr"] {
+        let made = mknodat(
+            CWD,
+            run_dir.join(name),
+            FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        );
+        match made {
+            Err(error) if error != rustix::io::Errno::EXIST => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Opens the ends that the container gets, owned by `uid` so that it can open `/dev/stdout` again.
+///
+/// Without `keep_stdin` its standard input is `/dev/null`.
+pub fn open_container_ends(run_dir: &Path, uid: u32, stdin: Stdin) -> io::Result<ContainerEnds> {
+    let open = |name: &str| -> io::Result<OwnedFd> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(run_dir.join(name))?;
+        fchown(&file, Some(uid), None)?;
+        Ok(file.into())
+    };
+    let stdin = match stdin {
+        Stdin::Fifo => open("stdin")?,
+        Stdin::Null => File::open("/dev/null")?.into(),
+    };
+    Ok(ContainerEnds {
+        stdin,
+        stdout: open("stdout")?,
+        stderr: open("stderr")?,
+    })
+}
+
+/// What a container without a terminal reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdin {
+    /// What commands write to it.
+    Fifo,
+    /// Nothing.
+    Null,
+}
+
+impl OutputEnds {
+    /// Opens the reading ends; works before the container has opened its own.
+    pub fn open(run_dir: &Path) -> io::Result<Self> {
+        let open = |name: &str| {
+            let flags =
+                i32::try_from((OFlags::NONBLOCK | OFlags::CLOEXEC).bits()).unwrap_or_default();
+            OpenOptions::new()
+                .read(true)
+                .custom_flags(flags)
+                .open(run_dir.join(name))
+        };
+        Ok(Self {
+            stdout: open("stdout")?,
+            stderr: open("stderr")?,
+        })
+    }
+
+    /// Returns the descriptor of one stream, to wait for.
+    pub fn fd(&self, stream: Stream) -> BorrowedFd<'_> {
+        match stream {
+            Stream::Stdout => self.stdout.as_fd(),
+            Stream::Stderr => self.stderr.as_fd(),
+        }
+    }
+
+    /// Reads what is there of one stream, at most one chunk, into `buffer`; returns how much.
+    pub fn read(&mut self, stream: Stream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let file = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        buffer.resize(CHUNK_BYTES, 0);
+        match file.read(buffer) {
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_a_container_writes_waits_for_a_reader_and_never_meets_a_closed_pipe() {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path()).unwrap();
+        make(dir.path()).unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let ends = open_container_ends(dir.path(), uid, Stdin::Null).unwrap();
+        let mut stdout = File::from(ends.stdout);
+        let first = OutputEnds::open(dir.path()).unwrap();
+        drop(first);
+        stdout.write_all(b"between two monitors").unwrap();
+        let mut second = OutputEnds::open(dir.path()).unwrap();
+        let mut buffer = Vec::new();
+        let count = second.read(Stream::Stdout, &mut buffer).unwrap();
+        assert_eq!(&buffer[..count], b"between two monitors");
+        assert_eq!(second.read(Stream::Stdout, &mut buffer).unwrap(), 0);
+    }
+}
