@@ -1,1 +1,180 @@
 //! The embedded engine: actions onto this machine's own kernel, through `runtime`.
+//!
+//! A command holds no state: everything is in the state and run directories and in the kernel. What
+//! outlives the command is one monitor per container.
+
+mod assemble;
+mod container;
+mod describe;
+mod events;
+mod exec;
+mod health;
+mod image;
+mod inner;
+mod logs;
+mod names;
+mod network;
+mod observe;
+mod process;
+mod record;
+mod recover;
+mod start;
+mod stop;
+mod volume;
+mod wait;
+mod watch;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{
+    AttachRequest, Engine, EngineError, EventStream, ExecRequest, LockHolder, LockWait, LogQuery,
+    LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
+};
+use crate::observed::{ObservedImage, ObservedState, ProjectSummary, Scope};
+use crate::plan::Action;
+use crate::value::{ContainerName, ProjectName};
+use inner::Inner;
+pub use inner::Options;
+
+/// The engine of this machine's own kernel.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    inner: Arc<Inner>,
+}
+
+impl Embedded {
+    /// Opens the state directory, which is made where it is missing.
+    ///
+    /// For an ordinary user the calling process joins the user's own namespaces, so this must come
+    /// before any other thread starts.
+    pub fn open(options: Options) -> Result<Self, EngineError> {
+        Ok(Self {
+            inner: Arc::new(Inner::open(options)?),
+        })
+    }
+
+    /// Runs blocking work beside the async tasks.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let inner = Arc::clone(&self.inner);
+        let joined = tokio::task::spawn_blocking(move || work(&inner)).await;
+        joined.map_err(|error| EngineError::act("finish a task of the engine", error))?
+    }
+}
+
+#[async_trait]
+impl Engine for Embedded {
+    async fn observe(&self, scope: &Scope) -> Result<ObservedState, EngineError> {
+        let mut state = self.inner.observe(scope)?;
+        self.inner.ask_registries(scope, &mut state).await;
+        Ok(state)
+    }
+
+    async fn perform(
+        &self,
+        action: &Action,
+        progress: &dyn Progress,
+    ) -> Result<Performed, EngineError> {
+        match action {
+            Action::PullImage { image, platform } => {
+                self.inner.pull(image, platform.as_ref(), progress).await
+            }
+            Action::WaitContainer {
+                name,
+                until,
+                timeout,
+                ..
+            } => self.wait_until(name, *until, *timeout).await,
+            Action::RunHook {
+                container, hook, ..
+            } => self.run_hook(container, hook).await,
+            Action::BuildImage(request) => Err(EngineError::NotSupported {
+                what: format!("build image `{}`", request.image),
+                engine: "embedded",
+            }),
+            Action::RemoveImage { .. }
+            | Action::CreateNetwork(_)
+            | Action::RemoveNetwork { .. }
+            | Action::CreateVolume(_)
+            | Action::RemoveVolume { .. }
+            | Action::CreateContainer { .. }
+            | Action::StartContainer { .. }
+            | Action::StopContainer { .. }
+            | Action::KillContainer { .. }
+            | Action::PauseContainer { .. }
+            | Action::UnpauseContainer { .. }
+            | Action::RemoveContainer { .. }
+            | Action::RenameContainer { .. }
+            | Action::UpdateContainer { .. }
+            | Action::ConnectNetwork { .. }
+            | Action::DisconnectNetwork { .. } => {
+                let action = action.clone();
+                self.blocking(move |inner| inner.perform(&action)).await
+            }
+        }
+    }
+
+    async fn lock(
+        &self,
+        project: &ProjectName,
+        holder: &LockHolder,
+        wait: LockWait,
+    ) -> Result<ProjectLock, EngineError> {
+        let (project, holder) = (project.clone(), holder.clone());
+        let inner = Arc::clone(&self.inner);
+        self.blocking(move |_| Inner::lock(&inner, &project, &holder, wait))
+            .await
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectSummary>, EngineError> {
+        self.inner.projects()
+    }
+
+    async fn images(&self) -> Result<Vec<ObservedImage>, EngineError> {
+        self.inner.images()
+    }
+
+    async fn logs(
+        &self,
+        container: &ContainerName,
+        query: &LogQuery,
+    ) -> Result<LogStream, EngineError> {
+        self.inner.logs(container, query)
+    }
+
+    async fn events(&self, project: &ProjectName) -> Result<EventStream, EngineError> {
+        self.inner.events(project)
+    }
+
+    async fn exec(
+        &self,
+        container: &ContainerName,
+        request: ExecRequest,
+    ) -> Result<i32, EngineError> {
+        self.exec_inside(container, request).await
+    }
+
+    async fn attach(
+        &self,
+        container: &ContainerName,
+        request: AttachRequest,
+    ) -> Result<Option<i32>, EngineError> {
+        self.attach_to(container, request).await
+    }
+
+    async fn wait(&self, container: &ContainerName) -> Result<i32, EngineError> {
+        self.wait_for_end(container).await
+    }
+
+    async fn top(&self, container: &ContainerName) -> Result<Vec<ProcessRow>, EngineError> {
+        self.inner.top(container)
+    }
+
+    async fn stats(&self, container: &ContainerName) -> Result<Stats, EngineError> {
+        self.inner.stats(container)
+    }
+}

@@ -1,0 +1,225 @@
+//! Containers as records: made, renamed, changed in place and removed.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::inner::Inner;
+use super::names::Located;
+use super::record::{ContainerRecord, new_id};
+use crate::desired::ContainerSpec;
+use crate::engine::{EngineError, Performed};
+use crate::plan::AnonymousVolumes;
+use crate::runtime::kernel::failpoint;
+use crate::runtime::monitor::control::Request;
+use crate::runtime::monitor::state::ContainerState;
+use crate::runtime::store::{Durability, Entry, make_dir, remove_tree};
+use crate::value::ContainerName;
+
+impl Inner {
+    /// Makes a container without starting it: name, addresses, volumes and record, or nothing.
+    pub(super) fn create_container(
+        &self,
+        spec: &ContainerSpec,
+        name: &ContainerName,
+        inherit: Option<&ContainerName>,
+    ) -> Result<Performed, EngineError> {
+        super::describe::check_supported(spec)?;
+        let id = new_id()
+            .map_err(|error| EngineError::act(format!("make container `{name}`"), error))?;
+        let located = Located {
+            project: spec.project.clone(),
+            id: id.clone(),
+        };
+        let entry = Entry::CreateContainer { id };
+        self.journalled(&spec.project, entry, Durability::Cached, || {
+            let made = self.make(spec, name, inherit, &located);
+            if made.is_err() {
+                // The first failure is the one to tell; what cannot be undone now, the journal keeps.
+                drop(self.unmake(name, &located));
+            }
+            made
+        })?;
+        Ok(Performed::Done)
+    }
+
+    fn make(
+        &self,
+        spec: &ContainerSpec,
+        name: &ContainerName,
+        inherit: Option<&ContainerName>,
+        located: &Located,
+    ) -> Result<(), EngineError> {
+        let act = |error| EngineError::act(format!("make container `{name}`"), error);
+        let dir = self.layout.container(&located.project, &located.id);
+        let image = self.image_of(spec)?;
+        failpoint::hit("container.create")
+            .map_err(|error| EngineError::act(format!("make container `{name}`"), error))?;
+        for folder in [dir.clone(), dir.join("upper"), dir.join("work")] {
+            make_dir(&folder).map_err(act)?;
+        }
+        self.take_name(name, located)?;
+        let inherited = inherit.map(|old| self.get(old)).transpose()?;
+        let volumes = self.prepare_volumes(spec, &image, inherited.as_ref(), &located.id)?;
+        let endpoints = self.lease(spec, &located.id)?;
+        failpoint::hit("container.record")
+            .map_err(|error| EngineError::act(format!("make container `{name}`"), error))?;
+        let state = ContainerState::created(&self.boot_id);
+        state.write(&dir, Durability::Cached).map_err(act)?;
+        let record = ContainerRecord {
+            id: located.id.clone(),
+            name: name.clone(),
+            created: now(),
+            spec: spec.clone(),
+            image_id: image.id.to_string(),
+            image_config: image.config,
+            root: image.root,
+            volumes,
+            endpoints,
+        };
+        self.keep_files(&record, &record.spec.files)?;
+        record
+            .write(&self.layout, Durability::Cached)
+            .map_err(act)?;
+        self.append_event(&record, "create", &[]);
+        Ok(())
+    }
+
+    /// Takes back whatever [`Inner::make`] did before it failed or was interrupted.
+    pub(super) fn unmake(
+        &self,
+        name: &ContainerName,
+        located: &Located,
+    ) -> Result<(), EngineError> {
+        self.free_name(name, located)?;
+        self.discard(located)
+    }
+
+    /// Removes the folders of a container without a record.
+    pub(super) fn discard(&self, located: &Located) -> Result<(), EngineError> {
+        let removed = remove_tree(&self.layout.container_run(&located.id))
+            .and_then(|()| remove_tree(&self.layout.container(&located.project, &located.id)));
+        removed
+            .map_err(|error| EngineError::act(format!("remove container `{}`", located.id), error))
+    }
+
+    /// Removes a container that does not run, and all that is its own; one that is gone is fine.
+    pub(super) fn remove_container(
+        &self,
+        name: &ContainerName,
+        volumes: AnonymousVolumes,
+    ) -> Result<Performed, EngineError> {
+        let Some(record) = self.find(name)? else {
+            return Ok(Performed::Done);
+        };
+        let entry = Entry::RemoveContainer {
+            id: record.id.clone(),
+        };
+        let project = record.spec.project.clone();
+        self.journalled(&project, entry, Durability::Cached, || {
+            self.erase(&record, volumes)
+        })?;
+        Ok(Performed::Done)
+    }
+
+    /// Removes all of a container, in an order that can be taken up again at any point.
+    pub(super) fn erase(
+        &self,
+        record: &ContainerRecord,
+        volumes: AnonymousVolumes,
+    ) -> Result<(), EngineError> {
+        let name = &record.name;
+        let io = |error| EngineError::act(format!("remove container `{name}`"), error);
+        self.end_by_force(record)?;
+        self.append_event(record, "destroy", &[]);
+        self.release(&record.endpoints)?;
+        failpoint::hit("container.remove")
+            .map_err(|error| EngineError::act(format!("remove container `{name}`"), error))?;
+        if let Some(left) = self.state(record)?.container {
+            left.cgroup
+                .remove()
+                .map_err(|error| EngineError::act(format!("remove container `{name}`"), error))?;
+        }
+        if volumes == AnonymousVolumes::Remove {
+            for volume in record.volumes.iter().filter(|volume| volume.anonymous) {
+                self.remove_volume(&volume.name)?;
+            }
+        }
+        let located = Located {
+            project: record.spec.project.clone(),
+            id: record.id.clone(),
+        };
+        self.free_name(name, &located)?;
+        self.free_name(&record.spec.name, &located)?;
+        remove_tree(&self.layout.container_run(&record.id)).map_err(io)?;
+        // The record goes first of its folder: without it the rest is rubbish, and known as such.
+        let dir = self.folder(record);
+        remove_tree(&dir.join("record.json")).map_err(io)?;
+        remove_tree(&dir).map_err(io)
+    }
+
+    /// Gives a container another name; one that has it already is fine.
+    pub(super) fn rename_container(
+        &self,
+        name: &ContainerName,
+        to: &ContainerName,
+    ) -> Result<Performed, EngineError> {
+        let Some(mut record) = self.find(name)? else {
+            // Renamed before a crash: then the new name leads to it.
+            let _renamed = self.get(to)?;
+            return Ok(Performed::Done);
+        };
+        let located = Located {
+            project: record.spec.project.clone(),
+            id: record.id.clone(),
+        };
+        self.take_name(to, &located)?;
+        record.name = to.clone();
+        self.rewrite(&record)?;
+        self.free_name(name, &located)?;
+        self.append_event(&record, "rename", &[("oldName", name.to_string())]);
+        Ok(Performed::Done)
+    }
+
+    /// Changes in place what can be changed in place.
+    pub(super) fn update_container(
+        &self,
+        name: &ContainerName,
+        spec: &ContainerSpec,
+    ) -> Result<Performed, EngineError> {
+        let mut record = self.get(name)?;
+        record.spec = spec.clone();
+        self.rewrite(&record)?;
+        Ok(Performed::Done)
+    }
+
+    /// Stores a changed record and tells the container's monitor, if it has one.
+    pub(super) fn rewrite(&self, record: &ContainerRecord) -> Result<(), EngineError> {
+        let act = || format!("change container `{}`", record.name);
+        record
+            .write(&self.layout, Durability::Cached)
+            .map_err(|error| EngineError::act(act(), error))?;
+        if !self.is_watched(&record.id) {
+            return Ok(());
+        }
+        let bundle = self.assemble(record)?;
+        bundle
+            .write()
+            .map_err(|error| EngineError::act(act(), error))?;
+        let _done = self.ask(record, &Request::Reload)?;
+        Ok(())
+    }
+
+    /// Returns a container's folder in the state directory.
+    pub(super) fn folder(&self, record: &ContainerRecord) -> PathBuf {
+        self.layout.container(&record.spec.project, &record.id)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the engine notes when it made a thing"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
+}

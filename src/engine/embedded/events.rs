@@ -1,0 +1,129 @@
+//! What happens to the containers of a project, appended and followed.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::inner::Inner;
+use super::record::ContainerRecord;
+use super::watch::{Change, DirWatch};
+use crate::desired::label;
+use crate::engine::{ContainerEvent, EngineError, EventKind, EventStream};
+use crate::runtime::monitor::events::{self, EventReader};
+use crate::runtime::store::make_dir;
+use crate::value::{ProjectName, ServiceName};
+
+impl Inner {
+    /// Tells who follows the project's events that something happened to a container.
+    ///
+    /// A failure is not told: the thing itself has happened, and that is what its caller reports.
+    pub(super) fn append_event(
+        &self,
+        record: &ContainerRecord,
+        action: &str,
+        more: &[(&str, String)],
+    ) {
+        let mut attributes = event_attributes(record);
+        attributes.extend(
+            more.iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone())),
+        );
+        drop(attributes.insert("name".to_owned(), record.name.to_string()));
+        let event = events::ContainerEvent {
+            time: now(),
+            id: record.id.clone(),
+            action: action.to_owned(),
+            attributes,
+        };
+        drop(events::append(
+            &self.layout.events(&record.spec.project),
+            &event,
+        ));
+    }
+
+    /// Reports what happens to the containers of a project from now on.
+    pub(super) fn events(&self, project: &ProjectName) -> Result<EventStream, EngineError> {
+        let act =
+            |error| EngineError::act(format!("follow the events of project `{project}`"), error);
+        let dir = self.layout.project(project);
+        make_dir(&dir).map_err(|error| {
+            EngineError::act(format!("follow the events of project `{project}`"), error)
+        })?;
+        let watch = DirWatch::new(Change::Bytes).map_err(act)?;
+        watch.add(&dir).map_err(act)?;
+        let reader = EventReader::open_at_end(&self.layout.events(project)).map_err(act)?;
+        Ok(stream::unfold((reader, watch), next).boxed())
+    }
+}
+
+/// Returns what every event says of a container.
+pub(super) fn event_attributes(record: &ContainerRecord) -> BTreeMap<String, String> {
+    let mut attributes = record.spec.labels.clone();
+    drop(attributes.insert("image".to_owned(), record.spec.image.reference.to_string()));
+    attributes
+}
+
+type Position = (EventReader, DirWatch);
+
+async fn next(
+    (mut reader, watch): Position,
+) -> Option<(Result<ContainerEvent, EngineError>, Position)> {
+    loop {
+        let step = match reader.next_event() {
+            Ok(Some(event)) => match understood(event) {
+                Some(event) => return Some((Ok(event), (reader, watch))),
+                None => continue,
+            },
+            Ok(None) => watch.changed().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = step {
+            return Some((
+                Err(EngineError::act("follow events", error)),
+                (reader, watch),
+            ));
+        }
+    }
+}
+
+fn understood(event: events::ContainerEvent) -> Option<ContainerEvent> {
+    let attribute = |name: &str| event.attributes.get(name).map(String::as_str);
+    let number = |name: &str| attribute(name).and_then(|text| text.parse().ok());
+    let kind = match event.action.as_str() {
+        "create" => EventKind::Create,
+        "start" => EventKind::Start,
+        "restart" => EventKind::Restart,
+        "pause" => EventKind::Pause,
+        "unpause" => EventKind::Unpause,
+        "kill" => EventKind::Kill {
+            signal: number("signal").unwrap_or_default(),
+        },
+        "oom" => EventKind::OutOfMemory,
+        "die" => EventKind::Die {
+            exit_code: number("exitCode"),
+        },
+        "stop" => EventKind::Stop,
+        "rename" => EventKind::Rename,
+        "health_status: healthy" => EventKind::Healthy,
+        "health_status: unhealthy" => EventKind::Unhealthy,
+        "destroy" => EventKind::Destroy,
+        _ => return None,
+    };
+    let container = attribute("name")?.parse().ok()?;
+    let service: ServiceName = attribute(label::SERVICE)?.parse().ok()?;
+    let time = event.time.into();
+    Some(ContainerEvent {
+        time,
+        id: event.id,
+        container,
+        service,
+        kind,
+        attributes: event.attributes,
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "an event says when it happened")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}

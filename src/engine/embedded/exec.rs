@@ -1,0 +1,342 @@
+//! Programs run inside containers: `exec`, hooks, and connections to a container's first process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::thread;
+
+use futures_util::StreamExt as _;
+use tokio::sync::watch;
+
+use super::inner::Inner;
+use super::record::ContainerRecord;
+use super::{Embedded, describe};
+use crate::desired::HookSpec;
+use crate::engine::{
+    AttachRequest, Engine as _, EngineError, ExecRequest, LogQuery, OutputStream, Performed, Stdio,
+    Tail, TerminalSize,
+};
+use crate::runtime::container;
+use crate::runtime::container::description::Privilege;
+use crate::runtime::container::exec::{self, Executed};
+use crate::runtime::kernel::pidfd::Exit;
+use crate::runtime::monitor::{bundle, control};
+use crate::value::ContainerName;
+
+/// As much of a hook's output is told when it fails.
+const HOOK_OUTPUT_LIMIT_BYTES: u64 = 4 << 10;
+
+impl Inner {
+    /// Starts a program inside a container that runs.
+    fn start_inside(
+        &self,
+        record: &ContainerRecord,
+        request: &ExecRequest,
+        stdio: container::Stdio,
+    ) -> Result<Executed, EngineError> {
+        let name = &record.name;
+        let container = self.running(record)?;
+        let run_dir = self.layout.container_run(&record.id);
+        let spec = bundle::read_spec(&run_dir).map_err(|error| {
+            EngineError::act(format!("read how container `{name}` runs"), error)
+        })?;
+        let spec = spec.ok_or_else(|| EngineError::NotRunning { name: name.clone() })?;
+        let variables = request.environment.iter();
+        let started = exec::exec(exec::ExecRequest {
+            own_program: &self.program,
+            container: &container,
+            spec: &spec,
+            seccomp: &describe::seccomp(&record.spec.security),
+            args: request.args.clone(),
+            env: variables
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+            user: request.user.clone(),
+            cwd: request.working_dir.as_ref().map(Into::into),
+            privilege: if request.privileged {
+                Privilege::Privileged
+            } else {
+                Privilege::Confined
+            },
+            stdio,
+        });
+        started.map_err(|error| {
+            EngineError::act(format!("run a program in container `{name}`"), error)
+        })
+    }
+
+    fn exec_blocking(
+        &self,
+        name: &ContainerName,
+        mut request: ExecRequest,
+    ) -> Result<i32, EngineError> {
+        let record = self.get(name)?;
+        let act = || format!("run a program in container `{name}`");
+        let tty = request.tty.take();
+        let own = std::mem::take(&mut request.stdio);
+        let stdio = match &tty {
+            Some(size) => {
+                let TerminalSize { rows, columns } = *size.borrow();
+                container::Stdio::Terminal { rows, columns }
+            }
+            None => container::Stdio::Files(
+                files(&own).map_err(|error| EngineError::act(act(), error))?,
+            ),
+        };
+        let mut started = self.start_inside(&record, &request, stdio)?;
+        if request.detach {
+            return Ok(0);
+        }
+        let shown = match (tty, started.take_terminal()) {
+            (Some(size), Some(terminal)) => {
+                Some(relay(terminal, own, size).map_err(|error| EngineError::act(act(), error))?)
+            }
+            _ => None,
+        };
+        let exit = wait(&started).map_err(|error| EngineError::act(act(), error))?;
+        if let Some(shown) = shown {
+            // It ends when the terminal has nothing left to show.
+            drop(shown.join());
+        }
+        Ok(exit.shell_code())
+    }
+}
+
+impl Embedded {
+    /// Runs a program inside a container and returns its exit code.
+    pub(super) async fn exec_inside(
+        &self,
+        name: &ContainerName,
+        request: ExecRequest,
+    ) -> Result<i32, EngineError> {
+        let name = name.clone();
+        self.blocking(move |inner| inner.exec_blocking(&name, request))
+            .await
+    }
+
+    /// Runs a hook inside its container; an exit code other than 0 is a failure.
+    pub(super) async fn run_hook(
+        &self,
+        name: &ContainerName,
+        hook: &HookSpec,
+    ) -> Result<Performed, EngineError> {
+        let act = || format!("run a hook of container `{name}`");
+        let Some(args) = hook.command.clone() else {
+            let what = format!("run a hook without a command for container `{name}`");
+            return Err(EngineError::NotSupported {
+                what,
+                engine: "embedded",
+            });
+        };
+        let (output, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|error| EngineError::act(act(), io::Error::from(error)))?;
+        let errors = theirs
+            .try_clone()
+            .map_err(|error| EngineError::act(act(), error))?;
+        let request = ExecRequest {
+            args: args.clone(),
+            environment: hook.environment.clone(),
+            user: hook.user.clone(),
+            working_dir: hook.working_dir.clone(),
+            tty: None,
+            privileged: hook.privileged,
+            detach: false,
+            stdio: Stdio {
+                stdin: None,
+                stdout: Some(theirs),
+                stderr: Some(errors),
+            },
+        };
+        let said = thread::spawn(move || {
+            let mut file = File::from(output);
+            let mut kept = Vec::new();
+            let read = (&mut file)
+                .take(HOOK_OUTPUT_LIMIT_BYTES)
+                .read_to_end(&mut kept);
+            // The rest is read so that the hook never waits for us.
+            let rest = read.and_then(|_| io::copy(&mut file, &mut io::sink()));
+            rest.map(|_| kept)
+        });
+        let exit_code = self.exec_inside(name, request).await?;
+        let said = said.join().ok().and_then(Result::ok).unwrap_or_default();
+        if exit_code == 0 {
+            return Ok(Performed::Done);
+        }
+        Err(EngineError::HookFailed {
+            name: name.clone(),
+            command: args.join(" "),
+            exit_code,
+            output: String::from_utf8_lossy(&said).into_owned(),
+        })
+    }
+
+    /// Connects to a container's first process until it ends or the user detaches.
+    pub(super) async fn attach_to(
+        &self,
+        name: &ContainerName,
+        request: AttachRequest,
+    ) -> Result<Option<i32>, EngineError> {
+        let record = self.inner.get(name)?;
+        self.inner.require_alive(&record)?;
+        if record.spec.process.tty {
+            self.attach_terminal(&record, request).await
+        } else {
+            self.attach_streams(&record, request).await
+        }
+    }
+
+    async fn attach_streams(
+        &self,
+        record: &ContainerRecord,
+        request: AttachRequest,
+    ) -> Result<Option<i32>, EngineError> {
+        let name = &record.name;
+        let act = || format!("connect to container `{name}`");
+        let run_dir = self.inner.layout.container_run(&record.id);
+        if let (Some(stdin), true) = (request.stdio.stdin, record.spec.process.stdin_open) {
+            feed(stdin, &run_dir).map_err(|error| EngineError::act(act(), error))?;
+        }
+        let (mut stdout, mut stderr) = (
+            request.stdio.stdout.map(File::from),
+            request.stdio.stderr.map(File::from),
+        );
+        let query = LogQuery {
+            tail: Tail::Lines(0),
+            since: None,
+            until: None,
+            follow: true,
+        };
+        let mut lines = self.logs(name, &query).await?;
+        let ended = self.wait_for_end(name);
+        tokio::pin!(ended);
+        loop {
+            let line = tokio::select! {
+                line = lines.next() => line,
+                exit_code = &mut ended => return exit_code.map(Some),
+            };
+            let Some(line) = line else {
+                return ended.await.map(Some);
+            };
+            let line = line?;
+            let out = match line.stream {
+                OutputStream::Stdout => &mut stdout,
+                OutputStream::Stderr => &mut stderr,
+            };
+            if let Some(out) = out {
+                let mut bytes = line.bytes;
+                bytes.push(b'\n');
+                out.write_all(&bytes)
+                    .map_err(|error| EngineError::act(act(), error))?;
+            }
+        }
+    }
+
+    async fn attach_terminal(
+        &self,
+        record: &ContainerRecord,
+        request: AttachRequest,
+    ) -> Result<Option<i32>, EngineError> {
+        let run_dir = self.inner.layout.container_run(&record.id);
+        let act = format!("connect to the terminal of container `{}`", record.name);
+        let attached = control::attach(&run_dir).map_err(|error| EngineError::act(act, error))?;
+        let (detached, detach) = tokio::sync::oneshot::channel();
+        if let Some(size) = request.terminal {
+            let run_dir = run_dir.clone();
+            let _task = tokio::spawn(follow_size(size, move |size| {
+                let resize = control::Request::Resize {
+                    rows: size.rows,
+                    columns: size.columns,
+                };
+                // A container that has ended has no terminal to resize.
+                drop(control::ask(&run_dir, &resize));
+            }));
+        }
+        attached.relay(
+            request.stdio.stdin,
+            request.stdio.stdout,
+            request.detach_keys,
+            move || {
+                // Whoever waited for it has gone with the container.
+                drop(detached.send(()));
+            },
+        );
+        tokio::select! {
+            exit_code = self.wait_for_end(&record.name) => exit_code.map(Some),
+            Ok(()) = detach => Ok(None),
+        }
+    }
+}
+
+/// Calls `resize` with the size now and each time that it changes.
+async fn follow_size(mut size: watch::Receiver<TerminalSize>, resize: impl Fn(TerminalSize)) {
+    loop {
+        let now = *size.borrow_and_update();
+        resize(now);
+        if size.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn files(own: &Stdio) -> io::Result<[OwnedFd; 3]> {
+    let one = |fd: &Option<OwnedFd>| match fd {
+        Some(fd) => fd.try_clone(),
+        None => Ok(OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?
+            .into()),
+    };
+    Ok([one(&own.stdin)?, one(&own.stdout)?, one(&own.stderr)?])
+}
+
+/// Connects a terminal with the user's streams; the returned thread ends with the terminal.
+fn relay(
+    terminal: OwnedFd,
+    own: Stdio,
+    size: watch::Receiver<TerminalSize>,
+) -> io::Result<thread::JoinHandle<()>> {
+    let sized = File::from(terminal.try_clone()?);
+    let _task = tokio::runtime::Handle::current().spawn(follow_size(size, move |size| {
+        let size = rustix::termios::Winsize {
+            ws_row: size.rows,
+            ws_col: size.columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        // A terminal that is gone needs no size.
+        drop(rustix::termios::tcsetwinsize(&sized, size));
+    }));
+    if let Some(stdin) = own.stdin {
+        let mut keys = File::from(terminal.try_clone()?);
+        // It waits for keys that may never come, and ends with the command.
+        let _thread = thread::spawn(move || io::copy(&mut File::from(stdin), &mut keys));
+    }
+    let mut screen = File::from(terminal);
+    let stdout = own.stdout.map(File::from);
+    Ok(thread::spawn(move || {
+        // A terminal whose last program has gone reads as an error (EIO): that is its end.
+        drop(match stdout {
+            Some(mut stdout) => io::copy(&mut screen, &mut stdout),
+            None => io::copy(&mut screen, &mut io::sink()),
+        });
+    }))
+}
+
+/// Passes the user's input on to the container's.
+fn feed(stdin: OwnedFd, run_dir: &Path) -> io::Result<()> {
+    let mut fifo = OpenOptions::new().write(true).open(run_dir.join("stdin"))?;
+    // It waits for input that may never come, and ends with the command.
+    let _thread = thread::spawn(move || io::copy(&mut File::from(stdin), &mut fifo));
+    Ok(())
+}
+
+fn wait(started: &Executed) -> Result<Exit, Box<dyn std::error::Error + Send + Sync>> {
+    loop {
+        let _ended = started.process().wait_until_ended(None)?;
+        if let Some(exit) = started.exit()? {
+            return Ok(exit);
+        }
+    }
+}

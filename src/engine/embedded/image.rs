@@ -1,0 +1,173 @@
+//! Images: found, fetched and listed.
+
+use std::time::SystemTime;
+
+use super::inner::Inner;
+use crate::desired::ContainerSpec;
+use crate::engine::{EngineError, Performed, Progress, Update};
+use crate::observed::{ImageQuery, ObservedImage, ObservedState, Refresh, Scope};
+use crate::runtime::image::{ImageError, ImageRecord, LayerState, PullOptions, PullProgress};
+use crate::value::{ImageRef, Platform};
+
+impl Inner {
+    /// Fetches an image; what is here already is not fetched again.
+    pub(super) async fn pull(
+        &self,
+        image: &ImageRef,
+        platform: Option<&Platform>,
+        progress: &dyn Progress,
+    ) -> Result<Performed, EngineError> {
+        let options = self.pull_options(platform);
+        let report = |step: PullProgress| {
+            if let Some(update) = update_of(step) {
+                progress.update(update);
+            }
+        };
+        let pulled = self.store.pull(image, &options, &report).await;
+        let record = pulled.map_err(|error| pull_error(image, error))?;
+        Ok(Performed::Image {
+            id: record.id.to_string(),
+        })
+    }
+
+    fn pull_options(&self, platform: Option<&Platform>) -> PullOptions {
+        PullOptions {
+            platform: platform.cloned(),
+            registries: self.registries.clone(),
+            credentials: self.credentials.clone(),
+        }
+    }
+
+    /// Returns the image of a container that is about to be made.
+    pub(super) fn image_of(&self, spec: &ContainerSpec) -> Result<ImageRecord, EngineError> {
+        let image = &spec.image.reference;
+        let found = self.store.find(image);
+        let found =
+            found.map_err(|error| EngineError::act(format!("find image `{image}`"), error))?;
+        found.ok_or_else(|| EngineError::ImageNotFound {
+            image: image.clone(),
+            tried: Vec::new(),
+            source: None,
+        })
+    }
+
+    /// Returns the images of a scope that are here.
+    pub(super) fn observe_images(
+        &self,
+        scope: &Scope,
+        state: &mut ObservedState,
+    ) -> Result<(), EngineError> {
+        for query in &scope.images {
+            let found = self.store.find(&query.reference).map_err(|error| {
+                EngineError::act(format!("find image `{}`", query.reference), error)
+            })?;
+            if let Some(record) = found.filter(|record| fits(record, query)) {
+                drop(
+                    state
+                        .images
+                        .insert(query.reference.clone(), observed(record)),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks registries for what they would send now, where the scope wants to know.
+    pub(super) async fn ask_registries(&self, scope: &Scope, state: &mut ObservedState) {
+        for query in scope
+            .images
+            .iter()
+            .filter(|query| query.refresh == Refresh::Ask)
+        {
+            let options = self.pull_options(query.platform.as_ref());
+            let latest = self.store.digest_of(&query.reference, &options).await;
+            if let (Ok(latest), Some(image)) = (latest, state.images.get_mut(&query.reference)) {
+                image.latest = latest;
+            }
+        }
+    }
+
+    /// Lists all images.
+    pub(super) fn images(&self) -> Result<Vec<ObservedImage>, EngineError> {
+        let listed = self
+            .store
+            .list()
+            .map_err(|error| EngineError::act("list the images", error))?;
+        Ok(listed.into_iter().map(observed).collect())
+    }
+
+    /// Removes an image; one that is gone is fine.
+    pub(super) fn remove_image(&self, image: &ImageRef) -> Result<Performed, EngineError> {
+        let removed = self.store.remove(image);
+        let _was_here =
+            removed.map_err(|error| EngineError::act(format!("remove image `{image}`"), error))?;
+        Ok(Performed::Done)
+    }
+}
+
+fn fits(record: &ImageRecord, query: &ImageQuery) -> bool {
+    query
+        .platform
+        .as_ref()
+        .is_none_or(|platform| record.platform.satisfies(platform))
+}
+
+fn observed(record: ImageRecord) -> ObservedImage {
+    let created = record
+        .created
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    ObservedImage {
+        id: record.id.to_string(),
+        references: vec![record.reference],
+        platform: Some(record.platform),
+        manifest: record.repo_digest,
+        latest: None,
+        size_bytes: record.size_bytes,
+        created: created.map(SystemTime::from),
+        fetched: None,
+    }
+}
+
+fn update_of(step: PullProgress) -> Option<Update> {
+    match step {
+        PullProgress::Layer { digest, state } => {
+            let (doing, current, total) = match state {
+                LayerState::Present => ("already exists", 0, None),
+                LayerState::Fetching {
+                    done_bytes,
+                    total_bytes,
+                } => ("downloading", done_bytes, Some(total_bytes)),
+                LayerState::Finishing => ("extracting", 0, None),
+                LayerState::Done => ("pull complete", 0, None),
+            };
+            let part = digest.to_string();
+            Some(Update {
+                part,
+                doing: doing.to_owned(),
+                current,
+                total,
+            })
+        }
+        PullProgress::Retry { reason, attempt } => {
+            let doing = format!("retrying (attempt {attempt}): {reason}");
+            Some(Update {
+                part: String::new(),
+                doing,
+                current: 0,
+                total: None,
+            })
+        }
+        PullProgress::Resolved { .. } => None,
+    }
+}
+
+fn pull_error(image: &ImageRef, error: ImageError) -> EngineError {
+    match error {
+        ImageError::NotFound { ref asked, .. } => EngineError::ImageNotFound {
+            image: image.clone(),
+            tried: asked.clone(),
+            source: Some(Box::new(error)),
+        },
+        other => EngineError::act(format!("pull image `{image}`"), other),
+    }
+}

@@ -1,0 +1,192 @@
+//! What all parts of the engine share: directories, the image store, our own program and journals.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::super::{EngineError, LockHolder, LockWait, Performed, ProjectLock};
+use crate::plan::Action;
+use crate::runtime::image::{Credentials, RegistrySettings, Store};
+use crate::runtime::kernel::reexec::OwnProgram;
+use crate::runtime::store::{
+    Contention, Durability, Entry, FileLock, Journal, Layout, LockHolder as Holder, StoreError,
+};
+use crate::runtime::volume::VolumeStore;
+use crate::value::ProjectName;
+
+/// Where the engine keeps its things, and where images come from.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// The directory on memory below which each state directory has its run directory.
+    pub run_base: PathBuf,
+    /// Mirrors and rules of registries.
+    pub registries: RegistrySettings,
+    /// What is shown to registries that ask.
+    pub credentials: Credentials,
+}
+
+/// The engine itself.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) layout: Layout,
+    pub(super) boot_id: String,
+    pub(super) program: OwnProgram,
+    pub(super) store: Store,
+    pub(super) volumes: VolumeStore,
+    pub(super) registries: RegistrySettings,
+    pub(super) credentials: Credentials,
+    /// The socket of this user's holder; `None` as root.
+    pub(super) holder: Option<PathBuf>,
+    journals: Mutex<BTreeMap<ProjectName, Journal>>,
+}
+
+impl Inner {
+    pub(super) fn open(options: Options) -> Result<Self, EngineError> {
+        let layout = Layout::new(&options.state_dir, &options.run_base);
+        layout.prepare().map_err(unreachable)?;
+        let holder = None;
+        let boot_id = super::process::boot_id()?;
+        let program = OwnProgram::open().map_err(unreachable)?;
+        let store = Store::open(&layout).map_err(unreachable)?;
+        let volumes = VolumeStore::open(&layout.volumes()).map_err(unreachable)?;
+        Ok(Self {
+            layout,
+            boot_id,
+            program,
+            store,
+            volumes,
+            registries: options.registries,
+            credentials: options.credentials,
+            holder,
+            journals: Mutex::default(),
+        })
+    }
+
+    /// Does an action that blocks no longer than the kernel takes, or its container to end.
+    pub(super) fn perform(&self, action: &Action) -> Result<Performed, EngineError> {
+        match action {
+            Action::CreateNetwork(spec) => self.create_network(spec),
+            Action::RemoveNetwork { name } => self.remove_network(name),
+            Action::CreateVolume(spec) => self.create_volume(spec),
+            Action::RemoveVolume { name } => self.remove_volume(name),
+            Action::CreateContainer {
+                spec,
+                name,
+                inherit,
+            } => self.create_container(spec, name, inherit.as_ref()),
+            Action::StartContainer { name, files } => self.start_container(name, files),
+            Action::StopContainer {
+                name,
+                signal,
+                grace,
+            } => self.stop_container(name, *signal, *grace),
+            Action::KillContainer { name, signal } => self.kill_container(name, *signal),
+            Action::PauseContainer { name } => self.pause_container(name),
+            Action::UnpauseContainer { name } => self.unpause_container(name),
+            Action::RemoveContainer { name, volumes } => self.remove_container(name, *volumes),
+            Action::RenameContainer { name, to } => self.rename_container(name, to),
+            Action::UpdateContainer { name, spec } => self.update_container(name, spec),
+            Action::RemoveImage { image } => self.remove_image(image),
+            Action::PullImage { .. }
+            | Action::BuildImage(_)
+            | Action::WaitContainer { .. }
+            | Action::ConnectNetwork { .. }
+            | Action::DisconnectNetwork { .. }
+            | Action::RunHook { .. } => Err(EngineError::NotSupported {
+                what: format!("{} in the background", action.verb()),
+                engine: "embedded",
+            }),
+        }
+    }
+
+    /// Takes the project's lock, and finishes or undoes what a crash interrupted.
+    pub(super) fn lock(
+        this: &Arc<Self>,
+        project: &ProjectName,
+        holder: &LockHolder,
+        wait: LockWait,
+    ) -> Result<ProjectLock, EngineError> {
+        let path = this.layout.lock(project);
+        let us = Holder {
+            pid: holder.pid,
+            command: holder.command.clone(),
+        };
+        let contention = match wait {
+            LockWait::Wait => Contention::Wait,
+            LockWait::Fail => Contention::Fail,
+        };
+        let file =
+            FileLock::acquire(&path, &us, contention, &|_| {}).map_err(|error| match error {
+                StoreError::Held { holder: other, .. } => EngineError::ProjectLocked {
+                    project: project.clone(),
+                    holder: LockHolder {
+                        pid: other.pid,
+                        command: other.command,
+                    },
+                },
+                other => EngineError::act(format!("lock project `{project}`"), other),
+            })?;
+        let mut journal = Journal::open(&this.layout.journal(project)).map_err(|error| {
+            EngineError::act(format!("read the journal of project `{project}`"), error)
+        })?;
+        this.recover(project, &mut journal)?;
+        drop(this.journals().insert(project.clone(), journal));
+        let (engine, project) = (Arc::clone(this), project.clone());
+        Ok(ProjectLock::new(HeldProject {
+            engine,
+            project,
+            _file: file,
+        }))
+    }
+
+    fn journals(&self) -> MutexGuard<'_, BTreeMap<ProjectName, Journal>> {
+        self.journals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `act` between its intent and its `done` in the project's journal.
+    ///
+    /// Without a held lock nothing is journalled: reading commands change nothing that lasts.
+    pub(super) fn journalled<T>(
+        &self,
+        project: &ProjectName,
+        entry: Entry,
+        durability: Durability,
+        act: impl FnOnce() -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let failed = |error: StoreError| {
+            EngineError::act(format!("write the journal of project `{project}`"), error)
+        };
+        let number = match self.journals().get_mut(project) {
+            Some(journal) => Some(journal.intent(entry, durability).map_err(failed)?),
+            None => None,
+        };
+        let result = act()?;
+        if let (Some(number), Some(journal)) = (number, self.journals().get_mut(project)) {
+            journal.done(number).map_err(failed)?;
+        }
+        Ok(result)
+    }
+}
+
+/// A project's lock and what goes with it.
+#[derive(Debug)]
+struct HeldProject {
+    engine: Arc<Inner>,
+    project: ProjectName,
+    _file: FileLock,
+}
+
+impl Drop for HeldProject {
+    fn drop(&mut self) {
+        drop(self.engine.journals().remove(&self.project));
+    }
+}
+
+fn unreachable(source: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    EngineError::Unreachable {
+        engine: "embedded",
+        source: Box::new(source),
+    }
+}

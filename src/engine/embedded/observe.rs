@@ -1,0 +1,270 @@
+//! What is there, read from the records and checked against the kernel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::inner::Inner;
+use super::record::{ContainerRecord, NetworkRecord, folders};
+use crate::desired::label;
+use crate::engine::EngineError;
+use crate::observed::{
+    Health, ObservedContainer, ObservedEndpoint, ObservedNetwork, ObservedPort, ObservedState,
+    ObservedVolume, OneOff, ProjectSummary, RunState, Scope,
+};
+use crate::runtime::monitor::state::{self, ContainerState, Status};
+use crate::runtime::volume::VolumeRecord;
+use crate::value::{NetworkName, ProjectName, VolumeName};
+
+impl Inner {
+    /// Takes a snapshot of what is there.
+    pub(super) fn observe(&self, scope: &Scope) -> Result<ObservedState, EngineError> {
+        let mut observed = ObservedState::default();
+        for record in self.records(&scope.project)? {
+            let state = self.watched_state(&record)?;
+            drop(
+                observed
+                    .containers
+                    .insert(record.name.clone(), observed_container(&record, &state)),
+            );
+        }
+        for network in self.networks()? {
+            let name = &network.spec.name;
+            if network.spec.project == scope.project || scope.networks.contains(name) {
+                drop(
+                    observed
+                        .networks
+                        .insert(name.clone(), observed_network(&network)),
+                );
+            }
+        }
+        let wanted: BTreeSet<&VolumeName> = scope.volumes.iter().collect();
+        let listed = self
+            .volumes
+            .list()
+            .map_err(|error| EngineError::act("list the volumes", error))?;
+        for volume in listed {
+            let observed_volume = observed_volume(&volume);
+            let Some(one) = observed_volume else { continue };
+            if one.project.as_ref() == Some(&scope.project) || wanted.contains(&one.name) {
+                drop(observed.volumes.insert(one.name.clone(), one));
+            }
+        }
+        self.observe_images(scope, &mut observed)?;
+        Ok(observed)
+    }
+
+    /// Returns what is true of a container, after giving one that lost its monitor a new one.
+    pub(super) fn watched_state(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<ContainerState, EngineError> {
+        let state = self.state(record)?;
+        if state.has_process_or_pause() && !self.is_watched(&record.id) {
+            self.adopt(record)?;
+            return self.state(record);
+        }
+        Ok(state)
+    }
+
+    /// Lists the projects that have containers.
+    pub(super) fn projects(&self) -> Result<Vec<ProjectSummary>, EngineError> {
+        let mut summaries = Vec::new();
+        for name in self.project_names()? {
+            let mut states = BTreeMap::new();
+            let mut config_files = String::new();
+            for record in self.records(&name)? {
+                *states
+                    .entry(run_state(self.state(&record)?.status))
+                    .or_insert(0) += 1;
+                if let Some(files) = record.spec.labels.get(label::CONFIG_FILES) {
+                    config_files.clone_from(files);
+                }
+            }
+            if !states.is_empty() {
+                summaries.push(ProjectSummary {
+                    name,
+                    states,
+                    config_files,
+                });
+            }
+        }
+        Ok(summaries)
+    }
+
+    /// Returns the names of all projects that have a folder.
+    pub(super) fn project_names(&self) -> Result<Vec<ProjectName>, EngineError> {
+        let names = folders(&self.layout.projects());
+        let names = names.map_err(|error| EngineError::act("list the projects", error))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Returns where the data of a volume are.
+    pub(super) fn volume_dir(&self, name: &VolumeName) -> PathBuf {
+        self.volumes.data_dir(name)
+    }
+}
+
+fn observed_container(record: &ContainerRecord, state: &ContainerState) -> ObservedContainer {
+    let spec = &record.spec;
+    let label = |name: &str| spec.labels.get(name).cloned().unwrap_or_default();
+    let command = super::describe::args(spec, &record.image_config);
+    ObservedContainer {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        service: spec.service.clone(),
+        number: spec.number,
+        oneoff: oneoff(record),
+        state: run_state(state.status),
+        health: health(state),
+        exit_code: state.exit_code,
+        spec: serde_json::to_value(spec).unwrap_or_default(),
+        hash: label(label::CONFIG_HASH),
+        image: spec.image.reference.to_string(),
+        image_id: record.image_id.clone(),
+        command: command.join(" "),
+        ports: ports(record, state),
+        endpoints: endpoints(record),
+        volumes: record
+            .volumes
+            .iter()
+            .filter(|one| !one.anonymous)
+            .map(|one| one.name.clone())
+            .collect(),
+        labels: spec.labels.clone(),
+        pid: state
+            .container
+            .as_ref()
+            .and_then(|container| u32::try_from(container.process.pid).ok()),
+        created: Some(record.created.into()),
+        started: state.started_at.as_deref().and_then(time),
+        finished: state.finished_at.as_deref().and_then(time),
+        restarts: state.restart_count,
+    }
+}
+
+fn oneoff(record: &ContainerRecord) -> OneOff {
+    let labels = &record.spec.labels;
+    if labels.contains_key(label::HOOK) {
+        return OneOff::Hook;
+    }
+    match labels.get(label::ONEOFF).map(String::as_str) {
+        Some("True") => OneOff::Run,
+        _ => OneOff::No,
+    }
+}
+
+fn run_state(status: Status) -> RunState {
+    match status {
+        Status::Created => RunState::Created,
+        Status::Running => RunState::Running,
+        Status::Paused => RunState::Paused,
+        Status::Restarting => RunState::Restarting,
+        Status::Exited => RunState::Exited,
+    }
+}
+
+fn health(state: &ContainerState) -> Health {
+    match state.health {
+        None => Health::None,
+        Some(state::Health::Starting) => Health::Starting,
+        Some(state::Health::Healthy) => Health::Healthy,
+        Some(state::Health::Unhealthy) => Health::Unhealthy,
+    }
+}
+
+/// Returns the published ports as they are bound, and the exposed ones that are not published.
+fn ports(record: &ContainerRecord, state: &ContainerState) -> Vec<ObservedPort> {
+    let mut ports: Vec<ObservedPort> = state
+        .ports
+        .iter()
+        .map(|port| ObservedPort {
+            host_ip: port.host_ip,
+            published: Some(port.host_port),
+            target: port.target,
+            protocol: port.protocol.clone(),
+        })
+        .collect();
+    let exposed = record
+        .spec
+        .expose
+        .iter()
+        .chain(&record.image_config.exposed_ports);
+    for text in exposed {
+        let (target, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let Ok(target) = target.parse() else { continue };
+        let is_there = ports
+            .iter()
+            .any(|port| port.target == target && port.protocol == protocol);
+        if !is_there {
+            let host_ip = std::net::IpAddr::from([0, 0, 0, 0]);
+            ports.push(ObservedPort {
+                host_ip,
+                published: None,
+                target,
+                protocol: protocol.to_owned(),
+            });
+        }
+    }
+    ports.sort();
+    ports
+}
+
+fn endpoints(record: &ContainerRecord) -> BTreeMap<NetworkName, ObservedEndpoint> {
+    let aliases = |network: &NetworkName| {
+        let wanted = record.spec.network.endpoints().iter();
+        let mut wanted = wanted.filter(|endpoint| endpoint.network == *network);
+        wanted
+            .next()
+            .map(|endpoint| endpoint.aliases.clone())
+            .unwrap_or_default()
+    };
+    let leases = record.endpoints.iter();
+    leases
+        .map(|lease| {
+            let endpoint = ObservedEndpoint {
+                network_id: lease.network_id.clone(),
+                ipv4_address: lease.ipv4,
+                ipv6_address: lease.ipv6,
+                mac_address: Some(lease.mac.clone()),
+                aliases: aliases(&lease.network),
+            };
+            (lease.network.clone(), endpoint)
+        })
+        .collect()
+}
+
+fn observed_network(record: &NetworkRecord) -> ObservedNetwork {
+    let spec = &record.spec;
+    ObservedNetwork {
+        id: record.id.clone(),
+        name: spec.name.clone(),
+        project: Some(spec.project.clone()),
+        key: spec.key.clone(),
+        spec: serde_json::to_value(spec).unwrap_or_default(),
+        hash: spec
+            .labels
+            .get(label::CONFIG_HASH)
+            .cloned()
+            .unwrap_or_default(),
+        labels: spec.labels.clone(),
+        created: Some(record.created.into()),
+    }
+}
+
+fn observed_volume(record: &VolumeRecord) -> Option<ObservedVolume> {
+    let label = |name: &str| record.labels.get(name).cloned();
+    Some(ObservedVolume {
+        name: record.name.parse().ok()?,
+        project: label(label::PROJECT).and_then(|text| text.parse().ok()),
+        key: label(label::VOLUME).unwrap_or_default(),
+        spec: serde_json::Value::Null,
+        hash: label(label::CONFIG_HASH).unwrap_or_default(),
+        labels: record.labels.clone(),
+        created: None,
+    })
+}
+
+fn time(text: &str) -> Option<SystemTime> {
+    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+}

@@ -1,0 +1,111 @@
+//! What a crash interrupted, finished or undone by whoever takes the project's lock next.
+
+use std::collections::BTreeSet;
+
+use super::inner::Inner;
+use super::names::Located;
+use super::record::{ContainerRecord, folders};
+use crate::engine::EngineError;
+use crate::plan::AnonymousVolumes;
+use crate::runtime::store::{Entry, Journal};
+use crate::value::{ContainerName, NetworkName, ProjectName};
+
+impl Inner {
+    /// Brings a project to a state that its records describe completely.
+    pub(super) fn recover(
+        &self,
+        project: &ProjectName,
+        journal: &mut Journal,
+    ) -> Result<(), EngineError> {
+        for pending in journal.pending() {
+            self.finish_or_undo(project, &pending.entry)?;
+            journal.done(pending.number).map_err(|error| {
+                EngineError::act(format!("write the journal of project `{project}`"), error)
+            })?;
+        }
+        self.discard_halves(project)
+    }
+
+    fn finish_or_undo(&self, project: &ProjectName, entry: &Entry) -> Result<(), EngineError> {
+        match entry {
+            Entry::CreateNetwork { name } => self.undo_network(name),
+            Entry::RemoveNetwork { name } => self.undo_network(name),
+            Entry::CreateContainer { id } => self.undo_container(project, id),
+            Entry::RemoveContainer { id } => self.finish_container_removal(project, id),
+        }
+    }
+
+    /// A network that was being made or removed goes; the next plan makes it where it is wanted.
+    fn undo_network(&self, name: &str) -> Result<(), EngineError> {
+        let Ok(name) = name.parse::<NetworkName>() else {
+            return Ok(());
+        };
+        match self.find_network(&name)? {
+            Some(record) if self.is_used(&name)? => self.raise_network(&record).map(drop),
+            Some(record) => self.raze_network(&record),
+            None => self.discard_network(&name),
+        }
+    }
+
+    fn is_used(&self, name: &NetworkName) -> Result<bool, EngineError> {
+        let dir = self.layout.network(name).join("leases");
+        let leases = folders(&dir);
+        let leases =
+            leases.map_err(|error| EngineError::act(format!("read network `{name}`"), error))?;
+        Ok(!leases.is_empty())
+    }
+
+    fn undo_container(&self, project: &ProjectName, id: &str) -> Result<(), EngineError> {
+        let dir = self.layout.container(project, id);
+        let record = ContainerRecord::find(&dir).ok().flatten();
+        if record.is_some() {
+            // The record is the last thing made: with it the container is whole.
+            return Ok(());
+        }
+        self.discard(&Located {
+            project: project.clone(),
+            id: id.to_owned(),
+        })
+    }
+
+    fn finish_container_removal(&self, project: &ProjectName, id: &str) -> Result<(), EngineError> {
+        let dir = self.layout.container(project, id);
+        match ContainerRecord::find(&dir).ok().flatten() {
+            Some(record) => self.erase(&record, AnonymousVolumes::Keep),
+            None => self.discard(&Located {
+                project: project.clone(),
+                id: id.to_owned(),
+            }),
+        }
+    }
+
+    /// Removes what belongs to containers that have no record: folders, names and leases.
+    fn discard_halves(&self, project: &ProjectName) -> Result<(), EngineError> {
+        let act = |error| EngineError::act(format!("tidy up project `{project}`"), error);
+        let containers = self.layout.containers(project);
+        let mut whole = BTreeSet::new();
+        for id in folders(&containers).map_err(act)? {
+            if containers.join(&id).join("record.json").exists() {
+                drop(whole.insert(id));
+            } else {
+                self.discard(&Located {
+                    project: project.clone(),
+                    id,
+                })?;
+            }
+        }
+        let names = self.layout.container_names();
+        for text in folders(&names).map_err(act)? {
+            let Ok(name) = text.parse::<ContainerName>() else {
+                continue;
+            };
+            let Some(located) = self.located(&name)? else {
+                continue;
+            };
+            if located.project == *project && !whole.contains(&located.id) {
+                self.free_name(&name, &located)?;
+            }
+        }
+        Ok(())
+    }
+}

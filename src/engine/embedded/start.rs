@@ -1,0 +1,227 @@
+//! Containers started, and monitors started for them.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::inner::Inner;
+use super::record::ContainerRecord;
+use crate::desired::InjectedFile;
+use crate::engine::{EngineError, Performed, PortHolder};
+use crate::runtime::kernel::failpoint;
+use crate::runtime::kernel::reexec::{self, Session, Start};
+use crate::runtime::monitor::{self, Mode, StartReport, pipes};
+use crate::value::ContainerName;
+
+impl Inner {
+    /// Starts a container; one that runs is fine.
+    pub(super) fn start_container(
+        &self,
+        name: &ContainerName,
+        files: &[InjectedFile],
+    ) -> Result<Performed, EngineError> {
+        let record = self.get(name)?;
+        let act = || format!("start container `{name}`");
+        let state = self.state(&record)?;
+        if state.has_process_or_pause() {
+            return Ok(Performed::Done);
+        }
+        self.keep_files(&record, files)?;
+        self.check_files_are_kept(&record)?;
+        self.raise_networks(&record)?;
+        let bundle = self.assemble(&record)?;
+        pipes::make(&bundle.run_dir).map_err(|error| EngineError::act(act(), error))?;
+        bundle
+            .write()
+            .map_err(|error| EngineError::act(act(), error))?;
+        failpoint::hit("container.start").map_err(|error| EngineError::act(act(), error))?;
+        match self.spawn_monitor(&record, Mode::Start)? {
+            StartReport::Started { unenforced } if unenforced.is_empty() => Ok(Performed::Done),
+            StartReport::Started { unenforced } => {
+                let notice = format!(
+                    "container `{name}` runs without these limits: {}",
+                    unenforced.join(", ")
+                );
+                Ok(Performed::Warned { notice })
+            }
+            StartReport::Failed { chain, .. } => Err(EngineError::act(act(), Chain::new(chain))),
+            StartReport::PortTaken {
+                host_ip,
+                port,
+                protocol,
+                holder,
+            } => {
+                let holder = holder
+                    .map(|(pid, command)| self.port_holder(pid, command))
+                    .transpose()?;
+                Err(EngineError::PortTaken {
+                    host_ip,
+                    port,
+                    protocol,
+                    holder,
+                })
+            }
+        }
+    }
+
+    /// Says whose port it is that one of our own monitors listens on.
+    fn port_holder(&self, pid: u32, command: String) -> Result<PortHolder, EngineError> {
+        let run_dir = command.rsplit(' ').next().unwrap_or_default();
+        let id = Path::new(run_dir)
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let mut container = None;
+        for project in self.project_names()? {
+            let record = ContainerRecord::find(&self.layout.container(&project, id))
+                .ok()
+                .flatten();
+            container = container.or(record.map(|record| record.name));
+        }
+        Ok(PortHolder {
+            pid,
+            command,
+            container,
+        })
+    }
+
+    /// After a reboot networks are records only: what the kernel has of them is made again.
+    fn raise_networks(&self, record: &ContainerRecord) -> Result<(), EngineError> {
+        for lease in &record.endpoints {
+            let network = self.find_network(&lease.network)?;
+            let network = network.ok_or_else(|| EngineError::NetworkNotFound {
+                name: lease.network.clone(),
+            })?;
+            if network.id != lease.network_id || !self.layout.names(&lease.network).exists() {
+                let _raised = self.raise_network(&network)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_files_are_kept(&self, record: &ContainerRecord) -> Result<(), EngineError> {
+        let dir = self.layout.container_run(&record.id).join("files");
+        let lost = |number: &usize| !dir.join(number.to_string()).exists();
+        let Some(number) = (0..record.spec.files.len()).find(lost) else {
+            return Ok(());
+        };
+        let file = &record.spec.files[number];
+        let act = format!(
+            "give container `{}` its file `{}`",
+            record.name, file.target
+        );
+        Err(EngineError::act(
+            act,
+            Chain::new(vec![
+                "its content was kept on memory only and is gone; `up` brings it back".to_owned(),
+            ]),
+        ))
+    }
+
+    /// Starts a new monitor for a container whose last one is gone.
+    pub(super) fn adopt(&self, record: &ContainerRecord) -> Result<(), EngineError> {
+        match self.spawn_monitor(record, Mode::Adopt)? {
+            StartReport::Started { .. } => Ok(()),
+            StartReport::Failed { chain, .. } => {
+                let act = format!("watch container `{}` again", record.name);
+                Err(EngineError::act(act, Chain::new(chain)))
+            }
+            StartReport::PortTaken {
+                host_ip,
+                port,
+                protocol,
+                ..
+            } => Err(EngineError::PortTaken {
+                host_ip,
+                port,
+                protocol,
+                holder: None,
+            }),
+        }
+    }
+
+    fn spawn_monitor(
+        &self,
+        record: &ContainerRecord,
+        mode: Mode,
+    ) -> Result<StartReport, EngineError> {
+        let act = || format!("start the monitor of container `{}`", record.name);
+        let io = |error: std::io::Error| EngineError::act(act(), error);
+        let null = || -> std::io::Result<OwnedFd> {
+            Ok(File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")?
+                .into())
+        };
+        let (report, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|error| io(error.into()))?;
+        let run_dir = self.layout.container_run(&record.id);
+        let path = CString::new(run_dir.as_os_str().as_bytes())
+            .map_err(|error| EngineError::act(act(), error))?;
+        let start = Start {
+            args: vec![monitor::ARG0.to_owned(), mode.word().to_owned(), path],
+            env: Vec::new(),
+            stdio: [
+                null().map_err(io)?,
+                null().map_err(io)?,
+                null().map_err(io)?,
+            ],
+            fds: vec![theirs],
+            session: Session::New,
+            cgroup: None,
+        };
+        let _started =
+            reexec::start(&self.program, start).map_err(|error| EngineError::act(act(), error))?;
+        let mut text = Vec::new();
+        let _count = File::from(report)
+            .take(1 << 20)
+            .read_to_end(&mut text)
+            .map_err(io)?;
+        if text.is_empty() {
+            return Err(EngineError::act(
+                act(),
+                Chain::new(vec!["it ended before it was ready".to_owned()]),
+            ));
+        }
+        serde_json::from_slice(&text).map_err(|error| EngineError::act(act(), error))
+    }
+}
+
+/// A chain of causes that another process told.
+#[derive(Debug)]
+struct Chain {
+    text: String,
+    source: Option<Box<Self>>,
+}
+
+impl Chain {
+    fn new(texts: Vec<String>) -> Self {
+        let mut chain = None;
+        for text in texts.into_iter().rev() {
+            chain = Some(Self {
+                text,
+                source: chain.map(Box::new),
+            });
+        }
+        chain.unwrap_or_else(|| Self {
+            text: "no reason was given".to_owned(),
+            source: None,
+        })
+    }
+}
+
+impl std::fmt::Display for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Chain {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

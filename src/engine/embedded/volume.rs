@@ -1,0 +1,213 @@
+//! Volumes: made, given to containers, removed; and the directories of the host that are bound.
+
+use std::path::Path;
+
+use super::describe;
+use super::inner::Inner;
+use super::record::{ContainerRecord, VolumeUse};
+use crate::desired::{ContainerSpec, MountKind, VolumeMount, VolumeSpec};
+use crate::engine::{EngineError, Performed};
+use crate::runtime::container::description::MountRequest;
+use crate::runtime::image::ImageRecord;
+use crate::runtime::monitor::bundle::{BundleVolume, Seeding};
+use crate::runtime::volume::{self, Missing, VolumeError, VolumeRecord};
+use crate::value::VolumeName;
+
+impl Inner {
+    /// Makes a volume; one that is there is left as it is.
+    pub(super) fn create_volume(&self, spec: &VolumeSpec) -> Result<Performed, EngineError> {
+        let record = VolumeRecord {
+            name: spec.name.to_string(),
+            driver: spec
+                .driver
+                .clone()
+                .filter(|driver| !driver.is_empty())
+                .unwrap_or_else(|| "local".to_owned()),
+            options: spec.driver_opts.clone(),
+            labels: spec.labels.clone(),
+            owner: None,
+            created: Some(now()),
+        };
+        let made = self.volumes.create(&record);
+        let _created =
+            made.map_err(|error| EngineError::act(format!("make volume `{}`", spec.name), error))?;
+        Ok(Performed::Done)
+    }
+
+    /// Removes a volume with its data; one that is gone is fine.
+    pub(super) fn remove_volume(&self, name: &VolumeName) -> Result<Performed, EngineError> {
+        let users = self.users_of(name)?;
+        self.volumes
+            .remove(name, &users)
+            .map_err(|error| remove_error(name, error))?;
+        Ok(Performed::Done)
+    }
+
+    /// Returns the containers that mount a volume, of whatever project.
+    fn users_of(&self, name: &VolumeName) -> Result<Vec<String>, EngineError> {
+        let mut users = Vec::new();
+        for project in self.project_names()? {
+            for record in self.records(&project)? {
+                if record.volumes.iter().any(|volume| volume.name == *name) {
+                    users.push(record.name.to_string());
+                }
+            }
+        }
+        Ok(users)
+    }
+
+    /// Makes the anonymous volumes of a container, or takes over those of the one it replaces.
+    pub(super) fn prepare_volumes(
+        &self,
+        spec: &ContainerSpec,
+        image: &ImageRecord,
+        inherited: Option<&ContainerRecord>,
+        id: &str,
+    ) -> Result<Vec<VolumeUse>, EngineError> {
+        let mut uses = Vec::new();
+        for mount in &spec.mounts {
+            let MountKind::Volume(volume) = &mount.kind else {
+                continue;
+            };
+            uses.push(match &volume.name {
+                Some(name) => self.use_named(name, &mount.target)?,
+                None => self.use_anonymous(&mount.target, inherited, id)?,
+            });
+        }
+        let is_mounted = |target: &str| {
+            spec.mounts
+                .iter()
+                .any(|mount| same_path(&mount.target, target))
+        };
+        for target in &image.config.volumes {
+            if !is_mounted(target) {
+                uses.push(self.use_anonymous(target, inherited, id)?);
+            }
+        }
+        Ok(uses)
+    }
+
+    fn use_named(&self, name: &VolumeName, target: &str) -> Result<VolumeUse, EngineError> {
+        let found = self.volumes.find(name);
+        let found =
+            found.map_err(|error| EngineError::act(format!("find volume `{name}`"), error))?;
+        if found.is_none() {
+            return Err(EngineError::VolumeNotFound { name: name.clone() });
+        }
+        Ok(VolumeUse {
+            target: target.to_owned(),
+            name: name.clone(),
+            anonymous: false,
+        })
+    }
+
+    fn use_anonymous(
+        &self,
+        target: &str,
+        inherited: Option<&ContainerRecord>,
+        id: &str,
+    ) -> Result<VolumeUse, EngineError> {
+        let before = inherited.into_iter().flat_map(|record| &record.volumes);
+        let mut before =
+            before.filter(|volume| volume.anonymous && same_path(&volume.target, target));
+        if let Some(volume) = before.next() {
+            return Ok(volume.clone());
+        }
+        let act = |error| EngineError::act(format!("make a volume for `{target}`"), error);
+        let name = volume::anonymous_name().map_err(act)?;
+        let record = VolumeRecord {
+            name: name.clone(),
+            driver: "local".to_owned(),
+            options: std::collections::BTreeMap::new(),
+            labels: std::collections::BTreeMap::new(),
+            owner: Some(id.to_owned()),
+            created: Some(now()),
+        };
+        let _created = self.volumes.create(&record).map_err(act)?;
+        let name = name
+            .parse()
+            .map_err(|error| EngineError::act(format!("make a volume for `{target}`"), error))?;
+        Ok(VolumeUse {
+            target: target.to_owned(),
+            name,
+            anonymous: true,
+        })
+    }
+
+    /// Makes the source of a bind mount where the file wants that, or says that it is missing.
+    pub(super) fn prepare_bind(
+        &self,
+        record: &ContainerRecord,
+        kind: &MountKind,
+    ) -> Result<(), EngineError> {
+        let MountKind::Bind(bind) = kind else {
+            return Ok(());
+        };
+        let missing = if bind.create_host_path {
+            Missing::Create
+        } else {
+            Missing::Refuse
+        };
+        let prepared = volume::prepare_bind(&bind.source, missing);
+        let _created = prepared.map_err(|error| {
+            EngineError::act(format!("mount into container `{}`", record.name), error)
+        })?;
+        Ok(())
+    }
+
+    /// Says how a container's volume is mounted, and which one it is.
+    pub(super) fn volume_mount(
+        &self,
+        record: &ContainerRecord,
+        mount: &VolumeMount,
+        target: &str,
+        read_only: bool,
+    ) -> Result<(MountRequest, BundleVolume), EngineError> {
+        let used = record
+            .volumes
+            .iter()
+            .find(|volume| same_path(&volume.target, target));
+        let Some(used) = used else {
+            let name = mount.name.clone();
+            let name = name.or_else(|| "anonymous".parse().ok());
+            return Err(name.map_or_else(
+                || EngineError::NotSupported {
+                    what: format!("mount `{target}`"),
+                    engine: "embedded",
+                },
+                |name| EngineError::VolumeNotFound { name },
+            ));
+        };
+        let request = describe::own_bind(self.volume_dir(&used.name), target, read_only, &[]);
+        let volume = BundleVolume {
+            name: used.name.to_string(),
+            target: target.into(),
+            subpath: mount.subpath.as_ref().map(Into::into),
+            seeding: if mount.nocopy {
+                Seeding::Never
+            } else {
+                Seeding::FirstUse
+            },
+        };
+        Ok((request, volume))
+    }
+}
+
+/// Reports whether two paths inside a container are written differently but are the same.
+pub(super) fn same_path(one: &str, other: &str) -> bool {
+    Path::new(one)
+        .components()
+        .eq(Path::new(other).components())
+}
+
+fn remove_error(name: &VolumeName, error: VolumeError) -> EngineError {
+    EngineError::act(format!("remove volume `{name}`"), error)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the engine notes when it made a thing"
+)]
+fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}

@@ -1,0 +1,127 @@
+//! Waiting for what a container becomes: by events on its state record, never by a tick.
+
+use super::record::ContainerRecord;
+use super::watch::{Change, DirWatch};
+use super::{Embedded, EngineError, Performed};
+use crate::plan::Until;
+use crate::runtime::monitor::state::{ContainerState, Health, Status};
+use crate::value::{ContainerName, Duration};
+
+/// What a look at a container says about a wait.
+enum Verdict {
+    /// It is so.
+    True(Performed),
+    /// It may still become so.
+    NotYet,
+    /// It will not become so.
+    Never(EngineError),
+}
+
+impl Embedded {
+    /// Waits until `until` is true of a container.
+    pub(super) async fn wait_until(
+        &self,
+        name: &ContainerName,
+        until: Until,
+        timeout: Option<Duration>,
+    ) -> Result<Performed, EngineError> {
+        let judge = |record: &ContainerRecord, state: &ContainerState| judge(record, state, until);
+        let waiting = self.wait_for_verdict(name, judge);
+        let Some(timeout) = timeout else {
+            return waiting.await;
+        };
+        let limit = timeout.to_std();
+        match tokio::time::timeout(limit, waiting).await {
+            Ok(result) => result,
+            Err(elapsed) => {
+                let act = format!("wait for container `{name}` longer than {timeout}");
+                Err(EngineError::act(act, elapsed))
+            }
+        }
+    }
+
+    /// Waits until a container has ended for good, and returns its exit code.
+    pub(super) async fn wait_for_end(&self, name: &ContainerName) -> Result<i32, EngineError> {
+        let ended = |_: &ContainerRecord, state: &ContainerState| match state.status {
+            Status::Created | Status::Exited => {
+                let exit_code = state.exit_code.unwrap_or(0);
+                Verdict::True(Performed::Ended { exit_code })
+            }
+            Status::Running | Status::Paused | Status::Restarting => Verdict::NotYet,
+        };
+        match self.wait_for_verdict(name, ended).await? {
+            Performed::Ended { exit_code } => Ok(exit_code),
+            Performed::Done | Performed::Image { .. } | Performed::Warned { .. } => Ok(0),
+        }
+    }
+
+    async fn wait_for_verdict(
+        &self,
+        name: &ContainerName,
+        judge: impl Fn(&ContainerRecord, &ContainerState) -> Verdict,
+    ) -> Result<Performed, EngineError> {
+        let act = |error| EngineError::act(format!("wait for container `{name}`"), error);
+        let record = self.inner.get(name)?;
+        let watch = DirWatch::new(Change::Names).map_err(act)?;
+        watch.add(&self.inner.folder(&record)).map_err(act)?;
+        loop {
+            // A container whose monitor is gone tells nothing any more: it gets a new one.
+            let state = self.inner.watched_state(&record)?;
+            match judge(&record, &state) {
+                Verdict::True(performed) => return Ok(performed),
+                Verdict::Never(error) => return Err(error),
+                Verdict::NotYet => watch.changed().await.map_err(act)?,
+            }
+        }
+    }
+}
+
+fn judge(record: &ContainerRecord, state: &ContainerState, until: Until) -> Verdict {
+    match until {
+        Until::RunningOrHealthy if state.health.is_none() => judge_running(record, state),
+        Until::RunningOrHealthy | Until::Healthy => judge_health(record, state),
+        Until::CompletedSuccessfully => judge_completed(record, state),
+    }
+}
+
+fn judge_running(record: &ContainerRecord, state: &ContainerState) -> Verdict {
+    match state.status {
+        Status::Running | Status::Paused => Verdict::True(Performed::Done),
+        Status::Created | Status::Restarting => Verdict::NotYet,
+        Status::Exited => Verdict::Never(ended(record, state)),
+    }
+}
+
+fn judge_health(record: &ContainerRecord, state: &ContainerState) -> Verdict {
+    match (state.status, state.health) {
+        (Status::Running | Status::Paused, Some(Health::Healthy)) => Verdict::True(Performed::Done),
+        (Status::Running | Status::Paused, Some(Health::Unhealthy)) => {
+            let output = state.last_probe.as_ref().map(|probe| probe.output.clone());
+            let (name, output) = (record.name.clone(), output.unwrap_or_default());
+            Verdict::Never(EngineError::Unhealthy { name, output })
+        }
+        (Status::Running | Status::Paused, None) => Verdict::Never(EngineError::NoHealthcheck {
+            name: record.name.clone(),
+        }),
+        (Status::Running | Status::Paused, Some(Health::Starting))
+        | (Status::Created | Status::Restarting, _) => Verdict::NotYet,
+        (Status::Exited, _) => Verdict::Never(ended(record, state)),
+    }
+}
+
+fn judge_completed(record: &ContainerRecord, state: &ContainerState) -> Verdict {
+    match (state.status, state.exit_code) {
+        (Status::Exited, Some(0)) => Verdict::True(Performed::Ended { exit_code: 0 }),
+        (Status::Exited, _) => Verdict::Never(ended(record, state)),
+        (Status::Created | Status::Running | Status::Paused | Status::Restarting, _) => {
+            Verdict::NotYet
+        }
+    }
+}
+
+fn ended(record: &ContainerRecord, state: &ContainerState) -> EngineError {
+    EngineError::Ended {
+        name: record.name.clone(),
+        exit_code: state.exit_code.unwrap_or(255),
+    }
+}
