@@ -32,7 +32,7 @@
 //! | `consort …` | everything else | one command |
 //! | `consort [monitor]` | [`runtime::monitor`] | one container |
 //! | `consort [init]` | [`runtime::container`]'s `init` | until `execve` |
-//! | `consort [holder]` | rootless only: [`runtime::monitor`]'s `holder` | any container of this user |
+//! | `consort [holder]` | rootless only: [`runtime::network::holder`] | any container of this user |
 //!
 //! # The import law
 //!

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::network::publish::{PortHolder, Protocol, SocketFamily};
 
 use super::protocol::{HolderState, MESSAGE_BYTES, Request, Response};
+use super::server::with_short_path;
 
 /// The holder answers from memory; more than this means that it is not well.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,7 +81,7 @@ impl HolderClient {
         )?;
         set_socket_timeout(&fd, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
         set_socket_timeout(&fd, Timeout::Send, Some(ANSWER_TIMEOUT))?;
-        connect(&fd, &SocketAddrUnix::new(&self.socket)?)?;
+        with_short_path(&self.socket, |address| Ok(connect(&fd, address)?))?;
         let channel = Channel::from_fd(fd);
         channel.send(&serde_json::to_vec(&request)?, None)?;
         let mut buffer = [0_u8; MESSAGE_BYTES];

@@ -1,0 +1,124 @@
+//! The program that carries packets between the holder's network namespace and the world.
+//!
+//! `pasta` is tried first, since it is faster and knows IPv6; then `slirp4netns`. Both need
+//! `/dev/net/tun`. Neither lets containers reach services on the host's loopback addresses.
+
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::runtime::network::NetworkError;
+
+use super::namespaces::Namespaces;
+use super::programs::{self, Program};
+use super::protocol::Outside;
+
+/// The interface in the holder's namespace.
+const INTERFACE: &str = "outside0";
+/// How long a program may take until it says that it is ready.
+const READY_TIMEOUT: Timespec = Timespec {
+    tv_sec: 10,
+    tv_nsec: 0,
+};
+const SIGKILL: i32 = 9;
+
+/// A program under way; it ends when this is dropped, and when this process is killed.
+#[derive(Debug)]
+pub(super) struct Way {
+    program: Program,
+    /// The end of its standard input, which `slirp4netns` watches.
+    _alive: OwnedFd,
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        // One that ended by itself is only reaped.
+        drop(self.program.process.signal(SIGKILL));
+        drop(self.program.process.wait_until_ended(None));
+        drop(self.program.process.exit(0));
+    }
+}
+
+/// Opens a way out, or says why there is none.
+pub(super) fn open(namespaces: &Namespaces) -> (Outside, Option<Way>) {
+    let mut reasons = Vec::new();
+    let ways = [
+        ("pasta", pasta_arguments(namespaces)),
+        ("slirp4netns", slirp4netns_arguments(namespaces)),
+    ];
+    for (name, arguments) in ways {
+        match begin(name, &arguments) {
+            Ok(way) => {
+                return (
+                    Outside::Program {
+                        name: name.to_owned(),
+                    },
+                    Some(way),
+                );
+            }
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    (
+        Outside::None {
+            reason: reasons.join("; "),
+        },
+        None,
+    )
+}
+
+/// Paths by which another process of this user reaches our descriptors.
+fn paths(namespaces: &Namespaces) -> (String, String) {
+    let pid = std::process::id();
+    let path = |fd: &OwnedFd| format!("/proc/{pid}/fd/{}", fd.as_raw_fd());
+    (path(&namespaces.user), path(&namespaces.net))
+}
+
+/// Ready once it has written its number into what it takes for a file.
+fn pasta_arguments(namespaces: &Namespaces) -> Vec<String> {
+    let (user, net) = paths(namespaces);
+    split(&format!(
+        "--foreground --quiet --config-net --no-map-gw -t none -u none -T none -U none \
+         --ns-ifname {INTERFACE} --pid /proc/self/fd/1 --userns {user} --netns {net}"
+    ))
+}
+
+fn slirp4netns_arguments(namespaces: &Namespaces) -> Vec<String> {
+    let (user, net) = paths(namespaces);
+    split(&format!(
+        "--configure --mtu=65520 --disable-host-loopback --exit-fd=0 --ready-fd=1 \
+         --userns-path={user} --netns-type=path {net} {INTERFACE}"
+    ))
+}
+
+fn split(words: &str) -> Vec<String> {
+    words.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+fn begin(name: &'static str, arguments: &[String]) -> Result<Way, NetworkError> {
+    let failed = |error: rustix::io::Errno| NetworkError::Program {
+        program: name,
+        said: error.to_string(),
+    };
+    let (input, alive) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+    let (ready, output) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+    let program = programs::start(name, arguments, [input, output])?;
+    let way = Way {
+        program,
+        _alive: alive,
+    };
+    let mut waiting = [PollFd::new(&ready, PollFlags::IN)];
+    if poll(&mut waiting, Some(&READY_TIMEOUT)).map_err(failed)? == 0 {
+        let said = "it was not ready in time".to_owned();
+        return Err(NetworkError::Program {
+            program: name,
+            said,
+        });
+    }
+    let mut word = [0_u8; 32];
+    match rustix::io::read(&ready, &mut word).map_err(failed)? {
+        0 => Err(way.program.complaint()),
+        _ => Ok(way),
+    }
+}
