@@ -141,8 +141,13 @@ impl std::str::FromStr for Scale {
         if service.is_empty() {
             return Err(ScaleError::NoService);
         }
-        let replicas = count.parse().map_err(|source| ScaleError::Count { source })?;
-        Ok(Self { service: service.to_owned(), replicas })
+        let replicas = count
+            .parse()
+            .map_err(|source| ScaleError::Count { source })?;
+        Ok(Self {
+            service: service.to_owned(),
+            replicas,
+        })
     }
 }
 
@@ -171,7 +176,13 @@ mod tests {
     #[test]
     fn scale_takes_a_service_and_a_count() {
         let scale: Scale = "web=3".parse().unwrap();
-        assert_eq!(scale, Scale { service: "web".to_owned(), replicas: 3 });
+        assert_eq!(
+            scale,
+            Scale {
+                service: "web".to_owned(),
+                replicas: 3
+            }
+        );
         for wrong in ["web", "=3", "web=-1", "web=many"] {
             wrong.parse::<Scale>().unwrap_err();
         }
@@ -180,11 +191,26 @@ mod tests {
     #[test]
     fn every_help_line_is_there_and_has_no_full_stop() {
         for verb in CommandLine::command().get_subcommands() {
-            let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-            assert!(!about.is_empty() && !about.ends_with('.'), "{}: {about:?}", verb.get_name());
+            let about = verb
+                .get_about()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                !about.is_empty() && !about.ends_with('.'),
+                "{}: {about:?}",
+                verb.get_name()
+            );
             for argument in verb.get_arguments() {
-                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-                assert!(!help.is_empty() && !help.ends_with('.'), "{} {}: {help:?}", verb.get_name(), argument.get_id());
+                let help = argument
+                    .get_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(
+                    !help.is_empty() && !help.ends_with('.'),
+                    "{} {}: {help:?}",
+                    verb.get_name(),
+                    argument.get_id()
+                );
             }
         }
     }

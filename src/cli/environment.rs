@@ -17,30 +17,37 @@ use super::error::CommandError;
 pub(super) struct Environment {
     variables: BTreeMap<String, String>,
     working_directory: PathBuf,
-    started: Instant,
 }
 
 impl Environment {
     /// Reads the surroundings; variables that are not text are left out, as no Compose file could name their value.
     pub(super) fn read() -> Result<Self, CommandError> {
-        let started = Instant::now();
         let working_directory = std::env::current_dir()
             .map_err(|source| CommandError::cannot("find the working directory", source))?;
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Ok(Self { variables, working_directory, started })
+        Ok(Self {
+            variables,
+            working_directory,
+        })
     }
 
     /// Returns the value of a variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Tells whether a variable says yes.
     pub(super) fn says_yes(&self, name: &str) -> bool {
         let value = self.get(name).unwrap_or_default();
-        matches!(value.to_ascii_lowercase().as_str(), "1" | "t" | "true" | "y" | "yes" | "on")
+        matches!(
+            value.to_ascii_lowercase().as_str(),
+            "1" | "t" | "true" | "y" | "yes" | "on"
+        )
     }
 
     /// Returns all variables.
@@ -53,9 +60,20 @@ impl Environment {
         &self.working_directory
     }
 
-    /// Returns when the command started.
-    pub(super) fn started(&self) -> Instant {
-        self.started
+    /// Tells whether the process runs as root.
+    pub(super) fn is_root(&self) -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    /// Returns the number of the user that the process runs as.
+    pub(super) fn user_id(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    /// Returns the user's home directory, or the root where there is none.
+    pub(super) fn home(&self) -> PathBuf {
+        self.get("HOME")
+            .map_or_else(|| PathBuf::from("/"), PathBuf::from)
     }
 
     /// Returns the time of day.

@@ -4,10 +4,12 @@
 //! user, and never below.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use super::invocation::Invocation;
+use crate::compose::diagnostic::Colour;
+use crate::compose::{ComposeError, Report};
 use crate::report::{Output, Span, Style};
 
 /// How the process ends.
@@ -33,6 +35,14 @@ pub(super) enum ExitStatus {
     Container(u8),
 }
 
+impl ExitStatus {
+    /// Returns how we end when we pass on a container's exit code.
+    pub(super) fn of_container(code: i32) -> Self {
+        // A code that no process can have, such as one that is not known, is a failure all the same.
+        Self::Container(u8::try_from(code).unwrap_or(1))
+    }
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(match status {
@@ -53,6 +63,7 @@ impl From<ExitStatus> for ExitCode {
 pub(super) struct CommandError {
     status: ExitStatus,
     message: Message,
+    places: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -61,9 +72,14 @@ enum Message {
     /// A sentence of our own.
     Text(String),
     /// What could not be done, and the error that says why.
-    Cannot { act: String, source: Box<dyn Error + Send + Sync> },
+    Cannot {
+        act: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// An error of a room, which reads after "cannot".
     Room(Box<dyn Error + Send + Sync>),
+    /// Several errors, none of which led to another.
+    Several(Vec<CommandError>),
     /// Something already written out, such as the diagnostics of Compose files.
     Rendered(String),
     /// Nobody reads the output any more, or everything has been said.
@@ -86,17 +102,32 @@ impl CommandError {
         act: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self::new(ExitStatus::Failed, Message::Cannot { act: act.into(), source: source.into() })
+        Self::new(
+            ExitStatus::Failed,
+            Message::Cannot {
+                act: act.into(),
+                source: source.into(),
+            },
+        )
     }
 
     /// Returns the failure of a room, whose message reads after "cannot".
-    pub(super) fn room(status: ExitStatus, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(super) fn room(
+        status: ExitStatus,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
         Self::new(status, Message::Room(source.into()))
     }
 
     /// Returns mistakes in Compose files, already written out.
-    pub(super) fn compose(rendered: String) -> Self {
-        Self::new(ExitStatus::Compose, Message::Rendered(rendered))
+    pub(super) fn compose(invocation: &Invocation, error: &ComposeError) -> Self {
+        let text = rendered(&error.report, &invocation.stderr());
+        Self::new(ExitStatus::Compose, Message::Rendered(text))
+    }
+
+    /// Returns several errors as one.
+    pub(super) fn several(status: ExitStatus, errors: Vec<Self>) -> Self {
+        Self::new(status, Message::Several(errors))
     }
 
     /// Returns an end about which everything has been said.
@@ -111,8 +142,25 @@ impl CommandError {
         self
     }
 
+    /// Adds a place in a file.
+    #[must_use]
+    pub(super) fn at(mut self, place: impl Into<String>) -> Self {
+        self.places.push(place.into());
+        self
+    }
+
     fn new(status: ExitStatus, message: Message) -> Self {
-        Self { status, message, hints: Vec::new() }
+        Self {
+            status,
+            message,
+            places: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Returns how the process would end.
+    pub(super) fn status(&self) -> ExitStatus {
+        self.status
     }
 
     /// Writes the error and returns how the process ends.
@@ -128,6 +176,11 @@ impl CommandError {
     fn write(&self, output: &mut Output) -> io::Result<()> {
         match &self.message {
             Message::Silent => return Ok(()),
+            Message::Several(errors) => {
+                for error in errors {
+                    error.write(output)?;
+                }
+            }
             Message::Rendered(text) => output.bytes(text.as_bytes())?,
             Message::Text(text) => write_heading(output, text)?,
             Message::Cannot { act, source } => {
@@ -138,6 +191,9 @@ impl CommandError {
                 write_heading(output, &format!("cannot {error}"))?;
                 write_causes(output, error.source())?;
             }
+        }
+        for place in &self.places {
+            write_labelled(output, "at", Style::Note, place)?;
         }
         for hint in &self.hints {
             write_labelled(output, "hint", Style::Note, hint)?;
@@ -157,30 +213,40 @@ impl From<io::Error> for CommandError {
     }
 }
 
-impl fmt::Display for CommandError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.message {
-            Message::Text(text) | Message::Rendered(text) => formatter.write_str(text),
-            Message::Cannot { act, .. } => write!(formatter, "cannot {act}"),
-            Message::Room(error) => write!(formatter, "cannot {error}"),
-            Message::Silent => Ok(()),
-        }
+/// Writes out what is to say about Compose files, as it is shown on `output`.
+pub(super) fn rendered(report: &Report, output: &Output) -> String {
+    report.render(if output.has_colours() {
+        Colour::Always
+    } else {
+        Colour::Never
+    })
+}
+
+/// Writes clap's answer to words that it does not take, and returns how the process ends.
+pub(super) fn show_refusal(refusal: &clap::Error, status: ExitStatus) -> ExitStatus {
+    match refusal.print() {
+        Ok(()) => status,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
+        Err(_) => ExitStatus::Failed,
     }
 }
 
 /// Writes a warning.
 pub(super) fn warn(output: &mut Output, text: &str) -> io::Result<()> {
-    output.spans(&[Span::new(Style::Warning, "warning"), Span::plain(format!(": {text}"))])
+    output.spans(&[
+        Span::new(Style::Warning, "warning"),
+        Span::plain(format!(": {text}")),
+    ])
 }
 
 fn write_heading(output: &mut Output, text: &str) -> io::Result<()> {
-    output.spans(&[Span::new(Style::Bad, "error"), Span::plain(format!(": {text}"))])
+    output.spans(&[
+        Span::new(Style::Bad, "error"),
+        Span::plain(format!(": {text}")),
+    ])
 }
 
-fn write_causes(
-    output: &mut Output,
-    mut cause: Option<&(dyn Error + 'static)>,
-) -> io::Result<()> {
+fn write_causes(output: &mut Output, mut cause: Option<&(dyn Error + 'static)>) -> io::Result<()> {
     while let Some(error) = cause {
         write_labelled(output, "cause", Style::Dim, &error.to_string())?;
         cause = error.source();

@@ -1,12 +1,99 @@
 //! argv into an exit code: reads arguments, environment, working directory and clock, and runs one verb.
+//!
+//! # Exit codes
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done, or nothing to do |
+//! | 1 | a step failed, or what was asked for is not there |
+//! | 2 | wrong usage; of `plan`: there are changes (its wrong usage is 1) |
+//! | 3 | the Compose files have mistakes |
+//! | 4 | the engine cannot be reached |
+//! | 130 | interrupted by Ctrl-C or SIGTERM |
+//! | 255 | a bug in consort |
+//!
+//! `exec`, `wait` and `up --exit-code-from` return the container's own code. A reader that closes our output early
+//! (`consort logs | head`) ends the command quietly with 0.
 
 mod role;
+mod args;
+mod environment;
+mod error;
+mod unsupported;
+mod invocation;
+mod engine;
+mod interrupt;
+mod time;
+mod choices;
+mod format;
+mod select;
+mod terminal;
+mod follow;
+mod desire;
+mod attached;
+mod work;
+mod complete;
+mod commands;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::report::{Ansi, Output};
+use args::CommandLine;
+use environment::Environment;
+use error::{CommandError, ExitStatus};
+use invocation::Invocation;
+
 /// Runs what the process was started for.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    role::play(&words).unwrap_or(ExitCode::SUCCESS)
+    complete::answer(&words)
+        .unwrap_or_else(|| run(&words))
+        .into()
+}
+
+fn run(words: &[OsString]) -> ExitStatus {
+    let typed = match CommandLine::try_parse_from(words) {
+        Ok(typed) => typed,
+        Err(refusal) => return refuse(words, &refusal),
+    };
+    let done = Environment::read()
+        .and_then(|environment| Invocation::new(environment, typed.global, spoken(words)))
+        .and_then(|invocation| typed.verb.run(&invocation));
+    match done {
+        Ok(status) => status,
+        Err(error) => error.report(&mut Output::stderr(Ansi::Auto)),
+    }
+}
+
+/// Answers words that are no command line of ours: with help, with the version, or with what is wrong.
+fn refuse(words: &[OsString], refusal: &clap::Error) -> ExitStatus {
+    if let Some(not_yet) = unsupported::explain(refusal) {
+        let error = CommandError::user(format!("`{}` is not supported yet", not_yet.word));
+        let error = not_yet.hint.into_iter().fold(error, CommandError::hint);
+        return error.report(&mut Output::stderr(Ansi::Auto));
+    }
+    let status = match refusal.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
+        _ if is_plan(words) => ExitStatus::Failed,
+        _ => ExitStatus::Usage,
+    };
+    error::show_refusal(refusal, status)
+}
+
+/// Tells whether the verb is `plan`, whose exit code 2 means something else than wrong usage.
+fn is_plan(words: &[OsString]) -> bool {
+    let parsed = CommandLine::command()
+        .ignore_errors(true)
+        .try_get_matches_from(words);
+    parsed.is_ok_and(|matches| matches.subcommand_name() == Some("plan"))
+}
+
+/// Returns the command line as others shall read it when they wait for us.
+fn spoken(words: &[OsString]) -> String {
+    let words = words.iter().map(|word| word.to_string_lossy());
+    words.collect::<Vec<_>>().join(" ")
 }

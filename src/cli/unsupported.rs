@@ -7,19 +7,25 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Verbs of Docker Compose that are not there yet.
 const VERBS: [&str; 11] = [
-    "alpha", "bridge", "build", "commit", "convert", "cp", "export", "publish", "push", "run", "watch",
+    "alpha", "bridge", "build", "commit", "convert", "cp", "export", "publish", "push", "run",
+    "watch",
 ];
 
 /// Flags of Docker Compose that are not there yet, and what can be done instead.
-const FLAGS: [(&str, &str); 8] = [
-    ("--build", "build the image with another tool and name it in `image`"),
-    ("--compatibility", "container names have `-` between their parts"),
+const FLAGS: [(&str, &str); 7] = [
+    (
+        "--build",
+        "build the image with another tool and name it in `image`",
+    ),
+    (
+        "--compatibility",
+        "container names have `-` between their parts",
+    ),
     ("--menu", "the terminal has no shortcuts while services run"),
     ("--watch", "run `consort up -d` again after a change"),
     ("-w", "run `consort up -d` again after a change"),
     ("--lock-image-digests", "name the digest in `image`"),
     ("--resolve-image-digests", "name the digest in `image`"),
-    ("--detach-keys", "press Ctrl-C to stop looking at the output"),
 ];
 
 /// What to say about a word that exists in Docker Compose and not here.
@@ -39,12 +45,18 @@ pub(super) fn explain(refusal: &clap::Error) -> Option<NotYet> {
     };
     if refusal.kind() == ErrorKind::InvalidSubcommand {
         let verb = text(ContextKind::InvalidSubcommand)?;
-        return VERBS.contains(&verb).then(|| NotYet { word: verb.to_owned(), hint: None });
+        return VERBS.contains(&verb).then(|| NotYet {
+            word: verb.to_owned(),
+            hint: None,
+        });
     }
     if refusal.kind() == ErrorKind::UnknownArgument {
         let flag = text(ContextKind::InvalidArg)?;
         let (word, hint) = FLAGS.iter().find(|(known, _)| *known == flag)?;
-        return Some(NotYet { word: (*word).to_owned(), hint: Some(hint) });
+        return Some(NotYet {
+            word: (*word).to_owned(),
+            hint: Some(hint),
+        });
     }
     None
 }
@@ -62,14 +74,22 @@ mod tests {
 
     #[test]
     fn a_verb_that_comes_later_is_called_by_its_name() {
-        let word = |text: &str| Some(NotYet { word: text.to_owned(), hint: None });
+        let word = |text: &str| {
+            Some(NotYet {
+                word: text.to_owned(),
+                hint: None,
+            })
+        };
         assert_eq!(refused(&["consort", "build"]), word("build"));
         assert_eq!(refused(&["consort", "run", "web", "sh"]), word("run"));
     }
 
     #[test]
     fn a_flag_that_comes_later_is_called_by_its_name() {
-        assert_eq!(refused(&["consort", "up", "--build"]).unwrap().word, "--build");
+        assert_eq!(
+            refused(&["consort", "up", "--build"]).unwrap().word,
+            "--build"
+        );
         assert_eq!(refused(&["consort", "up", "-w"]).unwrap().word, "-w");
     }
 

@@ -98,6 +98,22 @@ pub fn event_time(time: SystemTime) -> String {
     })
 }
 
+/// Writes the time of day in the machine's zone: `13:05`.
+pub(super) fn clock(time: SystemTime) -> String {
+    zoned(time).map_or_else(String::new, |time| time.strftime("%H:%M").to_string())
+}
+
+/// Writes processor time as `ps` does: `00:01:05`.
+pub(super) fn processor_time(ms: u64) -> String {
+    let seconds = ms / 1000;
+    format!(
+        "{:02}:{:02}:{:02}",
+        seconds / HOUR,
+        seconds % HOUR / MINUTE,
+        seconds % MINUTE
+    )
+}
+
 fn zoned(time: SystemTime) -> Option<Zoned> {
     Some(Timestamp::try_from(time).ok()?.to_zoned(TimeZone::system()))
 }

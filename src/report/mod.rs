@@ -14,9 +14,17 @@ mod plan;
 mod status;
 mod ports;
 mod containers;
+mod listings;
+mod events;
+mod usage;
 
 pub use containers::{ContainerRow, Truncation, write_containers};
+pub use events::{EventRow, write_event};
 pub use human::{ago, duration, elapsed, event_time, local_time, memory, rfc3339, since, size};
+pub use listings::{
+    ImageRow, ProcessLine, ProjectRow, VariableRow, VolumeRow, write_images, write_processes,
+    write_projects, write_variables, write_volumes,
+};
 pub use logs::{LogPrinter, LogStyle, Prefix, Timestamps};
 pub use output::{Ansi, Output, Size, Span, Style};
 pub use plan::{PlanDocument, write_plan};
@@ -25,3 +33,4 @@ pub use progress::{Amount, Progress, ProgressStyle, Rehearsal, Status, Update};
 pub use steps::{Shown, critical_path, rehearsed, shown};
 pub use table::write as write_table;
 pub use template::{Template, TemplateError, WriteError};
+pub use usage::{Redraw, Usage, UsageRow, write_usage};

@@ -1,15 +1,30 @@
 //! `config`: the line stops at the project, which is checked and written out.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::complete;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::format;
+use crate::cli::invocation::{Invocation, show_warnings};
+use crate::cli::select;
+use crate::compose::render::{self, Format};
+use crate::compose::source::Disk;
+use crate::compose::{Project, Switches};
+use crate::report::{Output, VariableRow, write_variables};
+
 /// Check the Compose files and write the project that they describe
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "one field for each switch that can be typed")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
 pub(in crate::cli) struct ConfigArgs {
     /// Write only these services
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Write in this format
@@ -24,41 +39,8 @@ pub(in crate::cli) struct ConfigArgs {
     #[arg(short, long)]
     quiet: bool,
 
-    /// Write the names of the services
-    #[arg(long, id = "only_services", long = "services", group = "part")]
-    only_services: bool,
-
-    /// Write the names of the volumes
-    #[arg(long, group = "part")]
-    volumes: bool,
-
-    /// Write the names of the networks
-    #[arg(long, group = "part")]
-    networks: bool,
-
-    /// Write the names of the models
-    #[arg(long, group = "part")]
-    models: bool,
-
-    /// Write the names of the profiles
-    #[arg(long, group = "part")]
-    profiles: bool,
-
-    /// Write the names of the images
-    #[arg(long, group = "part")]
-    images: bool,
-
-    /// Write the variables that the files use, with their defaults
-    #[arg(long, group = "part")]
-    variables: bool,
-
-    /// Write the variables that are set while the files are read
-    #[arg(long, group = "part")]
-    environment: bool,
-
-    /// Write the hash of each of these services, `*` for all
-    #[arg(long, value_name = "SERVICES", group = "part")]
-    hash: Option<String>,
+    #[command(flatten)]
+    part: Part,
 
     /// Leave variables as they are written
     #[arg(long)]
@@ -79,4 +61,223 @@ pub(in crate::cli) struct ConfigArgs {
     /// Leave `env_file` and variables without a value as they are written
     #[arg(long)]
     no_env_resolution: bool,
+}
+
+/// What is written instead of the whole project.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
+struct Part {
+    /// Write the names of the services
+    #[arg(id = "only_services", long = "services")]
+    services: bool,
+
+    /// Write the names of the volumes
+    #[arg(long)]
+    volumes: bool,
+
+    /// Write the names of the networks
+    #[arg(long)]
+    networks: bool,
+
+    /// Write the names of the models
+    #[arg(long)]
+    models: bool,
+
+    /// Write the names of the profiles
+    #[arg(long)]
+    profiles: bool,
+
+    /// Write the names of the images
+    #[arg(long)]
+    images: bool,
+
+    /// Write the variables that the files use, with their defaults
+    #[arg(long)]
+    variables: bool,
+
+    /// Write the variables that are set while the files are read
+    #[arg(long)]
+    environment: bool,
+
+    /// Write the hash of each of these services, `*` for all
+    #[arg(long, value_name = "SERVICES")]
+    hash: Option<String>,
+}
+
+/// The values of `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ConfigFormat {
+    /// As a Compose file
+    Yaml,
+    /// JSON for programs
+    Json,
+}
+
+impl From<ConfigFormat> for Format {
+    fn from(format: ConfigFormat) -> Self {
+        match format {
+            ConfigFormat::Yaml => Self::Yaml,
+            ConfigFormat::Json => Self::Json,
+        }
+    }
+}
+
+/// Writes the project, or a part of it.
+pub(in crate::cli) fn config(
+    invocation: &Invocation,
+    args: &ConfigArgs,
+) -> Result<ExitStatus, CommandError> {
+    if args.part.variables {
+        return variables(invocation, args);
+    }
+    if args.no_interpolate && !args.part.is_any() {
+        let options = invocation.load_options(&args.services, switches(args));
+        let (text, warnings) = render::uninterpolated(&options, &Disk, args.format.into())
+            .map_err(|error| CommandError::compose(invocation, &error))?;
+        show_warnings(invocation, &warnings)?;
+        return hand_over(invocation, args, &text);
+    }
+    let project = invocation.load_with(&args.services, switches(args))?;
+    match lines(&args.part, &project)? {
+        Some(lines) => {
+            let mut output = invocation.stdout();
+            for line in lines {
+                output.line(&line)?;
+            }
+            Ok(ExitStatus::Done)
+        }
+        None => hand_over(
+            invocation,
+            args,
+            &render::config(&project, args.format.into()),
+        ),
+    }
+}
+
+impl Part {
+    fn is_any(&self) -> bool {
+        let Self {
+            services,
+            volumes,
+            networks,
+            models,
+            profiles,
+            images,
+            ..
+        } = *self;
+        let Self {
+            variables,
+            environment,
+            ref hash,
+            ..
+        } = *self;
+        [
+            services,
+            volumes,
+            networks,
+            models,
+            profiles,
+            images,
+            variables,
+            environment,
+        ]
+        .contains(&true)
+            || hash.is_some()
+    }
+}
+
+/// Returns the lines of the part that is asked for; nothing when it is the whole.
+fn lines(part: &Part, project: &Project) -> Result<Option<Vec<String>>, CommandError> {
+    Ok(Some(match part {
+        Part { services: true, .. } => render::services(project),
+        Part { volumes: true, .. } => render::volumes(project),
+        Part { networks: true, .. } => render::networks(project),
+        Part { models: true, .. } => render::models(project),
+        Part { profiles: true, .. } => render::profiles(project),
+        Part { images: true, .. } => render::images(project),
+        Part {
+            environment: true, ..
+        } => render::environment(project),
+        Part {
+            hash: Some(services),
+            ..
+        } => hashes(services, project)?,
+        _ => return Ok(None),
+    }))
+}
+
+fn hashes(wanted: &str, project: &Project) -> Result<Vec<String>, CommandError> {
+    let names: Vec<&str> = match wanted {
+        "*" => project.services.keys().map(String::as_str).collect(),
+        list => list.split(',').map(str::trim).collect(),
+    };
+    let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
+    names
+        .into_iter()
+        .map(|name| match project.services.get(name) {
+            Some(service) => Ok(format!("{name} {}", render::service_hash(service))),
+            None => Err(select::no_such_service(name, &known)),
+        })
+        .collect()
+}
+
+fn variables(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
+    let options = invocation.load_options(&args.services, switches(args));
+    let (variables, warnings) = render::variables(&options, &Disk)
+        .map_err(|error| CommandError::compose(invocation, &error))?;
+    show_warnings(invocation, &warnings)?;
+    let rows: Vec<VariableRow> = variables
+        .into_iter()
+        .map(|variable| VariableRow {
+            name: variable.name,
+            required: variable.required,
+            default_value: variable.default_value,
+            presence_value: variable.alternate_value,
+        })
+        .collect();
+    let mut output = invocation.stdout();
+    match args.format {
+        ConfigFormat::Json => format::write_json(&mut output, &rows)?,
+        ConfigFormat::Yaml => write_variables(&mut output, &rows)?,
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Writes the text where it was asked for, if at all.
+fn hand_over(
+    invocation: &Invocation,
+    args: &ConfigArgs,
+    text: &str,
+) -> Result<ExitStatus, CommandError> {
+    match &args.output {
+        _ if args.quiet => {}
+        Some(file) => {
+            let file = invocation.environment.working_directory().join(file);
+            File::create(&file)
+                .and_then(|mut open| open.write_all(text.as_bytes()))
+                .map_err(|source| {
+                    CommandError::cannot(format!("write `{}`", file.display()), source)
+                })?;
+        }
+        None => {
+            let mut output: Output = invocation.stdout();
+            output.bytes(text.as_bytes())?;
+        }
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn switches(args: &ConfigArgs) -> Switches {
+    Switches {
+        no_interpolate: args.no_interpolate,
+        no_normalize: args.no_normalize,
+        no_path_resolution: args.no_path_resolution,
+        no_consistency: args.no_consistency,
+        no_env_resolution: args.no_env_resolution,
+        all_resources: false,
+    }
 }

@@ -2,14 +2,25 @@
 
 use clap::Args;
 
+use crate::cli::complete;
+use crate::cli::desire::{self, PullChoice};
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::invocation::{Flag, Invocation};
+use crate::cli::work::{Unchanged, Work};
+use crate::plan::{self, OrphanPolicy, Recreate, StartMode, UpOptions};
+use crate::report::ProgressStyle;
+
 use crate::cli::args::Scale;
 
 /// Create containers without starting them
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "one field for each switch that can be typed")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
 pub(in crate::cli) struct CreateArgs {
     /// Create only these services and what they depend on
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Recreate containers even if nothing about them has changed
@@ -39,4 +50,48 @@ pub(in crate::cli) struct CreateArgs {
     /// Answer yes to every question
     #[arg(short, long)]
     yes: bool,
+}
+
+/// Creates containers.
+pub(in crate::cli) fn create(
+    invocation: &Invocation,
+    args: &CreateArgs,
+) -> Result<ExitStatus, CommandError> {
+    let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
+    let options = options(args, orphans)?;
+    let desired = desire::state(invocation, &args.services, &args.scale)?;
+    let scope = desire::scope(&desired, options.pull);
+    let engine = invocation.engine()?;
+    let mut work = Work::new(invocation, engine.as_ref(), scope, "create");
+    work.yes = Flag::from(args.yes);
+    work.unchanged = Unchanged::Shown;
+    if args.quiet_pull {
+        work.style = ProgressStyle::Quiet;
+    }
+    invocation.block_on(work.carry_out(&|observed, diverged_volumes| {
+        Ok(plan::up(
+            &desired,
+            observed,
+            &UpOptions {
+                diverged_volumes,
+                ..options.clone()
+            },
+        )?)
+    }))?;
+    Ok(ExitStatus::Done)
+}
+
+fn options(args: &CreateArgs, orphans: OrphanPolicy) -> Result<UpOptions, CommandError> {
+    Ok(UpOptions {
+        services: desire::services(&args.services)?,
+        recreate: match () {
+            () if args.force_recreate => Recreate::Force,
+            () if args.no_recreate => Recreate::Never,
+            () => Recreate::Diverged,
+        },
+        orphans,
+        start: StartMode::CreateOnly,
+        pull: args.pull.map(Into::into),
+        ..UpOptions::plain()
+    })
 }

@@ -1,12 +1,24 @@
 //! `down`: the plan towards nothing.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, ValueEnum};
+
+use crate::cli::complete;
+use crate::cli::desire;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::invocation::{Flag, Invocation, Target};
+use crate::cli::work::Work;
+use crate::desired::DesiredState;
+use crate::observed::Scope;
+use crate::plan::{self, DownOptions, OrphanPolicy, Volumes};
+use crate::value::ServiceName;
 
 /// Stop and remove containers and networks
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DownArgs {
     /// Stop and remove only the containers of these services
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Remove the project's named volumes and the anonymous volumes of its containers, with their data
@@ -33,4 +45,71 @@ enum RemoveImages {
     Local,
     /// All images that the services use
     All,
+}
+
+impl From<RemoveImages> for plan::RemoveImages {
+    fn from(choice: RemoveImages) -> Self {
+        match choice {
+            RemoveImages::Local => Self::Local,
+            RemoveImages::All => Self::All,
+        }
+    }
+}
+
+/// Takes a project down.
+pub(in crate::cli) fn down(
+    invocation: &Invocation,
+    args: &DownArgs,
+) -> Result<ExitStatus, CommandError> {
+    let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
+    let target = invocation.target(&args.services)?;
+    let (desired, services) = wanted(&target, &args.services, orphans)?;
+    let options = DownOptions {
+        services,
+        orphans,
+        volumes: if args.volumes {
+            Volumes::Remove
+        } else {
+            Volumes::Keep
+        },
+        images: args.rmi.map_or(plan::RemoveImages::None, Into::into),
+        stop_grace: args.timeout.map(desire::seconds),
+    };
+    let engine = invocation.engine()?;
+    let scope = match &desired {
+        Some(desired) => desire::scope(desired, None),
+        None => Scope::project(target.name.clone()),
+    };
+    let work = Work::new(invocation, engine.as_ref(), scope, "down");
+    invocation.block_on(
+        work.carry_out(&|observed, _| Ok(plan::down(desired.as_ref(), observed, &options))),
+    )?;
+    Ok(ExitStatus::Done)
+}
+
+/// Returns what the files want, and which services go.
+///
+/// Files that cannot be made exact any more, because a secret's file is gone, still say which services there are:
+/// enough to take them down.
+fn wanted(
+    target: &Target,
+    named: &[String],
+    orphans: OrphanPolicy,
+) -> Result<(Option<DesiredState>, BTreeSet<ServiceName>), CommandError> {
+    let services = desire::services(named)?;
+    let Some(project) = &target.project else {
+        return Ok((None, services));
+    };
+    if let Ok(desired) = desire::expand(project, &[]) {
+        return Ok((Some(desired), services));
+    }
+    if !services.is_empty() || orphans == OrphanPolicy::Remove {
+        return Ok((None, services));
+    }
+    let names = project
+        .services
+        .keys()
+        .chain(project.disabled_services.keys());
+    let all: Vec<String> = names.cloned().collect();
+    Ok((None, desire::services(&all)?))
 }

@@ -1,10 +1,22 @@
 //! `exec`: one more program in a container that runs, with its terminal and its exit code.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
+
+use crate::cli::complete;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::invocation::Invocation;
+use crate::cli::select;
+use crate::cli::terminal::{self, RawTerminal};
+use crate::engine::{ExecRequest, Stdio};
 
 /// Run a command in a running container
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "one field for each switch that can be typed")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
 pub(in crate::cli) struct ExecArgs {
     /// Return at once and leave the command running
     #[arg(short, long)]
@@ -35,9 +47,60 @@ pub(in crate::cli) struct ExecArgs {
     workdir: Option<String>,
 
     /// The service in whose container the command runs
+    #[arg(add = complete::service())]
     service: String,
 
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
+}
+
+/// Runs a command and returns its exit code.
+pub(in crate::cli) fn exec(
+    invocation: &Invocation,
+    args: &ExecArgs,
+) -> Result<ExitStatus, CommandError> {
+    let services = [args.service.clone()];
+    let (engine, target, observed) = invocation.look_and_stay(&services)?;
+    let container = select::replica(&target, &observed, &args.service, args.index)?;
+    let has_terminal = !args.no_tty && !args.detach && terminal::is_interactive();
+    let code = invocation.block_on(async {
+        let request = ExecRequest {
+            args: args.command.clone(),
+            environment: environment(invocation, &args.env),
+            user: args.user.clone(),
+            working_dir: args.workdir.clone(),
+            tty: if has_terminal {
+                Some(terminal::size()?)
+            } else {
+                None
+            },
+            privileged: args.privileged,
+            detach: args.detach,
+            stdio: if args.detach {
+                Stdio::default()
+            } else {
+                terminal::own_streams()?
+            },
+        };
+        let _raw = if has_terminal {
+            Some(RawTerminal::enter()?)
+        } else {
+            None
+        };
+        Ok(engine.exec(&container.name, request).await?)
+    })?;
+    Ok(ExitStatus::of_container(code))
+}
+
+/// Reads `NAME=VALUE`; `NAME` alone passes on our own value, if there is one.
+fn environment(invocation: &Invocation, words: &[String]) -> BTreeMap<String, String> {
+    let variables = invocation.environment.variables();
+    words
+        .iter()
+        .filter_map(|word| match word.split_once('=') {
+            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+            None => Some((word.clone(), variables.get(word)?.clone())),
+        })
+        .collect()
 }

@@ -2,11 +2,19 @@
 
 use clap::Args;
 
+use crate::cli::choices::TableFormat;
+use crate::cli::complete;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::format;
+use crate::cli::invocation::Invocation;
+use crate::cli::select;
+use crate::report::{ImageRow, write_images};
+
 /// List the images of the project's containers
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImagesArgs {
     /// List only the images of these services
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Write in this format
@@ -16,4 +24,38 @@ pub(in crate::cli) struct ImagesArgs {
     /// Write the ids only
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// Lists images.
+pub(in crate::cli) fn images(
+    invocation: &Invocation,
+    args: &ImagesArgs,
+) -> Result<ExitStatus, CommandError> {
+    let (engine, target, observed) = invocation.look_and_stay(&args.services)?;
+    let mut containers = select::containers(&target, &observed, &args.services)?;
+    containers.sort_by_key(|container| &container.name);
+    let images = invocation.block_on(async { Ok(engine.images().await?) })?;
+    let rows: Vec<ImageRow> = containers
+        .into_iter()
+        .map(|container| {
+            ImageRow::new(
+                container,
+                images.iter().find(|image| image.id == container.image_id),
+            )
+        })
+        .collect();
+    let mut output = invocation.stdout();
+    if args.quiet {
+        let mut ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for id in ids {
+            output.line(id.strip_prefix("sha256:").unwrap_or(id))?;
+        }
+    } else if args.format == TableFormat::Json {
+        format::write_json(&mut output, &rows)?;
+    } else {
+        write_images(&mut output, &rows, invocation.environment.now())?;
+    }
+    Ok(ExitStatus::Done)
 }

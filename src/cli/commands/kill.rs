@@ -2,18 +2,32 @@
 
 use clap::Args;
 
+use crate::cli::complete;
+use crate::cli::desire;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::invocation::Invocation;
+use crate::plan;
+use crate::value::Signal;
+
 /// Send a signal to containers
 #[derive(Debug, Args)]
 pub(in crate::cli) struct KillArgs {
     /// Signal only these services
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Send this signal, by name or number
     #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
     signal: Signal,
+}
 
-    /// Remove containers of services that the Compose file no longer has [env: COMPOSE_REMOVE_ORPHANS]
-    #[arg(long)]
-    remove_orphans: bool,
+/// Sends a signal.
+pub(in crate::cli) fn kill(
+    invocation: &Invocation,
+    args: &KillArgs,
+) -> Result<ExitStatus, CommandError> {
+    let services = desire::services(&args.services)?;
+    invocation.change("kill", &args.services, &|_, observed| {
+        Ok(plan::kill(observed, &services, args.signal))
+    })
 }

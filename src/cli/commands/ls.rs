@@ -2,6 +2,13 @@
 
 use clap::Args;
 
+use crate::cli::choices::TableFormat;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::format;
+use crate::cli::invocation::Invocation;
+use crate::observed::{ProjectSummary, RunState};
+use crate::report::{ProjectRow, write_projects};
+
 /// List projects that run
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LsArgs {
@@ -20,4 +27,55 @@ pub(in crate::cli) struct LsArgs {
     /// Write the names only
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// Lists projects.
+pub(in crate::cli) fn ls(
+    invocation: &Invocation,
+    args: &LsArgs,
+) -> Result<ExitStatus, CommandError> {
+    let wanted = names(&args.filter)?;
+    let engine = invocation.engine()?;
+    let mut projects = invocation.block_on(async { Ok(engine.projects().await?) })?;
+    if !args.all {
+        projects.iter_mut().for_each(forget_stopped);
+        projects.retain(|project| !project.states.is_empty());
+    }
+    projects.retain(|project| {
+        wanted.is_empty() || wanted.iter().any(|name| project.name.contains(name))
+    });
+    projects.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut output = invocation.stdout();
+    let rows: Vec<ProjectRow> = projects.iter().map(ProjectRow::new).collect();
+    if args.quiet {
+        for row in &rows {
+            output.line(&row.name)?;
+        }
+    } else if args.format == TableFormat::Json {
+        format::write_json(&mut output, &rows)?;
+    } else {
+        write_projects(&mut output, &rows)?;
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn forget_stopped(project: &mut ProjectSummary) {
+    project.states.retain(|state, _| {
+        matches!(
+            state,
+            RunState::Running | RunState::Paused | RunState::Restarting
+        )
+    });
+}
+
+/// Returns the texts of which a project's name must contain one.
+fn names(filters: &[String]) -> Result<Vec<&str>, CommandError> {
+    let name = |filter: &'_ String| {
+        CommandError::usage(format!("`--filter {filter}` is not known"))
+            .hint("the only filter is `name=TEXT`")
+    };
+    filters
+        .iter()
+        .map(|filter| filter.strip_prefix("name=").ok_or_else(|| name(filter)))
+        .collect()
 }

@@ -1,11 +1,104 @@
 //! One file for each verb: its arguments and the one function that does it.
 
 mod up;
+mod down;
+mod create;
+mod plan;
+mod config;
+mod ps;
+mod logs;
+mod exec;
+mod attach;
+mod start;
+mod stop;
+mod restart;
+mod kill;
+mod rm;
+mod pause;
+mod unpause;
+mod scale;
+mod wait;
+mod pull;
+mod images;
+mod volumes;
+mod ls;
+mod port;
+mod top;
+mod stats;
+mod events;
+mod completion;
+mod version;
 
 use clap::Subcommand;
+
+use super::error::{CommandError, ExitStatus};
+use super::invocation::Invocation;
 
 /// What consort is asked to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     Up(up::UpArgs),
+    Down(down::DownArgs),
+    Create(create::CreateArgs),
+    Plan(plan::PlanArgs),
+    Config(config::ConfigArgs),
+    Ps(ps::PsArgs),
+    Logs(logs::LogsArgs),
+    Exec(exec::ExecArgs),
+    Attach(attach::AttachArgs),
+    Start(start::StartArgs),
+    Stop(stop::StopArgs),
+    Restart(restart::RestartArgs),
+    Kill(kill::KillArgs),
+    Rm(rm::RmArgs),
+    Pause(pause::PauseArgs),
+    Unpause(unpause::UnpauseArgs),
+    Scale(scale::ScaleArgs),
+    Wait(wait::WaitArgs),
+    Pull(pull::PullArgs),
+    Images(images::ImagesArgs),
+    Volumes(volumes::VolumesArgs),
+    Ls(ls::LsArgs),
+    Port(port::PortArgs),
+    Top(top::TopArgs),
+    Stats(stats::StatsArgs),
+    Events(events::EventsArgs),
+    Completion(completion::CompletionArgs),
+    Version(version::VersionArgs),
+}
+
+impl Verb {
+    /// Does what is asked.
+    pub(super) fn run(&self, invocation: &Invocation) -> Result<ExitStatus, CommandError> {
+        match self {
+            Self::Up(args) => up::up(invocation, args),
+            Self::Down(args) => down::down(invocation, args),
+            Self::Create(args) => create::create(invocation, args),
+            Self::Plan(args) => plan::plan(invocation, args),
+            Self::Config(args) => config::config(invocation, args),
+            Self::Ps(args) => ps::ps(invocation, args),
+            Self::Logs(args) => logs::logs(invocation, args),
+            Self::Exec(args) => exec::exec(invocation, args),
+            Self::Attach(args) => attach::attach(invocation, args),
+            Self::Start(args) => start::start(invocation, args),
+            Self::Stop(args) => stop::stop(invocation, args),
+            Self::Restart(args) => restart::restart(invocation, args),
+            Self::Kill(args) => kill::kill(invocation, args),
+            Self::Rm(args) => rm::rm(invocation, args),
+            Self::Pause(args) => pause::pause(invocation, args),
+            Self::Unpause(args) => unpause::unpause(invocation, args),
+            Self::Scale(args) => scale::scale(invocation, args),
+            Self::Wait(args) => wait::wait(invocation, args),
+            Self::Pull(args) => pull::pull(invocation, args),
+            Self::Images(args) => images::images(invocation, args),
+            Self::Volumes(args) => volumes::volumes(invocation, args),
+            Self::Ls(args) => ls::ls(invocation, args),
+            Self::Port(args) => port::port(invocation, args),
+            Self::Top(args) => top::top(invocation, args),
+            Self::Stats(args) => stats::stats(invocation, args),
+            Self::Events(args) => events::events(invocation, args),
+            Self::Completion(args) => completion::completion(invocation, args),
+            Self::Version(args) => version::version(invocation, args),
+        }
+    }
 }

@@ -2,12 +2,24 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::complete;
+use crate::cli::desire;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::invocation::Invocation;
+use crate::cli::work::Work;
+use crate::desired::PullPolicy;
+use crate::plan::{self, Dependencies, PullOptions};
+use crate::report::ProgressStyle;
+
 /// Fetch the images of services
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "one field for each switch that can be typed")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
 pub(in crate::cli) struct PullArgs {
     /// Fetch only the images of these services
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Leave out images that a `build` section describes
@@ -29,4 +41,52 @@ pub(in crate::cli) struct PullArgs {
     /// Do not show progress
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// The values of `--policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PolicyChoice {
+    /// Fetch what is not here
+    Missing,
+    /// Ask for a newer image each time
+    Always,
+}
+
+/// Fetches images.
+pub(in crate::cli) fn pull(
+    invocation: &Invocation,
+    args: &PullArgs,
+) -> Result<ExitStatus, CommandError> {
+    let mut desired = desire::state(invocation, &args.services, &[])?;
+    if args.ignore_buildable {
+        desired.services.retain(|_, service| !service.has_build);
+    }
+    let policy = match args.policy {
+        Some(PolicyChoice::Missing) => PullPolicy::Missing,
+        Some(PolicyChoice::Always) | None => PullPolicy::Always,
+    };
+    let options = PullOptions {
+        services: desire::services(&args.services)?,
+        dependencies: if args.include_deps {
+            Dependencies::Include
+        } else {
+            Dependencies::Skip
+        },
+        policy: Some(policy),
+    };
+    let engine = invocation.engine()?;
+    let scope = desire::scope(&desired, options.policy);
+    let mut work = Work::new(invocation, engine.as_ref(), scope, "pull");
+    if args.quiet {
+        work.style = ProgressStyle::Quiet;
+    }
+    let pulled = invocation
+        .block_on(work.carry_out(&|observed, _| Ok(plan::pull(&desired, observed, &options))));
+    match pulled {
+        Err(error) if args.ignore_pull_failures && error.status() == ExitStatus::Failed => {
+            error.report(&mut invocation.stderr());
+            Ok(ExitStatus::Done)
+        }
+        pulled => pulled.map(|_| ExitStatus::Done),
+    }
 }

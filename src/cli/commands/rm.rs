@@ -2,11 +2,19 @@
 
 use clap::Args;
 
+use crate::cli::complete;
+use crate::cli::desire;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::invocation::Invocation;
+use crate::cli::{select, terminal, work};
+use crate::plan::{self, Dependencies, RemoveOptions, StopOptions, Volumes};
+use crate::report::Rehearsal;
+
 /// Remove stopped containers
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RmArgs {
     /// Remove only the containers of these services
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Do not ask before removing
@@ -20,4 +28,54 @@ pub(in crate::cli) struct RmArgs {
     /// Remove the anonymous volumes of the containers too
     #[arg(short, long)]
     volumes: bool,
+}
+
+/// Removes containers.
+pub(in crate::cli) fn rm(
+    invocation: &Invocation,
+    args: &RmArgs,
+) -> Result<ExitStatus, CommandError> {
+    let services = desire::services(&args.services)?;
+    if !args.force && !args.stop && !agrees(invocation, args)? {
+        return Ok(ExitStatus::Done);
+    }
+    let stop = args.stop.then(|| StopOptions {
+        services: services.clone(),
+        grace: None,
+        dependents: Dependencies::Skip,
+    });
+    let volumes = if args.volumes {
+        Volumes::Remove
+    } else {
+        Volumes::Keep
+    };
+    let options = RemoveOptions {
+        services,
+        stop,
+        volumes,
+    };
+    invocation.change("rm", &args.services, &|_, observed| {
+        Ok(plan::remove(observed, &options))
+    })
+}
+
+/// Asks whether the stopped containers shall go; nobody to answer means yes, as it does to Docker Compose.
+fn agrees(invocation: &Invocation, args: &RmArgs) -> Result<bool, CommandError> {
+    let (target, observed) = invocation.look(&args.services)?;
+    let mut containers = select::containers(&target, &observed, &args.services)?;
+    containers.retain(|container| !container.is_alive());
+    let mut output = invocation.stderr();
+    if containers.is_empty() {
+        output.line("No stopped containers")?;
+        return Ok(false);
+    }
+    if invocation.rehearsal() == Rehearsal::Yes || !terminal::is_interactive() {
+        return Ok(true);
+    }
+    let names: Vec<&str> = containers
+        .iter()
+        .map(|container| container.name.as_str())
+        .collect();
+    output.line(&format!("Going to remove {}", names.join(", ")))?;
+    work::ask(&mut output, "Are you sure?")
 }

@@ -2,11 +2,17 @@
 
 use clap::Args;
 
+use crate::cli::complete;
+use crate::cli::desire;
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::invocation::Invocation;
+use crate::plan::{self, StartOptions, WaitFor};
+
 /// Start containers that exist
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StartArgs {
     /// Start only these services
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Return when the services are running or healthy
@@ -16,4 +22,23 @@ pub(in crate::cli) struct StartArgs {
     /// Fail when `--wait` takes longer than this
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     wait_timeout: Option<u32>,
+}
+
+/// Starts containers.
+pub(in crate::cli) fn start(
+    invocation: &Invocation,
+    args: &StartArgs,
+) -> Result<ExitStatus, CommandError> {
+    let timeout = args.wait_timeout.map(desire::seconds);
+    let options = StartOptions {
+        services: desire::services(&args.services)?,
+        wait: if args.wait {
+            WaitFor::Ready { timeout }
+        } else {
+            WaitFor::Started
+        },
+    };
+    invocation.change("start", &args.services, &|target, observed| {
+        Ok(plan::start(target.desired()?.as_ref(), observed, &options))
+    })
 }

@@ -1,17 +1,33 @@
 //! `up`: the whole line, from files to running containers, and then their output until they stop.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use clap::Args;
 
 use crate::cli::args::Scale;
+use crate::cli::attached::{self, Attached, EndsWith};
+use crate::cli::complete;
+use crate::cli::desire::{self, PullChoice};
+use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::invocation::{Flag, Invocation};
+use crate::cli::select;
+use crate::cli::work::{Carried, Unchanged, Work};
+use crate::desired::DesiredState;
+use crate::plan::{
+    self, Dependencies, OrphanPolicy, Recreate, Renew, StartMode, UpOptions, WaitFor,
+};
+use crate::report::{LogStyle, Prefix, ProgressStyle, Timestamps};
+use crate::value::ServiceName;
 
 /// Create and start containers
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "one field for each switch that can be typed")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
 pub(in crate::cli) struct UpArgs {
     /// Start only these services and what they depend on
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
     /// Return when the containers run, instead of showing their output
@@ -75,15 +91,15 @@ pub(in crate::cli) struct UpArgs {
     abort_on_container_failure: bool,
 
     /// Return the exit code of this service's container; implies `--abort-on-container-exit`
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", add = complete::service())]
     exit_code_from: Option<String>,
 
     /// Show the output of these services only
-    #[arg(long, value_name = "SERVICE", conflicts_with = "attach_dependencies")]
+    #[arg(long, value_name = "SERVICE", add = complete::service(), conflicts_with = "attach_dependencies")]
     attach: Vec<String>,
 
     /// Do not show the output of these services
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", add = complete::service())]
     no_attach: Vec<String>,
 
     /// Show also the output of the services that the named ones depend on
@@ -109,4 +125,187 @@ pub(in crate::cli) struct UpArgs {
     /// Answer yes to every question
     #[arg(short, long)]
     yes: bool,
+}
+
+/// Brings a project up.
+pub(in crate::cli) fn up(
+    invocation: &Invocation,
+    args: &UpArgs,
+) -> Result<ExitStatus, CommandError> {
+    let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
+    let options = options(args, orphans)?;
+    let desired = desire::state(invocation, &args.services, &args.scale)?;
+    check(args, &desired)?;
+    let scope = desire::scope(&desired, options.pull);
+    let engine = invocation.engine()?;
+    let mut work = Work::new(invocation, engine.as_ref(), scope, "up");
+    work.yes = Flag::from(args.yes);
+    work.unchanged = Unchanged::Shown;
+    if args.quiet_pull {
+        work.style = ProgressStyle::Quiet;
+    }
+    let planner = |observed: &_, diverged_volumes| {
+        Ok(plan::up(
+            &desired,
+            observed,
+            &UpOptions {
+                diverged_volumes,
+                ..options.clone()
+            },
+        )?)
+    };
+    invocation.block_on(async {
+        if args.detach || args.wait || args.no_start {
+            work.carry_out(&planner).await?;
+            return Ok(ExitStatus::Done);
+        }
+        let began = invocation.environment.now();
+        // The events are listened to before anything starts, so that no early end is missed.
+        let events = engine.events(&desired.project).await?;
+        match work.carry_out(&planner).await? {
+            Carried::Rehearsed => Ok(ExitStatus::Done),
+            Carried::Done => {
+                let attached = Attached {
+                    shown: shown(args, &desired)?,
+                    services: meant(args, &desired),
+                    ends_with: ends_with(args),
+                    exit_code_from: args.exit_code_from.clone(),
+                    style: style(args),
+                    no_color: Flag::from(args.no_color),
+                    grace: args.timeout.map(desire::seconds),
+                    began,
+                };
+                attached::stay(&work, events, &attached).await
+            }
+        }
+    })
+}
+
+fn options(args: &UpArgs, orphans: OrphanPolicy) -> Result<UpOptions, CommandError> {
+    let recreate = match () {
+        () if args.force_recreate || args.renew_anon_volumes => Recreate::Force,
+        () if args.no_recreate => Recreate::Never,
+        () => Recreate::Diverged,
+    };
+    let recreate_dependencies = match () {
+        () if args.always_recreate_deps => Recreate::Force,
+        () if args.no_recreate => Recreate::Never,
+        () => Recreate::Diverged,
+    };
+    let timeout = args.wait_timeout.map(desire::seconds);
+    Ok(UpOptions {
+        services: desire::services(&args.services)?,
+        dependencies: if args.no_deps {
+            Dependencies::Skip
+        } else {
+            Dependencies::Include
+        },
+        recreate,
+        recreate_dependencies,
+        orphans,
+        start: if args.no_start {
+            StartMode::CreateOnly
+        } else {
+            StartMode::Start
+        },
+        pull: args.pull.map(Into::into),
+        anonymous_volumes: if args.renew_anon_volumes {
+            Renew::Renew
+        } else {
+            Renew::Inherit
+        },
+        stop_grace: args.timeout.map(desire::seconds),
+        wait: if args.wait {
+            WaitFor::Ready { timeout }
+        } else {
+            WaitFor::Started
+        },
+        ..UpOptions::plain()
+    })
+}
+
+/// Refuses what clap cannot: names of services that are not there, and a project without any.
+fn check(args: &UpArgs, desired: &DesiredState) -> Result<(), CommandError> {
+    if desired.services.is_empty() {
+        return Err(CommandError::user("no service selected")
+            .hint("`--profile` activates services that are only there on demand"));
+    }
+    let known: Vec<&str> = desired.services.keys().map(|name| name.as_str()).collect();
+    let named = args
+        .exit_code_from
+        .iter()
+        .chain(&args.attach)
+        .chain(&args.no_attach);
+    for name in named {
+        if !known.contains(&name.as_str()) {
+            return Err(select::no_such_service(name, &known));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the services that come up: the named ones and, where wanted, what they depend on.
+fn meant(args: &UpArgs, desired: &DesiredState) -> BTreeSet<ServiceName> {
+    let mut meant: BTreeSet<ServiceName> = BTreeSet::new();
+    let mut next: Vec<&ServiceName> = desired
+        .services
+        .keys()
+        .filter(|name| args.services.is_empty() || args.services.iter().any(|it| **name == **it))
+        .collect();
+    while let Some(name) = next.pop() {
+        if meant.insert(name.clone())
+            && !args.no_deps
+            && let Some(service) = desired.services.get(name)
+        {
+            next.extend(service.dependencies.keys());
+        }
+    }
+    meant
+}
+
+/// Returns the services whose output is shown.
+fn shown(args: &UpArgs, desired: &DesiredState) -> Result<BTreeSet<ServiceName>, CommandError> {
+    let mut shown = if !args.attach.is_empty() {
+        desire::services(&args.attach)?
+    } else if args.services.is_empty() || args.attach_dependencies {
+        meant(args, desired)
+    } else {
+        desire::services(&args.services)?
+    };
+    if args.attach.is_empty() {
+        shown.retain(|name| {
+            let replicas = desired
+                .services
+                .get(name)
+                .map(|service| service.replicas.as_slice());
+            replicas.unwrap_or_default().iter().all(|spec| spec.attach)
+        });
+    }
+    shown.retain(|name| !args.no_attach.iter().any(|hidden| *name == **hidden));
+    Ok(shown)
+}
+
+fn ends_with(args: &UpArgs) -> EndsWith {
+    if args.abort_on_container_failure {
+        EndsWith::FirstFailure
+    } else if args.abort_on_container_exit || args.exit_code_from.is_some() {
+        EndsWith::FirstExit
+    } else {
+        EndsWith::LastExit
+    }
+}
+
+fn style(args: &UpArgs) -> LogStyle {
+    LogStyle {
+        prefix: if args.no_log_prefix {
+            Prefix::Hidden
+        } else {
+            Prefix::Shown
+        },
+        timestamps: if args.timestamps {
+            Timestamps::Shown
+        } else {
+            Timestamps::Hidden
+        },
+    }
 }

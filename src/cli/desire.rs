@@ -1,0 +1,140 @@
+//! What was typed → what should be there: the project made exact, and what must be looked at to plan it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::ValueEnum;
+
+use super::args::Scale;
+use super::error::{CommandError, ExitStatus};
+use super::invocation::Invocation;
+use super::select;
+use crate::compose::Project;
+use crate::compose::source::Disk;
+use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
+use crate::observed::{ImageQuery, Refresh, Scope};
+use crate::value::{Duration, NameError, ServiceName};
+
+/// The values of `--pull`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PullChoice {
+    /// Each time
+    Always,
+    /// When it is not here
+    #[value(alias = "if_not_present")]
+    Missing,
+    /// Never
+    Never,
+}
+
+impl From<PullChoice> for PullPolicy {
+    fn from(choice: PullChoice) -> Self {
+        match choice {
+            PullChoice::Always => Self::Always,
+            PullChoice::Missing => Self::Missing,
+            PullChoice::Never => Self::Never,
+        }
+    }
+}
+
+/// Loads the project and makes it exact; says what of it will have no effect.
+pub(super) fn state(
+    invocation: &Invocation,
+    services: &[String],
+    scale: &[Scale],
+) -> Result<DesiredState, CommandError> {
+    let project = invocation.load(services)?;
+    let desired = expand(&project, scale)?;
+    for notice in &desired.notices {
+        let place = notice
+            .place
+            .as_ref()
+            .map(|place| format!(" ({place})"))
+            .unwrap_or_default();
+        let (field, service, reason) = (&notice.field, &notice.service, &notice.reason);
+        let text = format!("`{field}` of service `{service}` has no effect: {reason}{place}");
+        invocation.warn(&text)?;
+    }
+    Ok(desired)
+}
+
+/// Makes a project exact.
+pub(super) fn expand(project: &Project, scale: &[Scale]) -> Result<DesiredState, CommandError> {
+    let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
+    let mut counts = BTreeMap::new();
+    for wish in scale {
+        if !known.contains(&wish.service.as_str()) {
+            return Err(select::no_such_service(&wish.service, &known));
+        }
+        counts.insert(service(&wish.service)?, wish.replicas);
+    }
+    Ok(desired::expand(
+        project,
+        &desired::Options {
+            scale: counts,
+            source: &Disk,
+        },
+    )?)
+}
+
+/// Returns what must be looked at to plan a project: all that it uses, the images too.
+pub(super) fn scope(desired: &DesiredState, pull: Option<PullPolicy>) -> Scope {
+    let mut images: Vec<ImageQuery> = Vec::new();
+    for spec in desired
+        .services
+        .values()
+        .flat_map(|service| &service.replicas)
+    {
+        let refresh = match pull.unwrap_or(spec.image.pull) {
+            PullPolicy::Always | PullPolicy::Every(_) => Refresh::Ask,
+            PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build => Refresh::No,
+        };
+        images.push(ImageQuery {
+            reference: spec.image.reference.clone(),
+            platform: spec.image.platform.clone(),
+            refresh,
+        });
+    }
+    images.sort_unstable();
+    images.dedup();
+    Scope {
+        project: desired.project.clone(),
+        networks: desired
+            .networks
+            .values()
+            .map(|network| network.name.clone())
+            .collect(),
+        volumes: desired
+            .volumes
+            .values()
+            .map(|volume| volume.name.clone())
+            .collect(),
+        images,
+    }
+}
+
+/// Reads names of services.
+pub(super) fn services(names: &[String]) -> Result<BTreeSet<ServiceName>, CommandError> {
+    names.iter().map(|name| service(name)).collect()
+}
+
+fn service(name: &str) -> Result<ServiceName, CommandError> {
+    name.parse()
+        .map_err(|error: NameError| CommandError::room(ExitStatus::Usage, error))
+}
+
+/// Returns a number of seconds as a span of time.
+pub(super) fn seconds(count: u32) -> Duration {
+    Duration::from_nanoseconds(i64::from(count) * 1_000_000_000)
+}
+
+impl From<DesiredErrors> for CommandError {
+    fn from(errors: DesiredErrors) -> Self {
+        let one = |error: DesiredError| {
+            let place = error.place().map(ToString::to_string);
+            place
+                .into_iter()
+                .fold(Self::room(ExitStatus::Compose, error), Self::at)
+        };
+        Self::several(ExitStatus::Compose, errors.0.into_iter().map(one).collect())
+    }
+}

@@ -1,0 +1,94 @@
+//! The surroundings → a connection to the engine; an engine's error → advice.
+
+use std::path::{Path, PathBuf};
+
+use super::environment::Environment;
+use super::error::{CommandError, ExitStatus};
+use crate::engine::{Engine, EngineError};
+
+/// Opens the embedded engine; `state_dir` is what was typed.
+pub(super) fn connect(
+    environment: &Environment,
+    state_dir: Option<&Path>,
+) -> Result<Box<dyn Engine>, CommandError> {
+    let state_dir = state_directory(environment, state_dir);
+    let source = format!(
+        "{} {}",
+        state_dir.display(),
+        run_base(environment).display()
+    );
+    Err(EngineError::Unreachable {
+        engine: "embedded",
+        source: source.into(),
+    }
+    .into())
+}
+
+fn state_directory(environment: &Environment, typed: Option<&Path>) -> PathBuf {
+    let named = typed.or_else(|| environment.get("CONSORT_STATE_DIR").map(Path::new));
+    match named {
+        Some(dir) => environment.working_directory().join(dir),
+        None if environment.is_root() => PathBuf::from("/var/lib/consort"),
+        None => match environment.get("XDG_DATA_HOME") {
+            Some(data) => Path::new(data).join("consort"),
+            None => environment.home().join(".local/share/consort"),
+        },
+    }
+}
+
+fn run_base(environment: &Environment) -> PathBuf {
+    match environment.get("XDG_RUNTIME_DIR") {
+        Some(dir) if !environment.is_root() => Path::new(dir).join("consort"),
+        _ if environment.is_root() => PathBuf::from("/run/consort"),
+        // Without a session there is no directory in memory that is the user's own.
+        _ => PathBuf::from(format!("/tmp/consort-{}", environment.user_id())),
+    }
+}
+
+impl From<EngineError> for CommandError {
+    fn from(error: EngineError) -> Self {
+        let status = match error {
+            EngineError::Unreachable { .. } => ExitStatus::Engine,
+            _ => ExitStatus::Failed,
+        };
+        let hints = advice(&error);
+        hints
+            .into_iter()
+            .fold(Self::room(status, error), Self::hint)
+    }
+}
+
+/// Returns what the user can do about an engine's error.
+pub(super) fn advice(error: &EngineError) -> Option<String> {
+    match error {
+        EngineError::PortTaken {
+            holder: Some(holder),
+            ..
+        } => Some(match &holder.container {
+            Some(container) => format!("container `{container}` publishes that port"),
+            None => format!("`{}` (pid {}) listens there", holder.command, holder.pid),
+        }),
+        EngineError::ImageNotFound { tried, .. } if !tried.is_empty() => {
+            Some(format!("looked in {}", tried.join(", ")))
+        }
+        EngineError::NameTaken {
+            project: Some(project),
+            ..
+        } => Some(format!(
+            "it belongs to project `{project}`: `consort -p {project} down` frees it"
+        )),
+        EngineError::ProjectLocked { .. } => Some("without `--no-wait` we wait for it".to_owned()),
+        EngineError::ContainerNotFound { .. } => Some("`consort ps -a` lists them".to_owned()),
+        EngineError::NotRunning { .. } => Some("`consort start` starts it".to_owned()),
+        EngineError::Ended { name, .. } => Some(format!("`consort logs` shows what `{name}` said")),
+        EngineError::Unhealthy { output, .. } | EngineError::HookFailed { output, .. }
+            if !output.trim().is_empty() =>
+        {
+            Some(format!("it said: {}", output.trim()))
+        }
+        EngineError::NetworkNotFound { .. } | EngineError::VolumeNotFound { .. } => {
+            Some("it is `external`: make it first, or remove `external`".to_owned())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,177 @@
+//! Output of several containers → one stream of lines, in the order of time while it is read back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use futures_util::stream::{BoxStream, Peekable, SelectAll, StreamExt as _};
+
+use super::error::CommandError;
+use super::invocation::{Flag, Invocation};
+use crate::engine::{Engine, EngineError, LogLine, LogQuery, OutputStream, Tail};
+use crate::observed::ObservedContainer;
+use crate::report::{LogPrinter, LogStyle, Output};
+use crate::value::ContainerName;
+
+/// A container whose output is wanted, and how it is called before its lines.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) container: ContainerName,
+    pub(super) label: String,
+}
+
+impl Source {
+    /// Returns the source of a container, labelled as its name without the project.
+    pub(super) fn of(container: &ObservedContainer) -> Self {
+        Self {
+            container: container.name.clone(),
+            label: format!("{}-{}", container.service, container.number),
+        }
+    }
+}
+
+/// A line and whose it is.
+pub(super) type Tagged = (Source, Result<LogLine, EngineError>);
+
+/// Where lines go: what was written to standard error goes there again.
+#[derive(Debug)]
+pub(super) struct LogSink {
+    printer: LogPrinter,
+    stdout: Output,
+    stderr: Output,
+}
+
+impl LogSink {
+    /// Returns a sink for these sources.
+    pub(super) fn new(
+        invocation: &Invocation,
+        style: LogStyle,
+        no_color: Flag,
+        sources: &[Source],
+    ) -> Self {
+        let labels = sources.iter().map(|source| source.label.as_str());
+        Self {
+            printer: LogPrinter::new(style, labels),
+            stdout: invocation.stdout_without_colours(no_color),
+            stderr: invocation.stderr_without_colours(no_color),
+        }
+    }
+
+    /// Writes a line.
+    pub(super) fn write(&mut self, source: &Source, line: &LogLine) -> Result<(), CommandError> {
+        let output = match line.stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        Ok(self
+            .printer
+            .line(output, &source.label, Some(line.time), &line.bytes)?)
+    }
+
+    /// Writes what happened to a container.
+    pub(super) fn status(&mut self, source: &Source, text: &str) -> Result<(), CommandError> {
+        Ok(self.printer.status(&mut self.stdout, &source.label, text)?)
+    }
+}
+
+/// Writes what the sources have written so far, merged in the order of time, and returns when each of them wrote last.
+pub(super) async fn write_history(
+    engine: &dyn Engine,
+    sources: &[Source],
+    query: &LogQuery,
+    sink: &mut LogSink,
+) -> Result<BTreeMap<ContainerName, SystemTime>, CommandError> {
+    let query = LogQuery {
+        follow: false,
+        ..query.clone()
+    };
+    let mut heads: Vec<(Source, Peekable<BoxStream<'static, _>>)> = Vec::new();
+    for source in sources {
+        let lines = engine.logs(&source.container, &query).await?;
+        heads.push((source.clone(), lines.peekable()));
+    }
+    let mut last_times = BTreeMap::new();
+    while let Some((source, line)) = earliest(&mut heads).await {
+        let line = line?;
+        sink.write(&source, &line)?;
+        last_times.insert(source.container.clone(), line.time);
+    }
+    Ok(last_times)
+}
+
+/// Takes the line that was written first; errors come before lines.
+async fn earliest(
+    heads: &mut Vec<(
+        Source,
+        Peekable<BoxStream<'static, Result<LogLine, EngineError>>>,
+    )>,
+) -> Option<Tagged> {
+    let mut first: Option<(usize, SystemTime)> = None;
+    for (index, (_, lines)) in heads.iter_mut().enumerate() {
+        let time = match std::pin::Pin::new(lines).peek().await {
+            Some(Ok(line)) => line.time,
+            Some(Err(_)) => SystemTime::UNIX_EPOCH,
+            None => continue,
+        };
+        if first.is_none_or(|(_, earliest)| time < earliest) {
+            first = Some((index, time));
+        }
+    }
+    let (source, lines) = &mut heads[first?.0];
+    lines.next().await.map(|line| (source.clone(), line))
+}
+
+/// Lines as they are written, by sources that may become more.
+pub(super) struct Following<'engine> {
+    engine: &'engine dyn Engine,
+    known: BTreeSet<ContainerName>,
+    lines: SelectAll<BoxStream<'static, Tagged>>,
+}
+
+impl std::fmt::Debug for Following<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Following")
+            .field("known", &self.known)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'engine> Following<'engine> {
+    /// Follows nothing yet.
+    pub(super) fn new(engine: &'engine dyn Engine) -> Self {
+        Self {
+            engine,
+            known: BTreeSet::new(),
+            lines: SelectAll::new(),
+        }
+    }
+
+    /// Follows a source too, with what it writes after a moment; one that is followed already is left alone.
+    pub(super) async fn add(
+        &mut self,
+        source: &Source,
+        after: Option<SystemTime>,
+        until: Option<SystemTime>,
+    ) -> Result<(), CommandError> {
+        if !self.known.insert(source.container.clone()) {
+            return Ok(());
+        }
+        let since = after.map(|time| time + Duration::from_nanos(1));
+        let query = LogQuery {
+            tail: Tail::All,
+            since,
+            until,
+            follow: true,
+        };
+        let lines = self.engine.logs(&source.container, &query).await?;
+        let source = source.clone();
+        self.lines
+            .push(lines.map(move |line| (source.clone(), line)).boxed());
+        Ok(())
+    }
+
+    /// Returns the next line, nothing once all sources have ended.
+    pub(super) async fn next(&mut self) -> Option<Tagged> {
+        self.lines.next().await
+    }
+}

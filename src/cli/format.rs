@@ -1,0 +1,65 @@
+//! `--format` → rows as JSON or through a template.
+
+use serde::Serialize;
+
+use super::error::{CommandError, ExitStatus};
+use crate::report::{Output, Template, WriteError};
+
+/// How rows are written.
+#[derive(Clone, Debug)]
+pub(super) enum Rows {
+    /// In columns, with a header.
+    Table,
+    /// One JSON object on each line.
+    JsonLines,
+    /// Through a template.
+    Template(Template),
+}
+
+impl Rows {
+    /// Reads the flag; nothing means a table.
+    pub(super) fn from_flag(text: Option<&str>) -> Result<Self, CommandError> {
+        match text {
+            None | Some("" | "table") => Ok(Self::Table),
+            Some("json") => Ok(Self::JsonLines),
+            Some(template) => Template::parse(template)
+                .map(Self::Template)
+                .map_err(|error| CommandError::room(ExitStatus::Usage, error)),
+        }
+    }
+}
+
+/// Writes rows as JSON or through a template; of a table, the verb itself knows the columns.
+pub(super) fn write_rows<T: Serialize>(
+    output: &mut Output,
+    rows: &[T],
+    template: Option<&Template>,
+) -> Result<(), CommandError> {
+    let values: Vec<serde_json::Value> = rows.iter().map(to_value).collect::<Result<_, _>>()?;
+    match template {
+        None => {
+            for value in values {
+                output.line(&value.to_string())?;
+            }
+            Ok(())
+        }
+        Some(template) => template
+            .write(output, &values)
+            .map_err(|error| match error {
+                WriteError::Output(error) => error.into(),
+                WriteError::Template(error) => CommandError::room(ExitStatus::Usage, error),
+            }),
+    }
+}
+
+/// Writes one JSON document on one line.
+pub(super) fn write_json<T: Serialize>(
+    output: &mut Output,
+    document: &T,
+) -> Result<(), CommandError> {
+    Ok(output.line(&to_value(document)?.to_string())?)
+}
+
+fn to_value<T: Serialize>(row: &T) -> Result<serde_json::Value, CommandError> {
+    serde_json::to_value(row).map_err(|error| CommandError::room(ExitStatus::Bug, error))
+}

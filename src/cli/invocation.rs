@@ -1,0 +1,384 @@
+//! One run of consort: its surroundings and what stands before the verb, with what follows from both.
+
+use std::num::NonZeroUsize;
+
+use clap::ValueEnum;
+
+use super::args::{AnsiChoice, GlobalArgs, Progress as ProgressChoice};
+use super::desire;
+use super::engine;
+use super::environment::Environment;
+use super::error::{self, CommandError, ExitStatus};
+use super::select;
+use super::work::Work;
+use crate::compose::source::Disk;
+use crate::compose::{self, LoadOptions, Project, Report, Switches};
+use crate::desired::DesiredState;
+use crate::engine::{Engine, LockHolder, LockWait};
+use crate::observed::{ObservedState, Scope};
+use crate::plan::{OrphanPolicy, Plan};
+use crate::report::{Ansi, Output, Progress, ProgressStyle, Rehearsal};
+use crate::value::{NameError, ProjectName};
+
+/// One run of consort.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    /// What the process was started in.
+    pub(super) environment: Environment,
+    global: GlobalArgs,
+    command_line: String,
+    ansi: Ansi,
+    progress: ProgressChoice,
+    /// How many steps may be done at the same time; nothing for no limit.
+    pub(super) parallel: Option<NonZeroUsize>,
+}
+
+/// The project that a verb works on.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Its name.
+    pub(super) name: ProjectName,
+    /// What its files say; nothing when only the name was given.
+    pub(super) project: Option<Project>,
+}
+
+impl Target {
+    /// Returns what the files want, where there are files.
+    pub(super) fn desired(&self) -> Result<Option<DesiredState>, CommandError> {
+        self.project
+            .as_ref()
+            .map(|project| desire::expand(project, &[]))
+            .transpose()
+    }
+}
+
+impl Invocation {
+    /// Puts together what was typed and what the environment says.
+    pub(super) fn new(
+        environment: Environment,
+        global: GlobalArgs,
+        command_line: String,
+    ) -> Result<Self, CommandError> {
+        let ansi = ansi(&environment, &global)?;
+        let progress = match global.progress {
+            Some(progress) => progress,
+            None => choice(&environment, "COMPOSE_PROGRESS")?.unwrap_or(ProgressChoice::Auto),
+        };
+        let parallel = parallel(&environment, &global)?;
+        Ok(Self {
+            environment,
+            global,
+            command_line,
+            ansi,
+            progress,
+            parallel,
+        })
+    }
+
+    /// Returns standard output.
+    pub(super) fn stdout(&self) -> Output {
+        Output::stdout(self.ansi)
+    }
+
+    /// Returns standard error.
+    pub(super) fn stderr(&self) -> Output {
+        Output::stderr(self.ansi)
+    }
+
+    /// Returns standard output as a verb with `--no-color` wants it.
+    pub(super) fn stdout_without_colours(&self, no_color: Flag) -> Output {
+        if no_color.is_set() {
+            Output::stdout(Ansi::Never)
+        } else {
+            self.stdout()
+        }
+    }
+
+    /// Returns standard error as a verb with `--no-color` wants it.
+    pub(super) fn stderr_without_colours(&self, no_color: Flag) -> Output {
+        if no_color.is_set() {
+            Output::stderr(Ansi::Never)
+        } else {
+            self.stderr()
+        }
+    }
+
+    /// Tells the user something that is no reason to stop.
+    pub(super) fn warn(&self, text: &str) -> Result<(), CommandError> {
+        Ok(error::warn(&mut self.stderr(), text)?)
+    }
+
+    /// Tells whether nothing may change.
+    pub(super) fn rehearsal(&self) -> Rehearsal {
+        if self.global.dry_run {
+            Rehearsal::Yes
+        } else {
+            Rehearsal::No
+        }
+    }
+
+    /// Returns how progress is shown.
+    pub(super) fn progress_style(&self) -> ProgressStyle {
+        match self.progress {
+            ProgressChoice::Auto if self.stderr().is_terminal() && self.ansi != Ansi::Never => {
+                ProgressStyle::Tree
+            }
+            ProgressChoice::Auto | ProgressChoice::Plain => ProgressStyle::Plain,
+            ProgressChoice::Tty => ProgressStyle::Tree,
+            ProgressChoice::Json => ProgressStyle::Json,
+            ProgressChoice::Quiet => ProgressStyle::Quiet,
+        }
+    }
+
+    /// Returns a progress that names what is done with `verb`.
+    pub(super) fn progress(&self, verb: &str) -> Progress {
+        self.progress_in(self.progress_style(), verb)
+    }
+
+    /// Returns a progress in a style that the verb decides on.
+    pub(super) fn progress_in(&self, style: ProgressStyle, verb: &str) -> Progress {
+        let now = self.environment.instant();
+        Progress::new(style, verb, self.rehearsal(), self.stderr(), now)
+    }
+
+    /// Returns what happens to containers of services that the files no longer have.
+    pub(super) fn orphans(&self, remove: Flag) -> Result<OrphanPolicy, CommandError> {
+        let removes = remove.is_set() || self.environment.says_yes("COMPOSE_REMOVE_ORPHANS");
+        match (removes, self.environment.says_yes("COMPOSE_IGNORE_ORPHANS")) {
+            (true, true) => Err(CommandError::usage(
+                "`--remove-orphans` and `COMPOSE_IGNORE_ORPHANS` exclude each other",
+            )),
+            (true, false) => Ok(OrphanPolicy::Remove),
+            (false, true) => Ok(OrphanPolicy::Ignore),
+            (false, false) => Ok(OrphanPolicy::Warn),
+        }
+    }
+
+    /// Loads the project, with the profiles of the named services.
+    pub(super) fn load(&self, services: &[String]) -> Result<Project, CommandError> {
+        self.load_with(services, Switches::default())
+    }
+
+    /// Loads the project without some of the stages.
+    pub(super) fn load_with(
+        &self,
+        services: &[String],
+        switches: Switches,
+    ) -> Result<Project, CommandError> {
+        let loaded = compose::load(&self.load_options(services, switches), &Disk)
+            .map_err(|error| CommandError::compose(self, &error))?;
+        show_warnings(self, &loaded.warnings)?;
+        Ok(loaded.project)
+    }
+
+    /// Returns what decides how the project is loaded.
+    pub(super) fn load_options(&self, services: &[String], switches: Switches) -> LoadOptions {
+        LoadOptions {
+            cwd: self.environment.working_directory().to_owned(),
+            environment: self.environment.variables().clone(),
+            files: self.global.files.clone(),
+            project_directory: self.global.project_directory.clone(),
+            project_name: self.global.project_name.clone(),
+            profiles: self.global.profiles.clone(),
+            env_files: self.global.env_files.clone(),
+            services: services.to_vec(),
+            switches: Switches {
+                all_resources: self.global.all_resources,
+                ..switches
+            },
+        }
+    }
+
+    /// Finds the project that a verb works on: by its files, or by its name alone where there are none.
+    pub(super) fn target(&self, services: &[String]) -> Result<Target, CommandError> {
+        if let Some(name) = &self.global.project_name
+            && self.global.files.is_empty()
+        {
+            return Ok(Target {
+                name: project_name(name)?,
+                project: None,
+            });
+        }
+        match self.load(services) {
+            Ok(project) => Ok(Target {
+                name: project_name(&project.name)?,
+                project: Some(project),
+            }),
+            Err(error) => match self.environment.get("COMPOSE_PROJECT_NAME") {
+                Some(name) => Ok(Target {
+                    name: project_name(name)?,
+                    project: None,
+                }),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Finds the project that a verb works on, and looks at what there is of it.
+    pub(super) fn look(
+        &self,
+        services: &[String],
+    ) -> Result<(Target, ObservedState), CommandError> {
+        let (_, target, observed) = self.look_and_stay(services)?;
+        Ok((target, observed))
+    }
+
+    /// Does the same and keeps the connection to the engine.
+    pub(super) fn look_and_stay(
+        &self,
+        services: &[String],
+    ) -> Result<(Box<dyn Engine>, Target, ObservedState), CommandError> {
+        let target = self.target(services)?;
+        let engine = self.engine()?;
+        let scope = Scope::project(target.name.clone());
+        let observed = self.block_on(async { Ok(engine.observe(&scope).await?) })?;
+        Ok((engine, target, observed))
+    }
+
+    /// Changes containers that are there, of the named services or of all.
+    pub(super) fn change(
+        &self,
+        verb: &'static str,
+        services: &[String],
+        planner: &dyn Fn(&Target, &ObservedState) -> Result<Plan, CommandError>,
+    ) -> Result<ExitStatus, CommandError> {
+        let target = self.target(services)?;
+        let engine = self.engine()?;
+        let work = Work::new(
+            self,
+            engine.as_ref(),
+            Scope::project(target.name.clone()),
+            verb,
+        );
+        self.block_on(work.carry_out(&|observed, _| {
+            select::check(&target, observed, services)?;
+            planner(&target, observed)
+        }))?;
+        Ok(ExitStatus::Done)
+    }
+
+    /// Connects to the engine.
+    ///
+    /// This comes before any thread: an ordinary user's process joins a user namespace here, which the kernel
+    /// grants to single-threaded processes only.
+    pub(super) fn engine(&self) -> Result<Box<dyn Engine>, CommandError> {
+        engine::connect(&self.environment, self.global.state_dir.as_deref())
+    }
+
+    /// Runs asynchronous work to its end.
+    ///
+    /// One thread is enough: what blocks in an engine blocks in threads that the engine asks for, so that a command that
+    /// only looks starts none.
+    pub(super) fn block_on<T>(
+        &self,
+        work: impl Future<Output = Result<T, CommandError>>,
+    ) -> Result<T, CommandError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| CommandError::cannot("start the event loop", source))?;
+        let result = runtime.block_on(work);
+        // What still blocks, such as a read from a terminal, is not waited for.
+        runtime.shutdown_background();
+        result
+    }
+
+    /// Returns who we are to others who want to change the same project.
+    pub(super) fn lock_holder(&self) -> LockHolder {
+        LockHolder {
+            pid: std::process::id(),
+            command: self.command_line.clone(),
+        }
+    }
+
+    /// Returns whether to wait for others who change the same project.
+    pub(super) fn lock_wait(&self) -> LockWait {
+        if self.global.no_wait {
+            LockWait::Fail
+        } else {
+            LockWait::Wait
+        }
+    }
+}
+
+/// A switch that was typed, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flag {
+    Set,
+    Unset,
+}
+
+impl Flag {
+    pub(super) fn is_set(self) -> bool {
+        self == Self::Set
+    }
+}
+
+impl From<bool> for Flag {
+    fn from(set: bool) -> Self {
+        if set { Self::Set } else { Self::Unset }
+    }
+}
+
+/// Says what is worth saying about the files.
+pub(super) fn show_warnings(
+    invocation: &Invocation,
+    warnings: &Report,
+) -> Result<(), CommandError> {
+    if warnings.diagnostics.is_empty() {
+        return Ok(());
+    }
+    let mut output = invocation.stderr();
+    let text = error::rendered(warnings, &output);
+    Ok(output.bytes(text.as_bytes())?)
+}
+
+fn project_name(text: &str) -> Result<ProjectName, CommandError> {
+    text.parse()
+        .map_err(|error: NameError| CommandError::room(ExitStatus::Usage, error))
+}
+
+fn ansi(environment: &Environment, global: &GlobalArgs) -> Result<Ansi, CommandError> {
+    if let Some(choice) = global.ansi {
+        return Ok(choice.into());
+    }
+    if let Some(choice) = choice::<AnsiChoice>(environment, "COMPOSE_ANSI")? {
+        return Ok(choice.into());
+    }
+    let is_off = environment.get("NO_COLOR").is_some() || environment.get("TERM") == Some("dumb");
+    Ok(if is_off { Ansi::Never } else { Ansi::Auto })
+}
+
+/// Reads a variable that takes the same words as a flag.
+fn choice<T: ValueEnum>(environment: &Environment, name: &str) -> Result<Option<T>, CommandError> {
+    let Some(text) = environment.get(name) else {
+        return Ok(None);
+    };
+    let words = || {
+        let values = T::value_variants()
+            .iter()
+            .filter_map(ValueEnum::to_possible_value);
+        values
+            .map(|value| format!("`{}`", value.get_name()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    T::from_str(text, true).map(Some).map_err(|_| {
+        CommandError::usage(format!("`{name}` is `{text}`, expected one of {}", words()))
+    })
+}
+
+fn parallel(
+    environment: &Environment,
+    global: &GlobalArgs,
+) -> Result<Option<NonZeroUsize>, CommandError> {
+    const NAME: &str = "COMPOSE_PARALLEL_LIMIT";
+    let limit = match (global.parallel, environment.get(NAME)) {
+        (Some(limit), _) => limit,
+        (None, Some(text)) => text.parse().map_err(|_| {
+            CommandError::usage(format!("`{NAME}` is `{text}`, expected a whole number"))
+        })?,
+        (None, None) => return Ok(None),
+    };
+    Ok(usize::try_from(limit).ok().and_then(NonZeroUsize::new))
+}

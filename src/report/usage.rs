@@ -1,0 +1,134 @@
+//! What containers use of the machine → the rows of `stats`.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::output::Output;
+use super::{human, table};
+use crate::observed::ObservedContainer;
+
+const SHORT_ID: usize = 12;
+
+/// What was measured of one container.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Processor time between two readings, in hundredths of one processor.
+    pub cpu_percent: f64,
+    /// Memory in use.
+    pub memory_bytes: u64,
+    /// Memory at most: of the container, or of the machine.
+    pub memory_limit_bytes: u64,
+    /// Bytes received on all networks.
+    pub received_bytes: u64,
+    /// Bytes sent on all networks.
+    pub sent_bytes: u64,
+    /// Bytes read from block devices.
+    pub read_bytes: u64,
+    /// Bytes written to block devices.
+    pub written_bytes: u64,
+    /// Processes and threads.
+    pub pids: u64,
+}
+
+/// One container, with Docker's field names.
+#[derive(Clone, Debug, Serialize)]
+pub struct UsageRow {
+    #[serde(rename = "BlockIO")]
+    block_io: String,
+    #[serde(rename = "CPUPerc")]
+    cpu: String,
+    #[serde(rename = "Container")]
+    container: String,
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "MemPerc")]
+    memory_percent: String,
+    #[serde(rename = "MemUsage")]
+    memory: String,
+    #[serde(rename = "Name")]
+    name: String,
+    #[serde(rename = "NetIO")]
+    net_io: String,
+    #[serde(rename = "PIDs")]
+    pids: String,
+}
+
+impl UsageRow {
+    /// Says what a container uses; nothing of one that does not run.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "two decimals of a ratio are shown"
+    )]
+    pub fn new(container: &ObservedContainer, usage: Option<Usage>, id: super::Truncation) -> Self {
+        let id = match id {
+            super::Truncation::Short => container.id.get(..SHORT_ID).unwrap_or(&container.id),
+            super::Truncation::Full => &container.id,
+        };
+        let say = |words: &dyn Fn(Usage) -> String| usage.map_or_else(|| "--".to_owned(), words);
+        Self {
+            block_io: say(&|it| pair(it.read_bytes, it.written_bytes)),
+            cpu: say(&|it| format!("{:.2}%", it.cpu_percent)),
+            container: id.to_owned(),
+            id: id.to_owned(),
+            memory_percent: say(&|it| {
+                let limit = it.memory_limit_bytes.max(1) as f64;
+                format!("{:.2}%", it.memory_bytes as f64 * 100.0 / limit)
+            }),
+            memory: say(&|it| {
+                let limit = human::memory(it.memory_limit_bytes);
+                format!("{} / {limit}", human::memory(it.memory_bytes))
+            }),
+            name: container.name.to_string(),
+            net_io: say(&|it| pair(it.received_bytes, it.sent_bytes)),
+            pids: say(&|it| it.pids.to_string()),
+        }
+    }
+}
+
+/// Whether a table takes the place of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redraw {
+    /// The terminal is cleared first.
+    Over,
+    /// It is written below.
+    Below,
+}
+
+/// Writes the table of `stats`.
+pub fn write_usage(output: &mut Output, rows: &[UsageRow], redraw: Redraw) -> io::Result<()> {
+    let header = [
+        "CONTAINER ID",
+        "NAME",
+        "CPU %",
+        "MEM USAGE / LIMIT",
+        "MEM %",
+        "NET I/O",
+        "BLOCK I/O",
+        "PIDS",
+    ];
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let cells = [
+                &row.id,
+                &row.name,
+                &row.cpu,
+                &row.memory,
+                &row.memory_percent,
+                &row.net_io,
+                &row.block_io,
+                &row.pids,
+            ];
+            cells.map(Clone::clone).to_vec()
+        })
+        .collect();
+    if redraw == Redraw::Over {
+        output.bytes(b"\x1b[H\x1b[J")?;
+    }
+    table::write(output, &header, &cells)
+}
+
+fn pair(first: u64, second: u64) -> String {
+    format!("{} / {}", human::size(first), human::size(second))
+}
