@@ -50,6 +50,9 @@ use invocation::Invocation;
 /// Runs what the process was started for.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = role::play(&words) {
+        return code;
+    }
     complete::answer(&words)
         .unwrap_or_else(|| run(&words))
         .into()
