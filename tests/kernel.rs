@@ -14,3 +14,5 @@ mod exec;
 mod filesystem;
 #[path = "kernel/lifecycle.rs"]
 mod lifecycle;
+#[path = "kernel/limits.rs"]
+mod limits;

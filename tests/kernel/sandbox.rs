@@ -27,7 +27,7 @@ use consort::runtime::kernel::sys;
 use oci_spec::runtime::Spec;
 
 /// Says why a test cannot run here, or `None` if it can.
-pub fn obstacle() -> Option<&'static str> {
+pub(crate) fn obstacle() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
         return Some("needs root");
     }
@@ -49,34 +49,35 @@ macro_rules! needs_privileges {
 }
 
 /// A root filesystem directory, and everything that a test may want to change before it runs.
-pub struct Sandbox {
-    pub dir: tempfile::TempDir,
-    pub description: Description,
-    pub seccomp: Seccomp,
-    pub files: Vec<FileMount>,
-    pub join: JoinedNamespaces,
-    pub first_process: FirstProcess,
+pub(crate) struct Sandbox {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) description: Description,
+    pub(crate) seccomp: Seccomp,
+    pub(crate) files: Vec<FileMount>,
+    pub(crate) join: JoinedNamespaces,
+    pub(crate) first_process: FirstProcess,
     name: String,
 }
 
 /// What a program said and how it ended.
 #[derive(Debug)]
-pub struct Outcome {
-    pub output: String,
-    pub exit: Exit,
+pub(crate) struct Outcome {
+    pub(crate) output: String,
+    pub(crate) exit: Exit,
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-const APPLETS: [&str; 34] = [
+const APPLETS: [&str; 36] = [
     "sh", "cat", "ls", "id", "echo", "mount", "sleep", "true", "false", "stat", "grep", "hostname",
     "ps", "kill", "mkdir", "touch", "ip", "sysctl", "readlink", "pwd", "env", "dd", "tty", "stty",
-    "wc", "sort", "head", "ping", "unshare", "mknod", "chroot", "test", "umask", "ulimit",
+    "wc", "sort", "head", "ping", "unshare", "mknod", "chroot", "test", "[", "umask", "ulimit",
+    "tr",
 ];
 
 impl Sandbox {
     /// A container that runs `script` in a shell.
-    pub fn new(script: &str) -> Self {
+    pub(crate) fn new(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         for name in ["bin", "etc", "proc", "dev", "sys", "tmp", "root"] {
@@ -110,8 +111,13 @@ impl Sandbox {
         }
     }
 
+    /// The name of its cgroup.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What the container is made from.
-    pub fn spec(&self) -> Result<Spec, ContainerError> {
+    pub(crate) fn spec(&self) -> Result<Spec, ContainerError> {
         let root = Root::open(self.dir.path()).unwrap();
         let identity = users::resolve(&root, &self.description.user, &self.description.groups)?;
         let machine = Machine {
@@ -121,7 +127,7 @@ impl Sandbox {
     }
 
     /// Sets the container up with these descriptors.
-    pub fn create(&mut self, stdio: Stdio) -> Result<Created, ContainerError> {
+    pub(crate) fn create(&mut self, stdio: Stdio) -> Result<Created, ContainerError> {
         let path = CString::new(self.dir.path().as_os_str().as_bytes()).unwrap();
         let rootfs = mount::clone_path(&path, Depth::One).unwrap();
         create(Bundle {
@@ -140,7 +146,7 @@ impl Sandbox {
     }
 
     /// Runs the container to its end.
-    pub fn try_run(&mut self) -> Result<Outcome, ContainerError> {
+    pub(crate) fn try_run(&mut self) -> Result<Outcome, ContainerError> {
         let (mut reader, stdio) = captured();
         let container = self.create(stdio)?.start()?;
         let mut output = String::new();
@@ -152,7 +158,7 @@ impl Sandbox {
     }
 
     /// Runs the container to its end and returns what it said.
-    pub fn run(&mut self) -> String {
+    pub(crate) fn run(&mut self) -> String {
         self.try_run()
             .unwrap_or_else(|error| panic!("{}", chain(&error)))
             .output
@@ -160,12 +166,12 @@ impl Sandbox {
 }
 
 /// Runs a script with the usual settings.
-pub fn sh(script: &str) -> String {
+pub(crate) fn sh(script: &str) -> String {
     Sandbox::new(script).run()
 }
 
 /// Waits for the end of a container and removes what is left of it.
-pub fn finish(container: &Container) -> Exit {
+pub(crate) fn finish(container: &Container) -> Exit {
     assert!(
         container.process().wait_until_ended(Some(20_000)).unwrap(),
         "still running"
@@ -177,7 +183,7 @@ pub fn finish(container: &Container) -> Exit {
 }
 
 /// Standard input from nowhere, both outputs into the returned pipe.
-pub fn captured() -> (File, Stdio) {
+pub(crate) fn captured() -> (File, Stdio) {
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let input: OwnedFd = File::open("/dev/null").unwrap().into();
     let errors = writer.try_clone().unwrap();
@@ -185,7 +191,7 @@ pub fn captured() -> (File, Stdio) {
 }
 
 /// An error with all its causes.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -196,7 +202,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-pub fn write(root: &Path, path: &str, text: &str) {
+pub(crate) fn write(root: &Path, path: &str, text: &str) {
     std::fs::write(root.join(path), text).unwrap();
 }
 

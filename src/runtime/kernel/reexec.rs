@@ -164,10 +164,7 @@ pub fn start(program: &OwnProgram, start: Start) -> Result<Started, KernelError>
     let mut child = || {
         let errno = become_ourselves(&program, &high, session, &args, &env);
         // If even that fails, the parent reads an empty report and says so.
-        drop(rustix::io::write(
-            &report,
-            &errno.raw_os_error().to_ne_bytes(),
-        ));
+        rustix::io::write(&report, &errno.raw_os_error().to_ne_bytes()).ok();
         127
     };
     let Cloned { pid, pidfd } = spawn(&options, &mut child).map_err(KernelError::call(act))?;

@@ -41,7 +41,7 @@ pub(in crate::runtime::container) const ABANDONED: i32 = 125;
 
 /// Tells the parent; if it is gone there is nobody left to tell.
 pub(in crate::runtime::container) fn report(channel: &Channel, failure: Failure) {
-    drop(Message::Failed(failure).send(channel, None));
+    Message::Failed(failure).send(channel, None).ok();
 }
 
 enum Started {

@@ -142,6 +142,16 @@ impl Target {
             Ok(_) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }
-        open_in_root(root, &step.prefix, OFlags::PATH, Mode::empty())
+        match open_in_root(root, &step.prefix, OFlags::PATH, Mode::empty()) {
+            // A link that leads nowhere, as images have for resolv.conf: something can be mounted on
+            // the link itself, and is then found in its place.
+            Err(Errno::NOENT) => open_in_root(
+                root,
+                &step.prefix,
+                OFlags::PATH | OFlags::NOFOLLOW,
+                Mode::empty(),
+            ),
+            found => found,
+        }
     }
 }
