@@ -18,15 +18,27 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use consort::runtime::kernel::netlink::inside;
+use consort::runtime::kernel::netlink::{inside, own_netns};
 use consort::runtime::network::NetworkError;
 use consort::runtime::network::address::MacAddress;
 use consort::runtime::network::bridge::{self, BridgeConfig, bridge_mark, bridge_name};
 use consort::runtime::network::endpoint::{self, EndpointConfig, host_link_name};
-use consort::runtime::network::holder::{self, HolderHandle};
+use consort::runtime::network::holder::{self, HolderHandle, Outside};
 use consort::runtime::network::nat::{self, Egress, Ipv6, NatNetwork};
 use consort::runtime::network::publish::{HostPort, PortHolder, Protocol, PublishConfig, bind};
 use consort::runtime::network::serve::{NetThread, PortTarget, ServeConfig};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+mod support {
+    pub(crate) use crate::machine;
+}
+
+#[path = "support/machine.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod machine;
 
 const NOBODY: u32 = 54_321;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,7 +57,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Plays on a machine of its own: a network namespace with one uplink, and a TUN device for all.
 fn as_nobody() -> ExitCode {
+    let _world = make_machine();
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     // A copy: the build folder may be closed to others.
@@ -64,8 +78,66 @@ fn as_nobody() -> ExitCode {
     }
 }
 
+/// Moves into fresh namespaces where 198.51.100.1 is a machine elsewhere that says hello.
+fn make_machine() -> std::os::fd::OwnedFd {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    if std::fs::create_dir_all("/dev/net").is_ok() {
+        mount(
+            Some("tmpfs"),
+            "/dev/net",
+            Some("tmpfs"),
+            MsFlags::empty(),
+            none,
+        )
+        .unwrap();
+        mknod(
+            "/dev/net/tun",
+            SFlag::S_IFCHR,
+            Mode::empty(),
+            makedev(10, 200),
+        )
+        .unwrap();
+        let everybody = std::fs::Permissions::from_mode(0o666);
+        std::fs::set_permissions("/dev/net/tun", everybody).unwrap();
+    }
+    endpoint::loopback_up(own_netns().unwrap()).unwrap();
+    let uplink = BridgeConfig {
+        link: "uplink".to_owned(),
+        mark: bridge_mark("test", "test", "uplink"),
+        gateway_v4: Some("198.51.100.2/24".parse().unwrap()),
+        gateway_v6: None,
+        mtu: None,
+    };
+    bridge::ensure(&uplink).unwrap();
+    let world = endpoint::create_netns().unwrap();
+    let address = "198.51.100.1".parse().unwrap();
+    let elsewhere = EndpointConfig {
+        ipv4: Some("198.51.100.1/24".parse().unwrap()),
+        mac: MacAddress::of(address),
+        default_gateways: Vec::new(),
+        ..endpoint_of("uplink".to_owned(), address)
+    };
+    endpoint::attach(&world, &[elsewhere]).unwrap();
+    let words = ["route", "add", "default", "via", "198.51.100.1"];
+    assert!(Command::new("ip").args(words).status().unwrap().success());
+    let listener = inside(&world, || TcpListener::bind(WORLD)).unwrap();
+    std::thread::spawn(move || greet(&listener));
+    world
+}
+
+const WORLD: &str = "198.51.100.1:8000";
+
+fn greet(listener: &TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept() {
+        stream.write_all(b"hello").unwrap();
+    }
+}
+
 fn run_all() {
-    let tests: [(&str, fn(&Path)); 4] = [
+    let tests: [(&str, fn(&Path)); 5] = [
+        ("packets_leave_where_a_program_carries_them", way_out),
         (
             "published_ports_are_the_hosts_and_go_with_their_process",
             published_ports,
@@ -87,6 +159,19 @@ fn run_all() {
         });
         println!("test {name} ... ok");
     }
+}
+
+fn way_out(folder: &Path) {
+    let mut role = Role::start("world", folder);
+    let outside = role.line();
+    if let Some(reason) = outside.strip_prefix("none: ") {
+        machine::skip(&format!("there is no way out: {reason}"));
+    } else if TcpStream::connect_timeout(&WORLD.parse().unwrap(), PATIENCE).is_err() {
+        machine::skip("started by an ordinary user there is nobody outside to talk to");
+    } else {
+        assert_eq!(role.line(), "hello");
+    }
+    role.end();
 }
 
 fn published_ports(folder: &Path) {
@@ -200,6 +285,7 @@ fn play(name: &str, folder: &Path) {
     assert!(rustix::process::geteuid().is_root());
     match name.strip_prefix("refused-") {
         Some(port) => play_refused(&handle, port.parse().unwrap()),
+        None if name == "world" => play_world(&handle),
         None if name == "stack" => play_stack(&handle),
         None => play_late(),
     }
@@ -225,9 +311,14 @@ fn container(host: u8) -> std::os::fd::OwnedFd {
     .unwrap();
     let ipv4: IpAddr = format!("10.98.0.{host}").parse().unwrap();
     let netns = endpoint::create_netns().unwrap();
-    let endpoint = EndpointConfig {
+    endpoint::attach(&netns, &[endpoint_of(link, ipv4)]).unwrap();
+    netns
+}
+
+fn endpoint_of(bridge: String, ipv4: IpAddr) -> EndpointConfig {
+    EndpointConfig {
         interface_name: "eth0".to_owned(),
-        bridge: link,
+        bridge,
         host_link: host_link_name().unwrap(),
         mark: "consort:test".to_owned(),
         ipv4: Some(format!("{ipv4}/24").parse().unwrap()),
@@ -235,19 +326,13 @@ fn container(host: u8) -> std::os::fd::OwnedFd {
         mac: MacAddress::of(ipv4),
         mtu: None,
         default_gateways: vec!["10.98.0.1".parse().unwrap()],
-    };
-    endpoint::attach(&netns, &[endpoint]).unwrap();
-    netns
+    }
 }
 
 fn play_stack(handle: &HolderHandle) {
     let netns = container(2);
     let listener = inside(&netns, || TcpListener::bind("0.0.0.0:80")).unwrap();
-    std::thread::spawn(move || {
-        while let Ok((mut stream, _)) = listener.accept() {
-            stream.write_all(b"hello").unwrap();
-        }
-    });
+    std::thread::spawn(move || greet(&listener));
     let wanted = PublishConfig {
         host_ip: None,
         host_port: HostPort::Any,
@@ -267,6 +352,23 @@ fn play_stack(handle: &HolderHandle) {
         host: handle.host_sockets(),
     })
     .unwrap();
+    wait_for_end();
+}
+
+fn play_world(handle: &HolderHandle) {
+    match &handle.state.outside {
+        Outside::None { reason } => println!("none: {reason}"),
+        Outside::Program { name } => {
+            println!("{name}");
+            let netns = container(4);
+            let connected = inside(&netns, || TcpStream::connect(WORLD));
+            let mut text = String::new();
+            if let Ok(mut stream) = connected {
+                stream.read_to_string(&mut text).unwrap();
+            }
+            println!("{text}");
+        }
+    }
     wait_for_end();
 }
 

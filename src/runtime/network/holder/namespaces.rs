@@ -30,6 +30,35 @@ pub(super) struct Namespaces {
     pub(super) user: OwnedFd,
     pub(super) net: OwnedFd,
     pub(super) ids: IdMapping,
+    /// A process in both: another program that enters them can name them by it, but not by our
+    /// descriptors, which it may no longer look at from inside.
+    pub(super) resident: i32,
+    first: Option<First>,
+}
+
+/// The process that the namespaces were made with; it waits for the end of a pipe, and ends.
+#[derive(Debug)]
+struct First {
+    process: Pidfd,
+    going: Option<OwnedFd>,
+}
+
+impl First {
+    fn tell(&self) -> Result<usize, rustix::io::Errno> {
+        match &self.going {
+            Some(going) => rustix::io::write(going, &[1]),
+            None => Ok(0),
+        }
+    }
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        drop(self.going.take());
+        // It has nothing to do but to end; reaping it cannot fail in a way that matters.
+        drop(self.process.wait_until_ended(None));
+        drop(self.process.exit(0));
+    }
 }
 
 impl Namespaces {
@@ -61,26 +90,38 @@ impl Namespaces {
         // Only the child may hold these ends, or nobody would ever see their end.
         drop((go, doing));
         let pid = child.pid.as_raw_nonzero().get();
+        let process = Pidfd::from_parts(child.pidfd, pid);
+        let first = First {
+            process,
+            going: Some(going),
+        };
         let user = open_of(pid, "user").and_then(|user| Ok((user, open_of(pid, "net")?)));
         let (user, net) =
             user.map_err(|error| failed("hold the new namespaces")(io::Error::other(error)))?;
         let ids = map_ids(pid)?;
-        let told = rustix::io::write(&going, &[1]).map_err(io::Error::from);
+        let told = first.tell().map_err(io::Error::from);
         told.map_err(failed("enter the new namespaces"))?;
         let mut ready = [0];
         let read = rustix::io::read(&done, &mut ready).map_err(io::Error::from);
         read.map_err(failed("enter the new namespaces"))?;
-        drop(going);
-        let process = Pidfd::from_parts(child.pidfd, pid);
-        let ended = process.wait_until_ended(None).and_then(|_| process.exit(0));
-        ended.map_err(|error| failed("enter the new namespaces")(io::Error::other(error)))?;
         if ready != [1] {
             let source = io::ErrorKind::PermissionDenied.into();
             return Err(failed(
                 "set up the loopback interface of the new namespaces",
             )(source));
         }
-        Ok(Self { user, net, ids })
+        Ok(Self {
+            user,
+            net,
+            ids,
+            resident: pid,
+            first: Some(first),
+        })
+    }
+
+    /// Lets the first process go: from here on, descriptors alone hold the namespaces.
+    pub(super) fn let_first_go(&mut self) {
+        drop(self.first.take());
     }
 
     /// Looks for a process of this user that lives in the recorded namespaces.
@@ -98,6 +139,8 @@ impl Namespaces {
                 user,
                 net,
                 ids: current_ids(pid),
+                resident: pid,
+                first: None,
             };
             if found.record().ok().as_ref() == Some(record) {
                 return Some(found);

@@ -3,7 +3,7 @@
 //! `pasta` is tried first, since it is faster and knows IPv6; then `slirp4netns`. Both need
 //! `/dev/net/tun`. Neither lets containers reach services on the host's loopback addresses.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -68,18 +68,17 @@ pub(super) fn open(namespaces: &Namespaces) -> (Outside, Option<Way>) {
     )
 }
 
-/// Paths by which another process of this user reaches our descriptors.
+/// Paths by which another program finds the namespaces, also from inside the first of them.
 fn paths(namespaces: &Namespaces) -> (String, String) {
-    let pid = std::process::id();
-    let path = |fd: &OwnedFd| format!("/proc/{pid}/fd/{}", fd.as_raw_fd());
-    (path(&namespaces.user), path(&namespaces.net))
+    let path = |name: &str| format!("/proc/{}/ns/{name}", namespaces.resident);
+    (path("user"), path("net"))
 }
 
 /// Ready once it has written its number into what it takes for a file.
 fn pasta_arguments(namespaces: &Namespaces) -> Vec<String> {
     let (user, net) = paths(namespaces);
     split(&format!(
-        "--foreground --quiet --config-net --no-map-gw -t none -u none -T none -U none \
+        "--foreground --quiet --config-net --no-map-gw --no-netns-quit -t none -u none -T none -U none \
          --ns-ifname {INTERFACE} --pid /proc/self/fd/1 --userns {user} --netns {net}"
     ))
 }

@@ -65,7 +65,7 @@ fn begin(folder: &Path) -> Result<(Server, Option<Way>), NetworkError> {
     let files = Files::new(folder);
     let record: Option<NamespaceRecord> =
         read_json(&files.record).map_err(|source| failed(std::io::Error::other(source)))?;
-    let namespaces = match record.and_then(|record| Namespaces::find(&record)) {
+    let mut namespaces = match record.and_then(|record| Namespaces::find(&record)) {
         Some(found) => found,
         None => Namespaces::make()?,
     };
@@ -73,6 +73,7 @@ fn begin(folder: &Path) -> Result<(Server, Option<Way>), NetworkError> {
     write_json(&files.record, &record, Durability::Cached)
         .map_err(|source| failed(std::io::Error::other(source)))?;
     let (outside, way) = outside::open(&namespaces);
+    namespaces.let_first_go();
     let state = HolderState {
         ids: namespaces.ids.clone(),
         outside,
