@@ -4,24 +4,41 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::error::{CommandError, ExitStatus};
+use crate::engine::embedded::{Embedded, Options};
 use crate::engine::{Engine, EngineError};
+use crate::runtime::image::{Credentials, ImageError, RegistrySettings};
+
+/// Registries that are asked before others: `docker.io=http://127.0.0.1:5000,…`.
+const MIRRORS: &str = "CONSORT_REGISTRY_MIRRORS";
 
 /// Opens the embedded engine; `state_dir` is what was typed.
 pub(super) fn connect(
     environment: &Environment,
     state_dir: Option<&Path>,
 ) -> Result<Box<dyn Engine>, CommandError> {
-    let state_dir = state_directory(environment, state_dir);
-    let source = format!(
-        "{} {}",
-        state_dir.display(),
-        run_base(environment).display()
-    );
-    Err(EngineError::Unreachable {
-        engine: "embedded",
-        source: source.into(),
-    }
-    .into())
+    let options = Options {
+        state_dir: state_directory(environment, state_dir),
+        run_base: run_base(environment),
+        registries: registries(environment)?,
+        credentials: credentials(environment),
+    };
+    Ok(Box::new(Embedded::open(options)?))
+}
+
+fn registries(environment: &Environment) -> Result<RegistrySettings, CommandError> {
+    let Some(list) = environment.get(MIRRORS) else {
+        return Ok(RegistrySettings::default());
+    };
+    RegistrySettings::from_list(MIRRORS, list)
+        .map_err(|error: ImageError| CommandError::room(ExitStatus::Usage, error))
+}
+
+fn credentials(environment: &Environment) -> Credentials {
+    let dir = match environment.get("DOCKER_CONFIG") {
+        Some(dir) => PathBuf::from(dir),
+        None => environment.home().join(".docker"),
+    };
+    Credentials::DockerConfig(dir.join("config.json"))
 }
 
 fn state_directory(environment: &Environment, typed: Option<&Path>) -> PathBuf {

@@ -5,6 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
 use crate::runtime::container::exec;
+use crate::runtime::kernel::failpoint;
+use crate::runtime::monitor;
+use crate::runtime::network::holder;
 
 /// Runs another process than the command, if that is what this one was started as.
 ///
@@ -14,7 +17,23 @@ pub(super) fn play(words: &[OsString]) -> Option<ExitCode> {
     if name == exec::PROCESS_NAME.to_bytes() {
         return Some(code(exec::main()));
     }
+    if name == monitor::ARG0.to_bytes() {
+        arm();
+        return Some(monitor::main(&words[1..]));
+    }
+    if name == holder::ARG0.to_bytes() {
+        return Some(holder::main(&words[1..]));
+    }
+    arm();
     None
+}
+
+/// Arms the failpoints that the environment names; a build for users has none.
+fn arm() {
+    if let Ok(text) = std::env::var(failpoint::VARIABLE) {
+        // A text that means nothing arms nothing: there is nobody yet to tell.
+        drop(failpoint::arm(&text));
+    }
 }
 
 fn code(number: i32) -> ExitCode {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::describe;
 use super::events::event_attributes;
+use super::holder::Holder;
 use super::inner::Inner;
 use super::record::ContainerRecord;
 use super::volume::same_path;
@@ -57,7 +58,7 @@ impl Inner {
             seccomp: describe::seccomp(&spec.security),
             cgroup_parent: cgroup_parent(spec),
             network,
-            holder: self.holder.clone(),
+            holder: self.holder.as_ref().map(Holder::socket),
             shared: self.shared_namespaces(spec)?,
             addresses: addresses(record),
             names: self.name_records(record),

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::{EngineError, LockHolder, LockWait, Performed, ProjectLock};
+use super::holder::Holder;
 use crate::plan::Action;
 use crate::runtime::image::{Credentials, RegistrySettings, Store};
 use crate::runtime::kernel::reexec::OwnProgram;
 use crate::runtime::store::{
-    Contention, Durability, Entry, FileLock, Journal, Layout, LockHolder as Holder, StoreError,
+    Contention, Durability, Entry, FileLock, Journal, Layout, LockHolder as StoredHolder,
+    StoreError,
 };
 use crate::runtime::volume::VolumeStore;
 use crate::value::ProjectName;
@@ -37,8 +39,8 @@ pub(super) struct Inner {
     pub(super) volumes: VolumeStore,
     pub(super) registries: RegistrySettings,
     pub(super) credentials: Credentials,
-    /// The socket of this user's holder; `None` as root.
-    pub(super) holder: Option<PathBuf>,
+    /// The holder of this user's namespaces; `None` as root.
+    pub(super) holder: Option<Holder>,
     journals: Mutex<BTreeMap<ProjectName, Journal>>,
 }
 
@@ -46,7 +48,7 @@ impl Inner {
     pub(super) fn open(options: Options) -> Result<Self, EngineError> {
         let layout = Layout::new(&options.state_dir, &options.run_base);
         layout.prepare().map_err(unreachable)?;
-        let holder = None;
+        let holder = super::holder::join_as_user(&options.run_base)?;
         let boot_id = super::process::boot_id()?;
         let program = OwnProgram::open().map_err(unreachable)?;
         let store = Store::open(&layout).map_err(unreachable)?;
@@ -109,7 +111,7 @@ impl Inner {
         wait: LockWait,
     ) -> Result<ProjectLock, EngineError> {
         let path = this.layout.lock(project);
-        let us = Holder {
+        let us = StoredHolder {
             pid: holder.pid,
             command: holder.command.clone(),
         };

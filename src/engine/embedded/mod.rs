@@ -9,6 +9,7 @@ mod describe;
 mod events;
 mod exec;
 mod health;
+mod holder;
 mod image;
 mod inner;
 mod logs;

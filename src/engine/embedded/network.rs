@@ -60,7 +60,7 @@ impl Inner {
         let report = nat::ensure(&[nat_network(record)]).map_err(failed)?;
         make_dir(&self.layout.names(name))
             .map_err(|error| EngineError::act(format!("make network `{name}`"), error))?;
-        Ok(notice(record, &report))
+        Ok(notice(record, &report, self.no_way_out()))
     }
 
     fn new_network(&self, spec: &NetworkSpec) -> Result<NetworkRecord, EngineError> {
@@ -175,6 +175,13 @@ impl Inner {
         let removed = remove_tree(&self.layout.names(name))
             .and_then(|()| remove_tree(&self.layout.network(name)));
         removed.map_err(|error| EngineError::act(act(), error))
+    }
+
+    /// Returns why an ordinary user's containers cannot reach the outside, if they cannot.
+    fn no_way_out(&self) -> Option<String> {
+        self.holder
+            .as_ref()
+            .and_then(super::holder::Holder::no_way_out)
     }
 
     /// Returns the record of a network.
@@ -532,9 +539,12 @@ fn nat_network(record: &NetworkRecord) -> NatNetwork {
 }
 
 /// Says what the user should know of a network that was made.
-fn notice(record: &NetworkRecord, report: &NatReport) -> Performed {
+fn notice(record: &NetworkRecord, report: &NatReport, user: Option<String>) -> Performed {
     let name = &record.spec.name;
-    if let Some(reason) = &report.no_way_out {
+    if record.spec.internal {
+        return Performed::Done;
+    }
+    if let Some(reason) = user.or_else(|| report.no_way_out.clone()) {
         let notice = format!("network `{name}` has no way out: {reason}");
         return Performed::Warned { notice };
     }

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use super::holder::Holder;
 use super::inner::Inner;
 use super::record::ContainerRecord;
 use crate::desired::InjectedFile;
@@ -170,7 +171,7 @@ impl Inner {
                 null().map_err(io)?,
                 null().map_err(io)?,
             ],
-            fds: vec![theirs],
+            fds: self.passed_to_monitor(theirs).map_err(io)?,
             session: Session::New,
             cgroup: None,
         };
@@ -188,6 +189,14 @@ impl Inner {
             ));
         }
         serde_json::from_slice(&text).map_err(|error| EngineError::act(act(), error))
+    }
+}
+
+impl Inner {
+    /// Returns what a monitor is passed: its report pipe and, for an ordinary user, a share in the holder.
+    fn passed_to_monitor(&self, report: OwnedFd) -> std::io::Result<Vec<OwnedFd>> {
+        let lease = self.holder.as_ref().map(Holder::lease).transpose()?;
+        Ok([Some(report), lease].into_iter().flatten().collect())
     }
 }
 

@@ -43,10 +43,12 @@ pub fn main(args: &[OsString]) -> ExitCode {
     let [mode, run_dir] = args else {
         return ExitCode::from(2);
     };
-    let passed = reexec::take_passed().unwrap_or_default();
-    let Some(report) = passed.into_iter().next().map(File::from) else {
+    let mut passed = reexec::take_passed().unwrap_or_default().into_iter();
+    let Some(report) = passed.next().map(File::from) else {
         return ExitCode::from(2);
     };
+    // For an ordinary user: keeps the holder of the user's namespaces for as long as we live.
+    let _lease = passed.next();
     let mode = match mode.to_str() {
         Some("start") => Mode::Start,
         Some("adopt") => Mode::Adopt,
