@@ -4,10 +4,11 @@
 //! an overlay never shows those mounts anyway. There the view is put together from one overlay for
 //! each directory that has no mounts below; directories above those become plain ones.
 //!
-//! `/proc`, `/sys`, `/dev`, `/run` and `/tmp` of the machine are never shown: a container gets its own.
+//! `/proc`, `/sys`, `/dev`, `/run`, `/tmp` and `/var/tmp` of the machine are never shown: a container
+//! gets its own.
 
 use std::collections::BTreeSet;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, XattrFlags};
 
+use super::skeleton;
 use super::{
     Part, Snapshot, Writable, assemble, kernel, make_like, make_root, mount_overlay, overlay,
     take_owner,
@@ -27,17 +29,14 @@ use crate::runtime::kernel::mount::{self, Depth};
 use crate::runtime::store;
 
 /// Directories of the machine's root that a container has its own of, with their modes.
-const FRESH: [(&str, u32); 5] = [
+const FRESH: [(&str, u32); 6] = [
     ("proc", 0o555),
     ("sys", 0o555),
     ("dev", 0o755),
     ("run", 0o755),
     ("tmp", 0o1777),
+    ("var/tmp", 0o1777),
 ];
-/// Directories whose insides a container may want to write to although another user owns them.
-const WRITABLE: [&str; 5] = ["etc", "opt", "srv", "usr/local", "var"];
-/// The most directories that are made in advance for that.
-const WRITABLE_LIMIT: usize = 5_000;
 /// How deep directories with mounts below are taken apart.
 const DEPTH_LIMIT: usize = 8;
 /// The largest file beside a mount that is copied.
@@ -79,8 +78,7 @@ fn canonical(path: &Path) -> PathBuf {
 
 fn is_fresh(host: &Path, path: &Path) -> bool {
     let below = path.strip_prefix(host).unwrap_or(path);
-    let first = below.iter().next().unwrap_or_default();
-    host == Path::new("/") && FRESH.iter().any(|(name, _)| OsStr::new(name) == first)
+    host == Path::new("/") && FRESH.iter().any(|(name, _)| below.starts_with(name))
 }
 
 /// Makes an empty directory in an upper layer that hides what the host has there.
@@ -159,6 +157,8 @@ struct Builder<'a> {
     uppers: PathBuf,
     works: PathBuf,
     state: PathBuf,
+    /// Directories like the host's, but ours; see [`skeleton`].
+    ours: Option<PathBuf>,
     parts: Vec<Part>,
 }
 
@@ -173,6 +173,10 @@ impl<'a> Builder<'a> {
         store::make_dir(&uppers)?;
         let skeleton = writable.upper.join("root");
         make_like(&skeleton, host)?;
+        let ours = match privilege {
+            Privilege::Full => None,
+            Privilege::Limited => Some(skeleton::make(host, writable.state)?),
+        };
         Ok(Self {
             host,
             mounts,
@@ -181,6 +185,7 @@ impl<'a> Builder<'a> {
             uppers,
             works: writable.work.to_owned(),
             state: canonical(writable.state),
+            ours,
             parts: Vec::new(),
         })
     }
@@ -235,9 +240,7 @@ impl<'a> Builder<'a> {
         if !metadata.is_dir() {
             return Ok(());
         }
-        let fresh = FRESH.iter().find(|(name, _)| self.host.join(name) == path);
-        let is_root = self.host == Path::new("/");
-        if let Some((_, mode)) = fresh.filter(|_| is_root) {
+        if let Some((_, mode)) = self.fresh().find(|(name, _)| below == Path::new(name)) {
             return make_dir(&target, *mode);
         }
         make_like(&target, path)?;
@@ -261,77 +264,36 @@ impl<'a> Builder<'a> {
         let name = flat_name(below);
         let upper = self.uppers.join(&name);
         let work = self.works.join(&name);
-        let is_new = !upper.exists();
         make_like(&upper, path)?;
         store::make_dir(&work)?;
         if let Ok(inside) = self.state.strip_prefix(path) {
             hide(&upper, path, inside, None, self.privilege)?;
         }
-        if is_new && self.privilege == Privilege::Limited {
-            self.open_up(below, path, &upper)?;
+        for (name, mode) in self.fresh() {
+            if let Ok(inside) = Path::new(name).strip_prefix(below) {
+                hide(&upper, path, inside, Some(*mode), self.privilege)?;
+            }
         }
+        let ours = self.ours.as_ref().map(|ours| ours.join(below));
+        let mut lowers: Vec<PathBuf> = ours.into_iter().filter(|ours| ours.is_dir()).collect();
+        lowers.push(path.to_owned());
         self.parts.push(Part {
             path: below.to_owned(),
-            lower: path.to_owned(),
+            lowers,
             upper,
             work,
         });
         Ok(())
     }
 
-    /// Makes directories of the upper layer in advance, as ours.
-    ///
-    /// The kernel cannot copy up what belongs to an id that does not exist in this namespace, so that
-    /// nothing could be created in the machine's own `/var`, for one.
-    fn open_up(&self, below: &Path, path: &Path, upper: &Path) -> Result<(), ImageError> {
-        let mut count = 0;
-        for wanted in WRITABLE.map(Path::new) {
-            let inside = if wanted.starts_with(below) {
-                wanted.strip_prefix(below).unwrap_or(Path::new(""))
-            } else if below.starts_with(wanted) {
-                Path::new("")
-            } else {
-                continue;
-            };
-            let mut parent = PathBuf::new();
-            for part in inside {
-                parent.push(part);
-                if !is_plain_dir(&path.join(&parent)) {
-                    return Ok(());
-                }
-                make_like(&upper.join(&parent), &path.join(&parent))?;
-            }
-            mirror_dirs(&path.join(inside), &upper.join(inside), &mut count)?;
-        }
-        Ok(())
+    /// Returns what a container has its own of, if this is the machine's root.
+    fn fresh(&self) -> impl Iterator<Item = &'static (&'static str, u32)> + use<> {
+        let is_root = self.host == Path::new("/");
+        FRESH.iter().filter(move |_| is_root)
     }
 }
 
-fn is_plain_dir(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
-}
-
-/// Makes the same directories below `to` as there are below `from`, as far as both can be read.
-fn mirror_dirs(from: &Path, to: &Path, count: &mut usize) -> Result<(), ImageError> {
-    let Ok(entries) = fs::read_dir(from) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        if *count >= WRITABLE_LIMIT {
-            return Ok(());
-        }
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || !is_readable(&entry.path()) {
-            continue;
-        }
-        let target = to.join(entry.file_name());
-        make_like(&target, &entry.path())?;
-        *count += 1;
-        mirror_dirs(&entry.path(), &target, count)?;
-    }
-    Ok(())
-}
-
-fn is_readable(path: &Path) -> bool {
+pub(super) fn is_readable(path: &Path) -> bool {
     rustix::fs::access(
         path,
         rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK,
@@ -388,7 +350,7 @@ pub(super) fn mount(skeleton: &Path, parts: &[Part]) -> Result<OwnedFd, ImageErr
     let base = mount::clone_path(&path, Depth::One).map_err(fail)?;
     mount::attach(&base, open_path(skeleton)?).map_err(fail)?;
     let mounted = parts.iter().try_for_each(|part| {
-        let overlay = mount_overlay(&[part.lower.clone()], &part.upper, &part.work);
+        let overlay = mount_overlay(&part.lowers, &part.upper, &part.work);
         let overlay = overlay.map_err(kernel("mount an overlay"))?;
         mount::attach(&overlay, open_path(&skeleton.join(&part.path))?).map_err(fail)
     });
@@ -411,8 +373,8 @@ mod tests {
 
     #[test]
     fn escapes_in_the_mount_table_are_read() {
-        assert_eq!(unescape(br"/a\040b\134c"), OsStr::new("/a b\\c"));
-        assert_eq!(unescape(br"/plain\"), OsStr::new("/plain\\"));
+        assert_eq!(unescape(br"/a\040b\134c"), "/a b\\c");
+        assert_eq!(unescape(br"/plain\"), "/plain\\");
     }
 
     #[test]

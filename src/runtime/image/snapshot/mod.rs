@@ -15,6 +15,7 @@
 
 mod copy;
 mod host;
+mod skeleton;
 
 use std::ffi::CString;
 use std::fs;
@@ -77,8 +78,8 @@ pub enum Snapshot {
 pub struct Part {
     /// Where it is, below the root.
     pub path: PathBuf,
-    /// The host's directory.
-    pub lower: PathBuf,
+    /// The host's directory, and perhaps one of ours above it.
+    pub lowers: Vec<PathBuf>,
     /// What differs from it.
     pub upper: PathBuf,
     /// The kernel's scratch directory.
