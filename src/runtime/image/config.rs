@@ -115,7 +115,7 @@ fn check(raw: RawConfig) -> Result<ImageConfig, &'static str> {
     Ok(ImageConfig {
         entrypoint: checked_list(raw.entrypoint)?,
         cmd: checked_list(raw.cmd)?,
-        env: checked_env(checked_list(raw.env)?),
+        env: checked_env(&checked_list(raw.env)?),
         working_dir: checked_text(raw.working_dir)?,
         user: checked_text(raw.user)?,
         volumes: checked_volumes(raw.volumes)?,
@@ -151,7 +151,7 @@ fn checked_list(list: Option<Vec<String>>) -> Result<Vec<String>, &'static str> 
 }
 
 /// An entry without `=` or without a name sets nothing: it never takes a value from the host.
-fn checked_env(list: Vec<String>) -> Vec<(String, String)> {
+fn checked_env(list: &[String]) -> Vec<(String, String)> {
     let pairs = list.iter().filter_map(|entry| entry.split_once('='));
     pairs
         .filter(|(name, _)| !name.is_empty())
@@ -159,8 +159,8 @@ fn checked_env(list: Vec<String>) -> Vec<(String, String)> {
         .collect()
 }
 
-fn checked_volumes(map: Option<BTreeMap<String, Nothing>>) -> Result<Vec<String>, &'static str> {
-    let paths = checked_list(map.map(|map| map.into_keys().collect()))?;
+fn checked_volumes(map: Option<Keys>) -> Result<Vec<String>, &'static str> {
+    let paths = checked_list(map.map(|Keys(names)| names))?;
     let is_mountable = |path: &String| {
         let mut parts = path
             .split('/')
@@ -173,8 +173,8 @@ fn checked_volumes(map: Option<BTreeMap<String, Nothing>>) -> Result<Vec<String>
     Err("a volume in it is not an absolute path below `/` without `..`")
 }
 
-fn checked_ports(map: Option<BTreeMap<String, Nothing>>) -> Result<Vec<String>, &'static str> {
-    let ports = checked_list(map.map(|map| map.into_keys().collect()))?;
+fn checked_ports(map: Option<Keys>) -> Result<Vec<String>, &'static str> {
+    let ports = checked_list(map.map(|Keys(names)| names))?;
     let is_port = |text: &String| {
         let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
@@ -225,8 +225,15 @@ fn checked_healthcheck(raw: RawHealthcheck) -> Result<ImageHealthcheck, &'static
     })
 }
 
-/// A value whose only news is that it is there.
-type Nothing = serde::de::IgnoredAny;
+/// The keys of a map whose values say nothing.
+struct Keys(Vec<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+        Ok(Self(map.into_keys().collect()))
+    }
+}
 
 #[derive(Deserialize)]
 struct RawBlob {
@@ -251,8 +258,8 @@ struct RawConfig {
     env: Option<Vec<String>>,
     working_dir: Option<String>,
     user: Option<String>,
-    volumes: Option<BTreeMap<String, Nothing>>,
-    exposed_ports: Option<BTreeMap<String, Nothing>>,
+    volumes: Option<Keys>,
+    exposed_ports: Option<Keys>,
     stop_signal: Option<String>,
     healthcheck: Option<RawHealthcheck>,
     labels: Option<BTreeMap<String, String>>,

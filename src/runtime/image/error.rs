@@ -13,7 +13,7 @@ pub enum ImageError {
     #[error("find image `{reference}`: not known to {}", asked.join(", "))]
     NotFound {
         /// The image.
-        reference: ImageRef,
+        reference: Box<ImageRef>,
         /// The registries that were asked, in order.
         asked: Vec<String>,
     },
@@ -21,7 +21,7 @@ pub enum ImageError {
     #[error("get `{reference}` from `{registry}`: access denied")]
     Unauthorized {
         /// The image.
-        reference: ImageRef,
+        reference: Box<ImageRef>,
         /// The registry.
         registry: String,
     },
@@ -74,7 +74,7 @@ pub enum ImageError {
     #[error("find `{reference}` for {wanted}: it is there for {}", offered.join(", "))]
     NoPlatform {
         /// The image.
-        reference: ImageRef,
+        reference: Box<ImageRef>,
         /// What was asked for.
         wanted: Platform,
         /// What there is.
@@ -132,7 +132,7 @@ pub enum ImageError {
     #[error("use `{reference}`: {reason}")]
     RefuseLocal {
         /// The image.
-        reference: ImageRef,
+        reference: Box<ImageRef>,
         /// What is wrong with it.
         reason: String,
     },
@@ -175,7 +175,7 @@ pub enum ImageError {
     #[error("remove image `{reference}`: used by {}", containers.join(", "))]
     InUse {
         /// The image.
-        reference: ImageRef,
+        reference: Box<ImageRef>,
         /// Ids of the containers.
         containers: Vec<String>,
     },
@@ -208,10 +208,10 @@ impl ImageError {
 
     /// Tells a full disk from other failures of the state directory.
     pub(super) fn from_store(error: StoreError) -> Self {
-        match error {
-            StoreError::Write { path, source } => Self::write(path, source),
-            other => Self::Store(other),
+        if let StoreError::Write { path, source } = error {
+            return Self::write(path, source);
         }
+        Self::Store(error)
     }
 
     /// Tells a full disk from other failures of unpacking.

@@ -106,7 +106,7 @@ impl Store {
         let containers: Vec<String> = users.map(|(container, _)| container).collect();
         if !containers.is_empty() {
             return Err(ImageError::InUse {
-                reference: reference.clone(),
+                reference: Box::new(reference.clone()),
                 containers,
             });
         }
@@ -123,7 +123,7 @@ impl Store {
         };
         if !trees.iter().all(|tree| tree.is_dir()) {
             return Err(ImageError::NotFound {
-                reference: record.reference.clone(),
+                reference: Box::new(record.reference.clone()),
                 asked: vec!["the image store".to_owned()],
             });
         }

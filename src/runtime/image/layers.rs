@@ -11,7 +11,7 @@
 //! **Invariant:** `<chain>` appears by one rename, after both digests were right and all was synced.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 

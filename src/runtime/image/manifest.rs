@@ -150,12 +150,11 @@ fn check_image(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest, 
     }
     let is_tar = |layer: &Descriptor| {
         let name = layer.media_type.as_str();
-        let words = ["+encrypted", "+gzip", "+zstd", ".gzip", ".zstd"];
-        let mut bare = name;
-        for word in words {
-            bare = bare.strip_suffix(word).unwrap_or(bare);
-        }
-        !name.ends_with("+encrypted") && bare.ends_with(".tar")
+        let suffixes = ["", "+gzip", "+zstd", ".gzip", ".zstd"];
+        let mut bare = suffixes
+            .iter()
+            .filter_map(|suffix| name.strip_suffix(suffix));
+        bare.any(|bare| bare.rsplit('.').next() == Some("tar"))
     };
     if layers.iter().all(is_tar) {
         return Ok(Manifest { config, layers });
@@ -214,7 +213,7 @@ pub(super) fn choose<'a>(
         offered.push("no platform at all".to_owned());
     }
     Err(ImageError::NoPlatform {
-        reference: reference.clone(),
+        reference: Box::new(reference.clone()),
         wanted: wanted.clone(),
         offered,
     })

@@ -140,7 +140,7 @@ impl Store {
         self.index.set(named)?;
         let record = self.record(reference.clone(), named)?;
         record.ok_or_else(|| ImageError::NotFound {
-            reference: reference.clone(),
+            reference: Box::new(reference.clone()),
             asked: vec!["the image store".to_owned()],
         })
     }
@@ -281,7 +281,7 @@ pub(super) fn check_platform(
         return Ok(());
     }
     Err(ImageError::NoPlatform {
-        reference: reference.clone(),
+        reference: Box::new(reference.clone()),
         wanted: wanted.clone(),
         offered: vec![blob.platform.to_string()],
     })

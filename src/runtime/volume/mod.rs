@@ -3,11 +3,14 @@
 mod error;
 mod recipe;
 mod seed;
-mod volumes;
+mod named;
 
 pub use error::VolumeError;
-pub use recipe::Recipe;
-pub use seed::Seeded;
-pub use volumes::{
+pub use named::{
     Created, Missing, VolumeRecord, VolumeStore, anonymous_name, mount_bind, prepare_bind,
 };
+pub use recipe::Recipe;
+pub use seed::Seeded;
+
+#[cfg(test)]
+mod tests;

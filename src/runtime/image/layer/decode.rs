@@ -3,7 +3,7 @@
 //! The media type is not asked: it is a stranger's word, and the first bytes are what every decoder
 //! goes by in the end.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder as ZstdDecoder;

@@ -452,15 +452,16 @@ fn node(
     losses: &mut Losses,
 ) -> Result<(), Problem> {
     let (major, minor) = entry.device;
+    let device = rustix::fs::makedev(major, minor);
     let (kind, device) = match entry.kind {
-        Kind::Fifo => (FileType::Fifo, 0),
-        Kind::BlockDevice => (FileType::BlockDevice, rustix::fs::makedev(major, minor)),
-        _ if entry.device == (0, 0) => {
+        Kind::BlockDevice => (FileType::BlockDevice, device),
+        Kind::CharDevice if entry.device == (0, 0) => {
             return Err(Problem::Refused(
                 "it is the device that hides what is below it",
             ));
         }
-        _ => (FileType::CharacterDevice, rustix::fs::makedev(major, minor)),
+        Kind::CharDevice => (FileType::CharacterDevice, device),
+        Kind::Fifo | Kind::File | Kind::HardLink | Kind::Symlink | Kind::Dir => (FileType::Fifo, 0),
     };
     if kind != FileType::Fifo && privilege == Privilege::Limited {
         losses.devices += 1;

@@ -140,11 +140,12 @@ impl Members {
 /// Resolves a link by its text alone, which may climb within the archive: `docker save` writes such.
 fn link_target(name: &str, text: &[u8], kind: Kind) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
-    let mut parts: Vec<&str> = match kind {
-        Kind::Symlink if !text.starts_with('/') => name.split('/').collect(),
-        _ => vec![""],
-    };
-    parts.pop();
+    let is_relative = kind == Kind::Symlink && !text.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    if is_relative {
+        parts.extend(name.split('/'));
+        parts.pop();
+    }
     for part in text.split('/') {
         match part {
             "" | "." => {}

@@ -124,7 +124,7 @@ impl Store {
 
 fn refuse(place: &LocalImage, reason: &str) -> ImageError {
     ImageError::RefuseLocal {
-        reference: ImageRef::Local(place.clone()),
+        reference: Box::new(ImageRef::Local(place.clone())),
         reason: reason.to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! An OCI image layout, as a directory or in a tar file, into one image of it.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;

@@ -224,8 +224,8 @@ mod tests {
         }
     }
 
-    fn user() -> Option<DockerCredential> {
-        Some(DockerCredential::UsernamePassword("u".into(), "p".into()))
+    fn user() -> DockerCredential {
+        DockerCredential::UsernamePassword("u".into(), "p".into())
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
             ("http://mirror.example/", "http://mirror.example/", false),
             ("https://quay.io/", "file:///etc/passwd", false),
         ] {
-            let request = token_request(&endpoint(base), "a", (realm, None), user());
+            let request = token_request(&endpoint(base), "a", (realm, None), Some(user()));
             assert_eq!(request.is_ok(), is_allowed, "{base} {realm}");
         }
     }

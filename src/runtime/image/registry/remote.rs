@@ -232,20 +232,20 @@ impl Refusals {
     fn into_error(self, reference: &RegistryRef) -> ImageError {
         let Some((name, error)) = self.telling else {
             return ImageError::NotFound {
-                reference: ImageRef::Registry(reference.clone()),
+                reference: Box::new(ImageRef::Registry(reference.clone())),
                 asked: self.asked,
             };
         };
         let before = self.asked.into_iter().filter(|asked| *asked != name);
         let before: Vec<String> = before.collect();
-        match error {
-            RequestError::Broken(source) => ImageError::Unreachable {
+        if let RequestError::Broken(source) = error {
+            return ImageError::Unreachable {
                 registry: name,
                 others: before,
                 source,
-            },
-            other => explain(other, reference, &name, "manifests"),
+            };
         }
+        explain(error, reference, &name, "manifests")
     }
 }
 
@@ -259,7 +259,7 @@ fn explain(error: RequestError, reference: &RegistryRef, registry: &str, path: &
     match error {
         RequestError::NotFound => bad(registry, "it does not have it".to_owned()),
         RequestError::Denied => ImageError::Unauthorized {
-            reference: ImageRef::Registry(reference.clone()),
+            reference: Box::new(ImageRef::Registry(reference.clone())),
             registry,
         },
         RequestError::Broken(source) => ImageError::Unreachable {

@@ -15,7 +15,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn parse(block: [u8; BLOCK_BYTES]) -> Result<Self, &'static str> {
+    pub(super) fn parse(block: &[u8; BLOCK_BYTES]) -> Result<Self, &'static str> {
         let written = octal(&block[148..156]).ok_or("its header has no checksum")?;
         let counted = block.iter().enumerate().map(|(at, &byte)| match at {
             148..156 => u64::from(b' '),
@@ -24,7 +24,7 @@ impl Header {
         if counted.sum::<u64>() != written {
             return Err("the checksum of its header is wrong");
         }
-        Ok(Self { block })
+        Ok(Self { block: *block })
     }
 
     pub(super) fn typeflag(&self) -> u8 {

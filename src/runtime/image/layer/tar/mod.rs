@@ -27,10 +27,10 @@ pub(in crate::runtime::image) enum TarError {
 
 impl From<io::Error> for TarError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Refused("the archive is cut off"),
-            _ => Self::Io(error),
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Self::Refused("the archive is cut off");
         }
+        Self::Io(error)
     }
 }
 
@@ -194,9 +194,8 @@ impl<R: BufRead> Archive<R> {
 
     fn long_text(&mut self, header: &Header) -> Result<Vec<u8>, TarError> {
         let mut bytes = self.extension(header)?;
-        while bytes.last() == Some(&0) {
-            drop(bytes.pop());
-        }
+        let end = bytes.iter().rposition(|&byte| byte != 0);
+        bytes.truncate(end.map_or(0, |end| end + 1));
         if bytes.is_empty() || bytes.contains(&0) {
             return Err(TarError::Refused("a long name is empty or contains NUL"));
         }
@@ -223,7 +222,7 @@ impl<R: BufRead> Archive<R> {
             return Ok(None);
         };
         if !is_empty(&block) {
-            return Header::parse(block).map(Some).map_err(TarError::Refused);
+            return Header::parse(&block).map(Some).map_err(TarError::Refused);
         }
         self.is_over = true;
         match self.block()? {

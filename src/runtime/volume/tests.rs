@@ -1,6 +1,11 @@
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
 
 use super::*;
+use crate::runtime::kernel::rooted::Root;
+use crate::runtime::store::{self, Durability};
 
 fn record(name: &str) -> VolumeRecord {
     VolumeRecord {

@@ -102,12 +102,12 @@ impl VolumeStore {
             if let Some(existing) = self.find(&record.name)? {
                 let is_same =
                     existing.driver == record.driver && existing.options == record.options;
-                return match is_same {
-                    true => Ok(Created::Existing),
-                    false => Err(VolumeError::Different {
-                        name: record.name.clone(),
-                    }),
-                };
+                if is_same {
+                    return Ok(Created::Existing);
+                }
+                return Err(VolumeError::Different {
+                    name: record.name.clone(),
+                });
             }
             let folder = self.folder(&record.name);
             let made = self.make(record, &folder);
@@ -381,6 +381,3 @@ pub fn mount_bind(
         source,
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -99,9 +99,10 @@ fn listing(root: &Path, privilege: Privilege) -> Vec<String> {
             let kind = metadata.file_type();
             lines.push(if kind.is_symlink() {
                 let target = fs::read_link(&path).unwrap().display().to_string();
-                let target = match target.contains("/canary") {
-                    true => CANARY.to_owned(),
-                    false => target,
+                let target = if target.contains("/canary") {
+                    CANARY.to_owned()
+                } else {
+                    target
                 };
                 format!("{shown} -> {target}")
             } else if kind.is_dir() {
@@ -304,7 +305,7 @@ fn a_wrong_digest_is_told_rather_than_the_nonsense_behind_it() {
 
 #[test]
 fn compressed_layers_are_inflated_and_broken_ones_refused() {
-    let plain = Tar::new().file("a", &[b'x'; 100_000]).end();
+    let plain = Tar::new().file("a", &vec![b'x'; 100_000]).end();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&plain).unwrap();
     let gzip = gzip.finish().unwrap();
