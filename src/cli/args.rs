@@ -41,11 +41,11 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct GlobalArgs {
-    /// Read this Compose file; repeat it to merge several, `-` reads standard input [env: COMPOSE_FILE]
+    /// Read this Compose file; repeat it to merge several, `-` reads standard input (`COMPOSE_FILE`)
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 
-    /// Name the project [env: COMPOSE_PROJECT_NAME]
+    /// Name the project (`COMPOSE_PROJECT_NAME`)
     #[arg(short, long, value_name = "NAME")]
     pub(super) project_name: Option<String>,
 
@@ -53,11 +53,11 @@ pub(super) struct GlobalArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) project_directory: Option<PathBuf>,
 
-    /// Activate a profile; repeat it for several, `*` activates all [env: COMPOSE_PROFILES]
+    /// Activate a profile; repeat it for several, `*` activates all (`COMPOSE_PROFILES`)
     #[arg(long = "profile", value_name = "NAME")]
     pub(super) profiles: Vec<String>,
 
-    /// Read variables from this file instead of `.env`; repeat it for several [env: COMPOSE_ENV_FILES]
+    /// Read variables from this file instead of `.env`; repeat it for several (`COMPOSE_ENV_FILES`)
     #[arg(long = "env-file", value_name = "FILE")]
     pub(super) env_files: Vec<PathBuf>,
 
@@ -65,15 +65,15 @@ pub(super) struct GlobalArgs {
     #[arg(long)]
     pub(super) all_resources: bool,
 
-    /// Show progress in this way [env: COMPOSE_PROGRESS]
+    /// Show progress in this way (`COMPOSE_PROGRESS`)
     #[arg(long, value_name = "KIND")]
     pub(super) progress: Option<Progress>,
 
-    /// Use colours and terminal control: `auto` means on a terminal only [env: COMPOSE_ANSI]
+    /// Use colours and terminal control: `auto` means on a terminal only (`COMPOSE_ANSI`)
     #[arg(long, value_name = "WHEN")]
     pub(super) ansi: Option<AnsiChoice>,
 
-    /// Do at most so many steps at the same time; -1 sets no limit [env: COMPOSE_PARALLEL_LIMIT]
+    /// Do at most so many steps at the same time; -1 sets no limit (`COMPOSE_PARALLEL_LIMIT`)
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(super) parallel: Option<i64>,
 
@@ -81,7 +81,7 @@ pub(super) struct GlobalArgs {
     #[arg(long, global = true)]
     pub(super) dry_run: bool,
 
-    /// Keep images, volumes and records in this directory [env: CONSORT_STATE_DIR]
+    /// Keep images, volumes and records in this directory (`CONSORT_STATE_DIR`)
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) state_dir: Option<PathBuf>,
 

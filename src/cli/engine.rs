@@ -64,9 +64,11 @@ fn run_base(environment: &Environment) -> PathBuf {
 
 impl From<EngineError> for CommandError {
     fn from(error: EngineError) -> Self {
-        let status = match error {
-            EngineError::Unreachable { .. } => ExitStatus::Engine,
-            _ => ExitStatus::Failed,
+        let is_unreachable = matches!(error, EngineError::Unreachable { .. });
+        let status = if is_unreachable {
+            ExitStatus::Engine
+        } else {
+            ExitStatus::Failed
         };
         let hints = advice(&error);
         hints
@@ -106,6 +108,15 @@ pub(super) fn advice(error: &EngineError) -> Option<String> {
         EngineError::NetworkNotFound { .. } | EngineError::VolumeNotFound { .. } => {
             Some("it is `external`: make it first, or remove `external`".to_owned())
         }
-        _ => None,
+        EngineError::Unreachable { .. }
+        | EngineError::ImageNotFound { .. }
+        | EngineError::NameTaken { .. }
+        | EngineError::PortTaken { .. }
+        | EngineError::Unhealthy { .. }
+        | EngineError::TimedOut { .. }
+        | EngineError::NoHealthcheck { .. }
+        | EngineError::HookFailed { .. }
+        | EngineError::NotSupported { .. }
+        | EngineError::Act { .. } => None,
     }
 }

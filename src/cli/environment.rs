@@ -17,6 +17,7 @@ use super::error::CommandError;
 pub(super) struct Environment {
     variables: BTreeMap<String, String>,
     working_directory: PathBuf,
+    user_id: u32,
 }
 
 impl Environment {
@@ -30,6 +31,7 @@ impl Environment {
         Ok(Self {
             variables,
             working_directory,
+            user_id: rustix::process::geteuid().as_raw(),
         })
     }
 
@@ -62,12 +64,12 @@ impl Environment {
 
     /// Tells whether the process runs as root.
     pub(super) fn is_root(&self) -> bool {
-        rustix::process::geteuid().is_root()
+        self.user_id == 0
     }
 
     /// Returns the number of the user that the process runs as.
     pub(super) fn user_id(&self) -> u32 {
-        rustix::process::geteuid().as_raw()
+        self.user_id
     }
 
     /// Returns the user's home directory, or the root where there is none.
@@ -75,14 +77,14 @@ impl Environment {
         self.get("HOME")
             .map_or_else(|| PathBuf::from("/"), PathBuf::from)
     }
+}
 
-    /// Returns the time of day.
-    pub(super) fn now(&self) -> SystemTime {
-        SystemTime::now()
-    }
+/// Returns the time of day.
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
+}
 
-    /// Returns the time for measuring how long something takes.
-    pub(super) fn instant(&self) -> Instant {
-        Instant::now()
-    }
+/// Returns the time for measuring how long something takes.
+pub(super) fn instant() -> Instant {
+    Instant::now()
 }

@@ -166,10 +166,9 @@ impl CommandError {
     /// Writes the error and returns how the process ends.
     pub(super) fn report(&self, output: &mut Output) -> ExitStatus {
         match self.write(output) {
-            Ok(()) => self.status,
             // Nobody can be told that standard error is gone.
             Err(_) if self.status == ExitStatus::Done => ExitStatus::Failed,
-            Err(_) => self.status,
+            Ok(()) | Err(_) => self.status,
         }
     }
 

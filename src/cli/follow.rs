@@ -29,6 +29,12 @@ impl Source {
     }
 }
 
+/// A container's lines, of which the first can be looked at.
+type Head = (
+    Source,
+    Peekable<BoxStream<'static, Result<LogLine, EngineError>>>,
+);
+
 /// A line and whose it is.
 pub(super) type Tagged = (Source, Result<LogLine, EngineError>);
 
@@ -84,7 +90,7 @@ pub(super) async fn write_history(
         follow: false,
         ..query.clone()
     };
-    let mut heads: Vec<(Source, Peekable<BoxStream<'static, _>>)> = Vec::new();
+    let mut heads: Vec<Head> = Vec::new();
     for source in sources {
         let lines = engine.logs(&source.container, &query).await?;
         heads.push((source.clone(), lines.peekable()));
@@ -99,12 +105,7 @@ pub(super) async fn write_history(
 }
 
 /// Takes the line that was written first; errors come before lines.
-async fn earliest(
-    heads: &mut Vec<(
-        Source,
-        Peekable<BoxStream<'static, Result<LogLine, EngineError>>>,
-    )>,
-) -> Option<Tagged> {
+async fn earliest(heads: &mut [Head]) -> Option<Tagged> {
     let mut first: Option<(usize, SystemTime)> = None;
     for (index, (_, lines)) in heads.iter_mut().enumerate() {
         let time = match std::pin::Pin::new(lines).peek().await {

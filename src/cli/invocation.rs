@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use super::args::{AnsiChoice, GlobalArgs, Progress as ProgressChoice};
 use super::desire;
 use super::engine;
-use super::environment::Environment;
+use super::environment::{self, Environment};
 use super::error::{self, CommandError, ExitStatus};
+use super::event_loop::block_on;
 use super::select;
 use super::work::Work;
 use crate::compose::source::Disk;
@@ -137,7 +138,7 @@ impl Invocation {
 
     /// Returns a progress in a style that the verb decides on.
     pub(super) fn progress_in(&self, style: ProgressStyle, verb: &str) -> Progress {
-        let now = self.environment.instant();
+        let now = environment::instant();
         Progress::new(style, verb, self.rehearsal(), self.stderr(), now)
     }
 
@@ -231,7 +232,7 @@ impl Invocation {
         let target = self.target(services)?;
         let engine = self.engine()?;
         let scope = Scope::project(target.name.clone());
-        let observed = self.block_on(async { Ok(engine.observe(&scope).await?) })?;
+        let observed = block_on(async { Ok(engine.observe(&scope).await?) })?;
         Ok((engine, target, observed))
     }
 
@@ -250,7 +251,7 @@ impl Invocation {
             Scope::project(target.name.clone()),
             verb,
         );
-        self.block_on(work.carry_out(&|observed, _| {
+        block_on(work.carry_out(&|observed, _| {
             select::check(&target, observed, services)?;
             planner(&target, observed)
         }))?;
@@ -263,24 +264,6 @@ impl Invocation {
     /// grants to single-threaded processes only.
     pub(super) fn engine(&self) -> Result<Box<dyn Engine>, CommandError> {
         engine::connect(&self.environment, self.global.state_dir.as_deref())
-    }
-
-    /// Runs asynchronous work to its end.
-    ///
-    /// One thread is enough: what blocks in an engine blocks in threads that the engine asks for, so that a command that
-    /// only looks starts none.
-    pub(super) fn block_on<T>(
-        &self,
-        work: impl Future<Output = Result<T, CommandError>>,
-    ) -> Result<T, CommandError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| CommandError::cannot("start the event loop", source))?;
-        let result = runtime.block_on(work);
-        // What still blocks, such as a read from a terminal, is not waited for.
-        runtime.shutdown_background();
-        result
     }
 
     /// Returns who we are to others who want to change the same project.

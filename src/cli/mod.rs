@@ -22,6 +22,7 @@ mod error;
 mod unsupported;
 mod invocation;
 mod engine;
+mod event_loop;
 mod interrupt;
 mod time;
 mod choices;
@@ -79,10 +80,14 @@ fn refuse(words: &[OsString], refusal: &clap::Error) -> ExitStatus {
         let error = not_yet.hint.into_iter().fold(error, CommandError::hint);
         return error.report(&mut Output::stderr(Ansi::Auto));
     }
-    let status = match refusal.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
-        _ if is_plan(words) => ExitStatus::Failed,
-        _ => ExitStatus::Usage,
+    let is_answer = matches!(
+        refusal.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    let status = match () {
+        () if is_answer => ExitStatus::Done,
+        () if is_plan(words) => ExitStatus::Failed,
+        () => ExitStatus::Usage,
     };
     error::show_refusal(refusal, status)
 }

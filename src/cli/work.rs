@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use super::engine::advice;
+use super::environment;
 use super::error::{CommandError, ExitStatus};
 use super::interrupt::Interrupts;
 use super::invocation::{Flag, Invocation};
@@ -128,7 +129,7 @@ impl<'run> Work<'run> {
             ProgressStyle::Quiet => {}
             ProgressStyle::Json => {
                 let mut progress = self.invocation.progress(self.verb);
-                let now = self.invocation.environment.instant();
+                let now = environment::instant();
                 for update in plan.steps.iter().flat_map(report::rehearsed) {
                     progress.update(update, now)?;
                 }
@@ -156,7 +157,7 @@ impl<'run> Work<'run> {
     async fn walk(&self, plan: &Plan, observed: &ObservedState) -> Result<Outcome, CommandError> {
         let progress = Mutex::new(self.invocation.progress_in(self.style, self.verb));
         if self.unchanged == Unchanged::Shown {
-            self.show_unchanged(plan, observed, &progress)?;
+            Self::show_unchanged(plan, observed, &progress)?;
         }
         let (canceller, cancel) = cancellation();
         let walked = {
@@ -179,7 +180,7 @@ impl<'run> Work<'run> {
         let progress = progress
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        let now = self.invocation.environment.instant();
+        let now = environment::instant();
         let mut output = progress.finish(now)?;
         self.say_critical_path(&mut output, plan, &walked)?;
         walked.map_err(CommandError::from)
@@ -191,15 +192,14 @@ impl<'run> Work<'run> {
         cancel: Cancel,
         progress: &Mutex<Progress>,
     ) -> Result<Outcome, ReconcileError> {
-        let clock = &self.invocation.environment;
         let parallelism = self.invocation.parallel.unwrap_or(USUAL_PARALLELISM);
         let options = reconcile::Options { parallelism };
         // What cannot be shown is done all the same.
         let mut on_event = |event: reconcile::Event<'_>| {
             let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
             let written = match report::shown(&event) {
-                Some(Shown::Update(update)) => progress.update(update, clock.instant()),
-                Some(Shown::Note(spans)) => progress.note(&spans, clock.instant()),
+                Some(Shown::Update(update)) => progress.update(update, environment::instant()),
+                Some(Shown::Note(spans)) => progress.note(&spans, environment::instant()),
                 None => Ok(()),
             };
             drop(written);
@@ -220,14 +220,13 @@ impl<'run> Work<'run> {
                 walked = &mut walking => return walked,
                 _ = beat.tick() => {
                     let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-                    drop(progress.tick(clock.instant()));
+                    drop(progress.tick(environment::instant()));
                 }
             }
         }
     }
 
     fn show_unchanged(
-        &self,
         plan: &Plan,
         observed: &ObservedState,
         progress: &Mutex<Progress>,
@@ -237,7 +236,7 @@ impl<'run> Work<'run> {
             .iter()
             .map(|step| step.action.subject())
             .collect();
-        let now = self.invocation.environment.instant();
+        let now = environment::instant();
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         for container in observed
             .containers
@@ -320,20 +319,20 @@ impl From<PlanError> for CommandError {
         let error = place
             .into_iter()
             .fold(Self::room(ExitStatus::Failed, error), Self::at);
-        hint.into_iter().fold(error, Self::hint)
+        error.hint(hint)
     }
 }
 
-fn plan_advice(error: &PlanError) -> Option<String> {
+fn plan_advice(error: &PlanError) -> String {
     match error {
         PlanError::UnknownService { known, .. } => {
             let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-            Some(format!("the services are {}", known.join(", ")))
+            format!("the services are {}", known.join(", "))
         }
-        PlanError::Cycle { .. } => Some("remove one of the `depends_on` entries".to_owned()),
+        PlanError::Cycle { .. } => "remove one of the `depends_on` entries".to_owned(),
         PlanError::ExternalNetwork { .. } | PlanError::ExternalVolume { .. } => {
-            Some("make it first, or remove `external`".to_owned())
+            "make it first, or remove `external`".to_owned()
         }
-        PlanError::ImageMissing { .. } => Some("`consort pull` fetches it".to_owned()),
+        PlanError::ImageMissing { .. } => "`consort pull` fetches it".to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::output::Output;
 use super::{human, ports, status, table};
 use crate::observed::{ObservedContainer, RunState};
-use crate::value::ProjectName;
+use crate::value::{NetworkName, ProjectName};
 
 const SHORT_ID: usize = 12;
 const SHORT_COMMAND: usize = 20;
@@ -103,7 +103,7 @@ impl ContainerRow {
         let networks: Vec<&str> = container
             .endpoints
             .keys()
-            .map(|name| name.as_str())
+            .map(NetworkName::as_str)
             .collect();
         Self {
             command: format!("{:?}", cut(&container.command, SHORT_COMMAND)),

@@ -3,7 +3,7 @@
 //! **Invariant:** text of unknown origin passes [`escape`](super::escape) here, on the way to a terminal, so that no
 //! caller can forget it.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 
 use super::escape;
 
@@ -99,6 +99,25 @@ impl Size {
     };
 }
 
+/// Who reads what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// Somebody at a terminal.
+    Person,
+    /// A pipe or a file.
+    Program,
+}
+
+impl Reader {
+    fn of(stream: &impl io::IsTerminal) -> Self {
+        if stream.is_terminal() {
+            Self::Person
+        } else {
+            Self::Program
+        }
+    }
+}
+
 /// One of the process's two output streams, or a buffer in a test.
 pub struct Output {
     sink: Box<dyn Write + Send>,
@@ -125,21 +144,22 @@ impl Output {
     /// Returns the process's standard output.
     pub fn stdout(ansi: Ansi) -> Self {
         let stdout = io::stdout();
-        Self::new(ansi, stdout.is_terminal(), Box::new(stdout))
+        Self::new(ansi, Reader::of(&stdout), Box::new(stdout))
     }
 
     /// Returns the process's standard error.
     pub fn stderr(ansi: Ansi) -> Self {
         let stderr = io::stderr();
-        Self::new(ansi, stderr.is_terminal(), Box::new(stderr))
+        Self::new(ansi, Reader::of(&stderr), Box::new(stderr))
     }
 
     /// Returns an output that is not a terminal and writes to `sink`.
     pub fn to(sink: Box<dyn Write + Send>) -> Self {
-        Self::new(Ansi::Never, false, sink)
+        Self::new(Ansi::Never, Reader::Program, sink)
     }
 
-    fn new(ansi: Ansi, is_terminal: bool, sink: Box<dyn Write + Send>) -> Self {
+    fn new(ansi: Ansi, reader: Reader, sink: Box<dyn Write + Send>) -> Self {
+        let is_terminal = reader == Reader::Person;
         let colours = match ansi {
             Ansi::Auto => is_terminal,
             Ansi::Always => true,
@@ -247,7 +267,7 @@ pub(crate) mod memory {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
-    use super::{Ansi, Output};
+    use super::{Ansi, Output, Reader};
 
     /// Bytes that an [`Output`] wrote.
     #[derive(Clone, Debug, Default)]
@@ -261,7 +281,7 @@ pub(crate) mod memory {
 
         /// Returns an output that writes here and behaves as on a terminal.
         pub(crate) fn terminal(&self, ansi: Ansi) -> Output {
-            Output::new(ansi, true, Box::new(self.clone()))
+            Output::new(ansi, Reader::Person, Box::new(self.clone()))
         }
 
         /// Returns what was written so far.

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
 use crate::cli::terminal::{self, RawTerminal};
@@ -51,7 +52,7 @@ pub(in crate::cli) fn attach(
     let (engine, target, observed) = invocation.look_and_stay(&services)?;
     let container = select::replica(&target, &observed, &args.service, args.index)?;
     let has_terminal = !args.no_stdin && terminal::is_interactive();
-    let code = invocation.block_on(async {
+    let code = block_on(async {
         let mut stdio = terminal::own_streams()?;
         if args.no_stdin {
             stdio.stdin = None;

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::cli::complete;
 use crate::cli::desire::{self, PullChoice};
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::work::{Unchanged, Work};
 use crate::plan::{self, OrphanPolicy, Recreate, StartMode, UpOptions};
@@ -39,7 +40,7 @@ pub(in crate::cli) struct CreateArgs {
     #[arg(long)]
     quiet_pull: bool,
 
-    /// Remove containers of services that the Compose file no longer has [env: COMPOSE_REMOVE_ORPHANS]
+    /// Remove containers of services that the Compose file no longer has (`COMPOSE_REMOVE_ORPHANS`)
     #[arg(long)]
     remove_orphans: bool,
 
@@ -68,7 +69,7 @@ pub(in crate::cli) fn create(
     if args.quiet_pull {
         work.style = ProgressStyle::Quiet;
     }
-    invocation.block_on(work.carry_out(&|observed, diverged_volumes| {
+    block_on(work.carry_out(&|observed, diverged_volumes| {
         Ok(plan::up(
             &desired,
             observed,

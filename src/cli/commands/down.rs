@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::{Flag, Invocation, Target};
 use crate::cli::work::Work;
 use crate::desired::DesiredState;
@@ -25,7 +26,7 @@ pub(in crate::cli) struct DownArgs {
     #[arg(short, long)]
     volumes: bool,
 
-    /// Remove containers of services that the Compose file no longer has [env: COMPOSE_REMOVE_ORPHANS]
+    /// Remove containers of services that the Compose file no longer has (`COMPOSE_REMOVE_ORPHANS`)
     #[arg(long)]
     remove_orphans: bool,
 
@@ -81,9 +82,7 @@ pub(in crate::cli) fn down(
         None => Scope::project(target.name.clone()),
     };
     let work = Work::new(invocation, engine.as_ref(), scope, "down");
-    invocation.block_on(
-        work.carry_out(&|observed, _| Ok(plan::down(desired.as_ref(), observed, &options))),
-    )?;
+    block_on(work.carry_out(&|observed, _| Ok(plan::down(desired.as_ref(), observed, &options))))?;
     Ok(ExitStatus::Done)
 }
 

@@ -5,6 +5,7 @@ use futures_util::StreamExt as _;
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::format;
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
@@ -31,7 +32,7 @@ pub(in crate::cli) fn events(
     let (engine, target, observed) = invocation.look_and_stay(&args.services)?;
     select::check(&target, &observed, &args.services)?;
     let mut output = invocation.stdout();
-    invocation.block_on(async {
+    block_on(async {
         let mut events = engine.events(&target.name).await?;
         while let Some(event) = events.next().await {
             let event = event?;

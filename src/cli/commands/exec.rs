@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
 use crate::cli::terminal::{self, RawTerminal};
@@ -13,10 +14,6 @@ use crate::engine::{ExecRequest, Stdio};
 
 /// Run a command in a running container
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one field for each switch that can be typed"
-)]
 pub(in crate::cli) struct ExecArgs {
     /// Return at once and leave the command running
     #[arg(short, long)]
@@ -64,7 +61,7 @@ pub(in crate::cli) fn exec(
     let (engine, target, observed) = invocation.look_and_stay(&services)?;
     let container = select::replica(&target, &observed, &args.service, args.index)?;
     let has_terminal = !args.no_tty && !args.detach && terminal::is_interactive();
-    let code = invocation.block_on(async {
+    let code = block_on(async {
         let request = ExecRequest {
             args: args.command.clone(),
             environment: environment(invocation, &args.env),

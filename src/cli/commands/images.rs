@@ -4,7 +4,9 @@ use clap::Args;
 
 use crate::cli::choices::TableFormat;
 use crate::cli::complete;
+use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::format;
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
@@ -34,7 +36,7 @@ pub(in crate::cli) fn images(
     let (engine, target, observed) = invocation.look_and_stay(&args.services)?;
     let mut containers = select::containers(&target, &observed, &args.services)?;
     containers.sort_by_key(|container| &container.name);
-    let images = invocation.block_on(async { Ok(engine.images().await?) })?;
+    let images = block_on(async { Ok(engine.images().await?) })?;
     let rows: Vec<ImageRow> = containers
         .into_iter()
         .map(|container| {
@@ -55,7 +57,7 @@ pub(in crate::cli) fn images(
     } else if args.format == TableFormat::Json {
         format::write_json(&mut output, &rows)?;
     } else {
-        write_images(&mut output, &rows, invocation.environment.now())?;
+        write_images(&mut output, &rows, environment::now())?;
     }
     Ok(ExitStatus::Done)
 }

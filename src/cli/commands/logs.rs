@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use clap::Args;
 
 use crate::cli::complete;
+use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::follow::{self, Following, LogSink, Source};
 use crate::cli::invocation::Invocation;
 use crate::cli::{select, time};
@@ -63,13 +65,13 @@ pub(in crate::cli) fn logs(
     invocation: &Invocation,
     args: &LogsArgs,
 ) -> Result<ExitStatus, CommandError> {
-    let query = query(invocation, args)?;
+    let query = query(args)?;
     let (engine, target, observed) = invocation.look_and_stay(&args.services)?;
     let mut containers = select::containers(&target, &observed, &args.services)?;
     containers.retain(|container| args.index.is_none_or(|number| container.number == number));
     let sources: Vec<Source> = containers.into_iter().map(Source::of).collect();
     let mut sink = LogSink::new(invocation, style(args), args.no_color.into(), &sources);
-    invocation.block_on(async {
+    block_on(async {
         let engine = engine.as_ref();
         let last_times = follow::write_history(engine, &sources, &query, &mut sink).await?;
         if args.follow {
@@ -98,8 +100,8 @@ async fn follow_on(
     Ok(())
 }
 
-fn query(invocation: &Invocation, args: &LogsArgs) -> Result<LogQuery, CommandError> {
-    let now = invocation.environment.now();
+fn query(args: &LogsArgs) -> Result<LogQuery, CommandError> {
+    let now = environment::now();
     let moment = |text: &Option<String>| {
         let moment = text
             .as_deref()

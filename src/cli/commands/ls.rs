@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::choices::TableFormat;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::format;
 use crate::cli::invocation::Invocation;
 use crate::observed::{ProjectSummary, RunState};
@@ -36,7 +37,7 @@ pub(in crate::cli) fn ls(
 ) -> Result<ExitStatus, CommandError> {
     let wanted = names(&args.filter)?;
     let engine = invocation.engine()?;
-    let mut projects = invocation.block_on(async { Ok(engine.projects().await?) })?;
+    let mut projects = block_on(async { Ok(engine.projects().await?) })?;
     if !args.all {
         projects.iter_mut().for_each(forget_stopped);
         projects.retain(|project| !project.states.is_empty());

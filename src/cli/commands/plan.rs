@@ -7,6 +7,7 @@ use crate::cli::choices::PlanFormat;
 use crate::cli::complete;
 use crate::cli::desire::{self, PullChoice};
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::format;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::plan::{self, Dependencies, OrphanPolicy, Recreate, UpOptions};
@@ -44,7 +45,7 @@ pub(in crate::cli) struct PlanArgs {
     #[arg(long)]
     no_deps: bool,
 
-    /// Remove containers of services that the Compose file no longer has [env: COMPOSE_REMOVE_ORPHANS]
+    /// Remove containers of services that the Compose file no longer has (`COMPOSE_REMOVE_ORPHANS`)
     #[arg(long)]
     remove_orphans: bool,
 
@@ -63,7 +64,7 @@ pub(in crate::cli) fn plan(
     let desired = desire::state(invocation, &args.services, &args.scale)?;
     let engine = invocation.engine()?;
     let scope = desire::scope(&desired, options.pull);
-    let observed = invocation.block_on(async { Ok(engine.observe(&scope).await?) })?;
+    let observed = block_on(async { Ok(engine.observe(&scope).await?) })?;
     let plan = plan::up(&desired, &observed, &options)?;
     let mut output = invocation.stdout();
     match args.format {

@@ -4,6 +4,7 @@ use clap::{ArgAction, Args};
 
 use crate::cli::choices::StateChoice;
 use crate::cli::complete;
+use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::format::{self, Rows};
 use crate::cli::invocation::{Invocation, Target};
@@ -84,7 +85,7 @@ pub(in crate::cli) fn ps(
     } else {
         Truncation::Short
     };
-    let now = invocation.environment.now();
+    let now = environment::now();
     let rows: Vec<ContainerRow> = containers
         .into_iter()
         .map(|container| ContainerRow::new(container, &target.name, truncation, now))

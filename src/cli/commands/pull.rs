@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::Invocation;
 use crate::cli::work::Work;
 use crate::desired::PullPolicy;
@@ -80,8 +81,8 @@ pub(in crate::cli) fn pull(
     if args.quiet {
         work.style = ProgressStyle::Quiet;
     }
-    let pulled = invocation
-        .block_on(work.carry_out(&|observed, _| Ok(plan::pull(&desired, observed, &options))));
+    let pulled =
+        block_on(work.carry_out(&|observed, _| Ok(plan::pull(&desired, observed, &options))));
     match pulled {
         Err(error) if args.ignore_pull_failures && error.status() == ExitStatus::Failed => {
             error.report(&mut invocation.stderr());

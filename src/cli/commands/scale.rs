@@ -5,6 +5,7 @@ use clap::Args;
 use crate::cli::args::Scale;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::work::{Unchanged, Work};
 use crate::plan::{self, Dependencies, UpOptions};
@@ -46,7 +47,7 @@ pub(in crate::cli) fn scale(
     let scope = desire::scope(&desired, None);
     let mut work = Work::new(invocation, engine.as_ref(), scope, "scale");
     work.unchanged = Unchanged::Shown;
-    invocation.block_on(work.carry_out(&|observed, diverged_volumes| {
+    block_on(work.carry_out(&|observed, diverged_volumes| {
         Ok(plan::up(
             &desired,
             observed,

@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::format::{self, Rows};
 use crate::cli::invocation::{Invocation, Target};
 use crate::cli::select;
@@ -20,10 +21,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Show what containers use of processor, memory, network and disk
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one field for each switch that can be typed"
-)]
 pub(in crate::cli) struct StatsArgs {
     /// Show only this service
     #[arg(value_name = "SERVICE", add = complete::service())]
@@ -56,7 +53,7 @@ pub(in crate::cli) fn stats(
     let target = invocation.target(&services)?;
     let engine = invocation.engine()?;
     let mut output = invocation.stdout();
-    invocation.block_on(async {
+    block_on(async {
         let mut beat = tokio::time::interval(INTERVAL);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut before: Option<(Instant, Vec<Reading>)> = None;
@@ -92,13 +89,14 @@ async fn read(
     let mut containers = select::containers(target, observed, &services)?;
     containers.retain(|container| args.all || container.is_alive());
     let readings = containers.into_iter().map(|container| async {
-        let stats = match container.is_alive() {
-            true => match engine.stats(&container.name).await {
+        let stats = if container.is_alive() {
+            match engine.stats(&container.name).await {
                 // It ended in between.
                 Err(EngineError::NotRunning { .. } | EngineError::ContainerNotFound { .. }) => None,
                 stats => Some(stats?),
-            },
-            false => None,
+            }
+        } else {
+            None
         };
         Ok::<_, CommandError>(Reading {
             container: container.clone(),

@@ -3,7 +3,9 @@
 use clap::Args;
 
 use crate::cli::complete;
+use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
 use crate::report::{ProcessLine, write_processes};
@@ -23,7 +25,7 @@ pub(in crate::cli) fn top(
 ) -> Result<ExitStatus, CommandError> {
     let (engine, target, observed) = invocation.look_and_stay(&args.services)?;
     let containers = select::containers(&target, &observed, &args.services)?;
-    let lines = invocation.block_on(async {
+    let lines = block_on(async {
         let mut lines = Vec::new();
         for container in containers
             .into_iter()
@@ -45,10 +47,6 @@ pub(in crate::cli) fn top(
         }
         Ok(lines)
     })?;
-    write_processes(
-        &mut invocation.stdout(),
-        &lines,
-        invocation.environment.now(),
-    )?;
+    write_processes(&mut invocation.stdout(), &lines, environment::now())?;
     Ok(ExitStatus::Done)
 }

@@ -8,7 +8,9 @@ use crate::cli::args::Scale;
 use crate::cli::attached::{self, Attached, EndsWith};
 use crate::cli::complete;
 use crate::cli::desire::{self, PullChoice};
+use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::select;
 use crate::cli::work::{Carried, Unchanged, Work};
@@ -70,7 +72,7 @@ pub(in crate::cli) struct UpArgs {
     #[arg(long)]
     no_deps: bool,
 
-    /// Remove containers of services that the Compose file no longer has [env: COMPOSE_REMOVE_ORPHANS]
+    /// Remove containers of services that the Compose file no longer has (`COMPOSE_REMOVE_ORPHANS`)
     #[arg(long)]
     remove_orphans: bool,
 
@@ -154,12 +156,12 @@ pub(in crate::cli) fn up(
             },
         )?)
     };
-    invocation.block_on(async {
+    block_on(async {
         if args.detach || args.wait || args.no_start {
             work.carry_out(&planner).await?;
             return Ok(ExitStatus::Done);
         }
-        let began = invocation.environment.now();
+        let began = environment::now();
         // The events are listened to before anything starts, so that no early end is missed.
         let events = engine.events(&desired.project).await?;
         match work.carry_out(&planner).await? {
@@ -230,7 +232,7 @@ fn check(args: &UpArgs, desired: &DesiredState) -> Result<(), CommandError> {
         return Err(CommandError::user("no service selected")
             .hint("`--profile` activates services that are only there on demand"));
     }
-    let known: Vec<&str> = desired.services.keys().map(|name| name.as_str()).collect();
+    let known: Vec<&str> = desired.services.keys().map(ServiceName::as_str).collect();
     let named = args
         .exit_code_from
         .iter()

@@ -6,6 +6,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::event_loop::block_on;
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
 use crate::cli::work::Work;
@@ -38,7 +39,7 @@ pub(in crate::cli) fn wait(
         )));
     }
     let mut output = invocation.stdout();
-    invocation.block_on(async {
+    block_on(async {
         let mut waiting: FuturesUnordered<_> = containers
             .into_iter()
             .map(|container| async { (&container.name, engine.wait(&container.name).await) })
