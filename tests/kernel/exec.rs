@@ -10,8 +10,8 @@ use consort::runtime::kernel::pidfd::Exit;
 use consort::runtime::kernel::reexec::OwnProgram;
 use oci_spec::runtime::Spec;
 
-use crate::needs_privileges;
 use crate::sandbox::{Outcome, Sandbox, captured, chain, finish};
+use crate::{needs_ids, needs_privileges};
 
 struct Running {
     sandbox: Sandbox,
@@ -120,6 +120,7 @@ fn a_program_joins_every_namespace_and_the_confinement_of_the_container() {
 #[test]
 fn user_environment_and_directory_can_be_chosen() {
     needs_privileges!();
+    needs_ids!();
     let running = running(idle());
     let outcome = running.sh("id -u; id -G; pwd; echo $HOME $GREETING", |request| {
         request.user = Some("app".to_owned());

@@ -48,6 +48,17 @@ macro_rules! needs_privileges {
     };
 }
 
+/// Leaves the test with a note where only one user and group can be had.
+#[macro_export]
+macro_rules! needs_ids {
+    () => {
+        if !consort::runtime::kernel::sys::maps_uid(1234) {
+            eprintln!("skipped: needs a user namespace with more than one id");
+            return;
+        }
+    };
+}
+
 /// A root filesystem directory, and everything that a test may want to change before it runs.
 pub(crate) struct Sandbox {
     pub(crate) dir: tempfile::TempDir,

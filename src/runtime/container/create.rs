@@ -102,8 +102,7 @@ pub fn create(bundle: Bundle) -> Result<Created, ContainerError> {
         })?;
         let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
         let namespaces = new_namespaces(&spec).difference(joined);
-        let cloned = clone(&plan, &cgroup, namespaces, pid.as_ref(), (&ours, theirs))?;
-        let process = Pidfd::from_parts(cloned.pidfd, cloned.pid.as_raw_nonzero().get());
+        let process = clone(&plan, &cgroup, namespaces, pid.as_ref(), (&ours, theirs))?;
         Ok((plan, ours, process))
     })();
     let (plan, channel, process) = match made {
@@ -189,35 +188,84 @@ fn stdio_plan(stdio: Stdio) -> Result<StdioPlan, ContainerError> {
     }
 }
 
-/// Makes the first process; the other container's pid namespace is entered by us for that moment.
+/// Makes the first process.
 fn clone(
     plan: &InitPlan,
     cgroup: &Cgroup,
     namespaces: Namespaces,
     pid_namespace: Option<&OwnedFd>,
     (ours, theirs): (&Channel, Channel),
-) -> Result<Cloned, ContainerError> {
+) -> Result<Pidfd, ContainerError> {
     let act = "make the container's first process";
     let v2 = cgroup.open_v2()?;
+    let cgroup = v2.as_ref().map(|fd| fd.as_fd());
+    let mut child = || init::run(plan, &theirs, ours);
+    pass("container.clone")?;
+    let Some(other) = pid_namespace else {
+        let options = CloneOptions {
+            namespaces,
+            cgroup,
+            sibling: false,
+        };
+        let made = spawn(&options, &mut child).map_err(ContainerError::call(act))?;
+        return Ok(Pidfd::from_parts(
+            made.pidfd,
+            made.pid.as_raw_nonzero().get(),
+        ));
+    };
     let options = CloneOptions {
         namespaces,
-        cgroup: v2.as_ref().map(|fd| fd.as_fd()),
+        cgroup,
+        sibling: true,
+    };
+    clone_in(other, &options, &mut child)
+}
+
+/// Makes a process of ours in another pid namespace, by way of one that ends at once: who has entered
+/// such a namespace cannot always leave it again.
+fn clone_in(
+    pid_namespace: &OwnedFd,
+    options: &CloneOptions<'_>,
+    child: &mut dyn FnMut() -> i32,
+) -> Result<Pidfd, ContainerError> {
+    let act = "make the container's first process in another's pid namespace";
+    let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
+    let between = CloneOptions {
+        namespaces: Namespaces::empty(),
+        cgroup: None,
         sibling: false,
     };
-    let own = match pid_namespace {
-        Some(other) => {
-            let own = namespace::open_own("pid").map_err(ContainerError::kernel(act))?;
-            namespace::enter(other, Namespaces::NEWPID).map_err(ContainerError::kernel(act))?;
-            Some(own)
+    let mut enter_and_make = || {
+        let made = namespace::enter_raw(pid_namespace, Namespaces::NEWPID)
+            .map_err(Failure::of(Act::EnterNamespace, 0))
+            .and_then(|()| spawn(options, child).map_err(Failure::of(Act::Begin, 0)));
+        match made {
+            Ok(Cloned { pid, pidfd }) => {
+                let message = Message::Made(pid.as_raw_nonzero().get());
+                message.send(&theirs, Some(pidfd.as_fd())).map_or(1, |()| 0)
+            }
+            Err(failure) => {
+                init::report(&theirs, failure);
+                1
+            }
         }
-        None => None,
     };
-    pass("container.clone")?;
-    let cloned = spawn(&options, &mut || init::run(plan, &theirs, ours));
-    if let Some(own) = own {
-        namespace::enter(&own, Namespaces::NEWPID).map_err(ContainerError::kernel(act))?;
+    let helper = spawn(&between, &mut enter_and_make).map_err(ContainerError::call(act))?;
+    drop(theirs);
+    let mut buffer = [0; MESSAGE_BYTES];
+    let received = ours
+        .receive(&mut buffer)
+        .map_err(ContainerError::call(act))?;
+    let helper = Pidfd::from_parts(helper.pidfd, helper.pid.as_raw_nonzero().get());
+    helper
+        .wait_until_ended(None)
+        .map_err(ContainerError::kernel(act))?;
+    helper.exit(0).map_err(ContainerError::kernel(act))?;
+    match (Message::from_bytes(&buffer[..received.length]), received.fd) {
+        (Some(Message::Made(pid)), Some(fd)) => Ok(Pidfd::from_parts(fd, pid)),
+        (Some(Message::Failed(failure)), _) => Err(ContainerError::call(act)(failure.errno)),
+        _ => Err(ContainerError::EndedEarly),
     }
-    cloned.map_err(ContainerError::call(act))
 }
 
 impl Created {

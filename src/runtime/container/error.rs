@@ -71,6 +71,14 @@ pub enum ContainerError {
         /// Why that cannot be.
         reason: &'static str,
     },
+    /// The container has no cgroup to do it with.
+    #[error(
+        "{act} the container: this user has no cgroup of its own, so neither has the container"
+    )]
+    NoCgroup {
+        /// What was being done.
+        act: &'static str,
+    },
     /// A cgroup file could not be read or written, or a directory made.
     #[error("{act} cgroup `{path}`")]
     Cgroup {
@@ -119,6 +127,7 @@ impl ContainerError {
             | Self::EndedEarly
             | Self::NoCommand
             | Self::Setting { .. }
+            | Self::NoCgroup { .. }
             | Self::Cgroup { .. }
             | Self::HostFile { .. }
             | Self::SeccompProfile { .. }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oci_spec::runtime::{Capabilities, Process, Spec};
+use oci_spec::runtime::{Capabilities, Process, Spec, User};
 use rustix::process::Resource;
 use rustix::thread::CapabilitySet;
 
@@ -30,6 +30,7 @@ pub(super) fn of(
         plain.collect()
     });
     let user = process.user();
+    check_mapped(user)?;
     let settings = ProcessSettings {
         args: process.args().clone().unwrap_or_default(),
         env: process.env().clone().unwrap_or_default(),
@@ -47,6 +48,28 @@ pub(super) fn of(
         terminal: process.terminal().unwrap_or(false),
     };
     Ok((settings, missing))
+}
+
+/// Refuses ids that this user namespace does not have; the kernel would only say "invalid argument".
+fn check_mapped(user: &User) -> Result<(), ContainerError> {
+    let reason = "this user namespace does not have that id; subordinate ids in /etc/subuid and \
+                  /etc/subgid would give it some";
+    if !sys::maps_uid(user.uid()) {
+        return Err(ContainerError::setting(
+            "a user",
+            &user.uid().to_string(),
+            reason,
+        ));
+    }
+    let groups = [user.gid()]
+        .into_iter()
+        .chain(user.additional_gids().iter().flatten().copied());
+    for gid in groups {
+        if !sys::maps_gid(gid) {
+            return Err(ContainerError::setting("a group", &gid.to_string(), reason));
+        }
+    }
+    Ok(())
 }
 
 fn groups(wanted: Option<&[u32]>, missing: &mut Vec<Unenforced>) -> Option<Vec<u32>> {

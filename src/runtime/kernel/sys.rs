@@ -16,6 +16,29 @@ pub fn in_user_namespace() -> Result<bool, KernelError> {
     Ok(!is_whole_range(&map))
 }
 
+/// Says whether this user namespace has a user of this number.
+pub fn maps_uid(uid: u32) -> bool {
+    std::fs::read("/proc/self/uid_map").is_ok_and(|map| maps(&map, uid))
+}
+
+/// Says whether this user namespace has a group of this number.
+pub fn maps_gid(gid: u32) -> bool {
+    std::fs::read("/proc/self/gid_map").is_ok_and(|map| maps(&map, gid))
+}
+
+fn maps(map: &[u8], id: u32) -> bool {
+    String::from_utf8_lossy(map).lines().any(|line| {
+        let numbers: Vec<u64> = line
+            .split_ascii_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        let [first, _, count] = numbers.as_slice() else {
+            return false;
+        };
+        (*first..first + count).contains(&u64::from(id))
+    })
+}
+
 /// Says whether `setgroups` was given up when the user namespace was set up with a single id.
 pub fn setgroups_denied() -> bool {
     std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"))
@@ -31,6 +54,13 @@ fn is_whole_range(map: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_mapped_if_any_range_holds_it() {
+        let map = b"         0       1001          1\n         1     100000      65536\n";
+        assert!(maps(map, 0) && maps(map, 1) && maps(map, 65_536));
+        assert!(!maps(map, 65_537) && !maps(b"0 1000 1\n", 1));
+    }
 
     #[test]
     fn only_the_identity_map_of_all_ids_is_the_machines_own() {

@@ -121,7 +121,7 @@ impl Cgroup {
             return Ok(());
         }
         let Some(dir) = self.v1_dir("freezer") else {
-            return Err(no_freezer());
+            return Err(ContainerError::NoCgroup { act: "pause" });
         };
         for _ in 0..FREEZE_LOOKS {
             file::write(dir, "freezer.state", "FROZEN")?;
@@ -145,7 +145,7 @@ impl Cgroup {
         match (&self.v2, self.v1_dir("freezer")) {
             (Some(dir), _) => file::write(dir, "cgroup.freeze", "0"),
             (None, Some(dir)) => file::write(dir, "freezer.state", "THAWED"),
-            (None, None) => Err(no_freezer()),
+            (None, None) => Err(ContainerError::NoCgroup { act: "unpause" }),
         }
     }
 
@@ -171,10 +171,6 @@ impl Cgroup {
 }
 
 const FREEZE_TIMEOUT_MS: u64 = 10_000;
-
-fn no_freezer() -> ContainerError {
-    ContainerError::call("pause a container that has no cgroup")(Errno::NOTSUP)
-}
 
 fn collect(dir: &Path, found: &mut Vec<i32>) -> Result<(), ContainerError> {
     match file::read(dir, "cgroup.procs") {

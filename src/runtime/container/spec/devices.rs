@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Mount};
 use rustix::fs::{FileType, Stat};
 
 use super::super::description::{Description, DeviceRequest, Privilege};
 use super::super::error::ContainerError;
-use super::Machine;
 
 /// A device node to be made, and what may be done with it.
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) spec: LinuxDevice,
+    source: PathBuf,
     permissions: String,
 }
 
@@ -22,12 +22,9 @@ const NOT_DEVICES: [&str; 6] = ["pts", "shm", "fd", "mqueue", "console", "ptmx"]
 const DEPTH_LIMIT: usize = 5;
 
 /// Returns the requested devices, or all of them for a privileged container.
-pub(super) fn requested(
-    description: &Description,
-    machine: Machine,
-) -> Result<Vec<Device>, ContainerError> {
+pub(super) fn requested(description: &Description) -> Result<Vec<Device>, ContainerError> {
     let mut found = Vec::new();
-    if description.confinement.privilege == Privilege::Privileged && !machine.in_user_namespace {
+    if description.confinement.privilege == Privilege::Privileged {
         collect(Path::new("/dev"), Path::new("/dev"), "rwm", &mut found, 0);
     }
     for DeviceRequest {
@@ -52,7 +49,7 @@ pub(super) fn requested(
         })?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             collect(source, target, permissions, &mut found, 0);
-        } else if let Some(device) = device(target, &stat, permissions) {
+        } else if let Some(device) = device((source, target), &stat, permissions) {
             found.push(device);
         } else {
             let shown = source.display().to_string();
@@ -88,12 +85,12 @@ fn collect(from: &Path, to: &Path, permissions: &str, found: &mut Vec<Device>, d
                 collect(&from.join(&name), &target, permissions, found, depth + 1);
             }
         } else {
-            found.extend(device(&target, &stat, permissions));
+            found.extend(device((&from.join(&name), &target), &stat, permissions));
         }
     }
 }
 
-fn device(target: &Path, stat: &Stat, permissions: &str) -> Option<Device> {
+fn device((source, target): (&Path, &Path), stat: &Stat, permissions: &str) -> Option<Device> {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::CharacterDevice => LinuxDeviceType::C,
         FileType::BlockDevice => LinuxDeviceType::B,
@@ -114,8 +111,23 @@ fn device(target: &Path, stat: &Stat, permissions: &str) -> Option<Device> {
         .set_gid(Some(stat.st_gid));
     Some(Device {
         spec,
+        source: source.to_owned(),
         permissions: permissions.to_owned(),
     })
+}
+
+/// Returns the devices as mounts of the host's nodes, for a user namespace, where nobody can make any.
+pub(super) fn as_mounts(devices: &[Device]) -> Vec<Mount> {
+    let mount = |device: &Device| {
+        let mut mount = Mount::default();
+        mount
+            .set_destination(device.spec.path().clone())
+            .set_typ(Some("bind".to_owned()))
+            .set_source(Some(device.source.clone()))
+            .set_options(Some(vec!["bind".to_owned()]));
+        mount
+    };
+    devices.iter().map(mount).collect()
 }
 
 /// What every container may use: null zero full random urandom tty console ptmx and its terminals.
@@ -148,7 +160,10 @@ pub(super) fn rules(
     for (major, minor) in USUAL {
         rules.push(rule(true, LinuxDeviceType::C, (Some(major), minor), "rwm"));
     }
-    for Device { spec, permissions } in devices {
+    for Device {
+        spec, permissions, ..
+    } in devices
+    {
         let number = (Some(spec.major()), Some(spec.minor()));
         rules.push(rule(true, spec.typ(), number, permissions));
     }

@@ -24,6 +24,8 @@ use super::description::{
 use super::error::ContainerError;
 use super::users::Identity;
 
+use devices::Device;
+
 pub use capabilities::{DEFAULT_CAPABILITIES, all_capabilities, capability_names};
 pub use limits::resources;
 
@@ -43,13 +45,18 @@ pub fn build(
     let mut root = Root::default();
     root.set_path(PathBuf::from("rootfs"));
     root.set_readonly(Some(description.root == RootAccess::ReadOnly));
+    let devices = devices::requested(description)?;
+    let mut all_mounts = mounts::all(description, machine)?;
+    if machine.in_user_namespace {
+        all_mounts.extend(devices::as_mounts(&devices));
+    }
     let mut spec = Spec::default();
     spec.set_process(Some(process(description, identity)?))
         .set_root(Some(root))
         .set_hostname(description.hostname.clone())
         .set_domainname(description.domainname.clone())
-        .set_mounts(Some(mounts::all(description, machine)?))
-        .set_linux(Some(linux(description, machine)?))
+        .set_mounts(Some(all_mounts))
+        .set_linux(Some(linux(description, machine, devices)?))
         .set_annotations(Some(description.annotations.clone().into_iter().collect()));
     Ok(spec)
 }
@@ -83,7 +90,11 @@ fn process(description: &Description, identity: &Identity) -> Result<Process, Co
     Ok(process)
 }
 
-fn linux(description: &Description, machine: Machine) -> Result<Linux, ContainerError> {
+fn linux(
+    description: &Description,
+    machine: Machine,
+    devices: Vec<Device>,
+) -> Result<Linux, ContainerError> {
     let confinement = &description.confinement;
     let (masked, read_only) = match (confinement.privilege, confinement.masks) {
         (Privilege::Confined, Masks::Default) => {
@@ -91,17 +102,19 @@ fn linux(description: &Description, machine: Machine) -> Result<Linux, Container
         }
         (Privilege::Confined, Masks::None) | (Privilege::Privileged, _) => (Vec::new(), Vec::new()),
     };
-    let devices = devices::requested(description, machine)?;
     let mut resources = resources(&description.limits)?;
     resources.set_devices(Some(devices::rules(description, &devices)?));
+    let nodes = if machine.in_user_namespace {
+        Vec::new()
+    } else {
+        devices.into_iter().map(|device| device.spec).collect()
+    };
     let mut linux = Linux::default();
     linux
         .set_namespaces(Some(namespaces(&description.namespaces)))
         .set_masked_paths(Some(masked))
         .set_readonly_paths(Some(read_only))
-        .set_devices(Some(
-            devices.into_iter().map(|device| device.spec).collect(),
-        ))
+        .set_devices(Some(nodes))
         .set_resources(Some(resources))
         .set_sysctl(Some(sysctls(description, machine).into_iter().collect()));
     Ok(linux)

@@ -8,7 +8,10 @@ use super::super::description::{
 };
 use super::super::error::ContainerError;
 use super::Machine;
+use crate::runtime::kernel::sys;
 
+/// The group `tty` of nearly every image.
+const TERMINAL_GROUP: u32 = 5;
 const DEFAULT_SHM_BYTES: u64 = 64 << 20;
 
 /// Returns the usual mounts and the requested ones, those nearer to the root first.
@@ -39,7 +42,7 @@ fn usual(description: &Description, machine: Machine) -> Vec<Mount> {
     let shm = description.shm_size_bytes.unwrap_or(DEFAULT_SHM_BYTES);
     let shm_size = format!("size={shm}");
     // A user namespace with one id has no group 5 to give terminals to.
-    let devpts: &[&str] = if machine.in_user_namespace {
+    let devpts: &[&str] = if machine.in_user_namespace && !sys::maps_gid(TERMINAL_GROUP) {
         &["newinstance", "ptmxmode=0666", "mode=0620"]
     } else {
         &["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
