@@ -1,7 +1,7 @@
 //! Who acts: one action into a changed machine, and what is there into observed state.
 //!
 //! [`Engine`] is what a plan is walked on. [`embedded`] acts on this machine's own kernel;
-//! the in-memory engine keeps everything in this process, for tests and for trying out plans.
+//! [`Memory`] keeps everything in this process, for tests and for trying out plans.
 //!
 //! **Invariant:** engines never import each other.
 
@@ -9,9 +9,11 @@ mod contract;
 mod error;
 mod request;
 pub mod embedded;
+mod memory;
 
 pub use contract::{Engine, Performed, Progress, ProjectLock, Update};
 pub use error::{EngineError, LockHolder, PortHolder};
+pub use memory::Memory;
 pub use request::{
     AttachRequest, ContainerEvent, EventKind, EventStream, ExecRequest, LockWait, LogLine,
     LogQuery, LogStream, OutputStream, ProcessRow, Stats, Stdio, Tail, TerminalSize,

@@ -52,7 +52,7 @@ pub struct ObservedContainer {
     /// The networks it is connected to, also while it is stopped.
     #[serde(default)]
     pub endpoints: BTreeMap<NetworkName, ObservedEndpoint>,
-    /// The named volumes it mounts.
+    /// The volumes it mounts, anonymous ones included.
     #[serde(default)]
     pub volumes: BTreeSet<VolumeName>,
     /// All labels.
