@@ -92,6 +92,9 @@ pub enum Cause {
 }
 
 /// A value that differs.
+///
+/// Neither value is given where it may be secret. An empty text stands for something that is there
+/// as a whole, such as a mount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// The path, such as `environment.LOG_LEVEL`.
@@ -107,8 +110,10 @@ pub struct FieldChange {
 impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.field)?;
-        match (&self.old, &self.new) {
+        match (self.old.as_deref(), self.new.as_deref()) {
             (Some(old), Some(new)) => write!(f, " {old} → {new}")?,
+            (Some(""), None) => f.write_str(" removed")?,
+            (None, Some("")) => f.write_str(" added")?,
             (Some(old), None) => write!(f, " {old} removed")?,
             (None, Some(new)) => write!(f, " {new} added")?,
             (None, None) => f.write_str(" changed")?,

@@ -100,15 +100,13 @@ pub(super) struct Difference {
 
 /// Compares a stored spec with a wanted one.
 pub(super) fn compare(old: &Value, new: &Value, places: &Places) -> Difference {
-    let (old, new) = (flat(&comparable(old)), flat(&comparable(new)));
-    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let (old, new) = (comparable(old), comparable(new));
+    let mut changes = Vec::new();
+    differ("", Some(&old), Some(&new), &mut changes);
     let mut difference = Difference::default();
-    for path in paths {
-        if is_same(old.get(path), new.get(path)) {
-            continue;
-        }
-        let change = change(path, (old.get(path), new.get(path)), places);
-        let side = if is_hot(path) {
+    for (path, old, new) in changes {
+        let change = change(&path, (old.as_deref(), new.as_deref()), places);
+        let side = if is_hot(&path) {
             &mut difference.hot
         } else {
             &mut difference.cold
@@ -120,40 +118,55 @@ pub(super) fn compare(old: &Value, new: &Value, places: &Places) -> Difference {
     difference
 }
 
-/// All values by path; items of a list that have a key of their own are found by it.
-fn flat(value: &Value) -> BTreeMap<String, Value> {
-    let mut found = BTreeMap::new();
-    flatten(String::new(), value, &mut found);
-    found
-}
+/// A path, and the texts of its values; an empty text for a whole item that is there.
+type Raw = (String, Option<String>, Option<String>);
 
-fn flatten(path: String, value: &Value, found: &mut BTreeMap<String, Value>) {
-    let below = |key: &str| {
-        if path.is_empty() {
-            key.to_owned()
+fn differ(path: &str, old: Option<&Value>, new: Option<&Value>, changes: &mut Vec<Raw>) {
+    if is_same(old, new) {
+        return;
+    }
+    let (old_parts, new_parts) = (parts(old), parts(new));
+    if old_parts.is_empty() && new_parts.is_empty() {
+        changes.push((path.to_owned(), old.and_then(shown), new.and_then(shown)));
+        return;
+    }
+    let keys: BTreeSet<&String> = old_parts.keys().chain(new_parts.keys()).collect();
+    for key in keys {
+        let below = if path.is_empty() {
+            key.clone()
         } else {
             format!("{path}.{key}")
+        };
+        match (old_parts.get(key), new_parts.get(key)) {
+            (Some(item), None) if key_of(item).is_some() => {
+                changes.push((below, Some(String::new()), None));
+            }
+            (None, Some(item)) if key_of(item).is_some() => {
+                changes.push((below, None, Some(String::new())));
+            }
+            (old, new) => differ(&below, old.copied(), new.copied(), changes),
         }
-    };
+    }
+}
+
+/// What a value consists of: the fields of an object, or the items of a list that have a key of
+/// their own.
+fn parts(value: Option<&Value>) -> BTreeMap<String, &Value> {
     match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            for (key, value) in fields {
-                flatten(below(key), value, found);
-            }
+        Some(Value::Object(fields)) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), value))
+            .collect(),
+        Some(Value::Array(items)) => {
+            let keyed: Option<BTreeMap<String, &Value>> = items
+                .iter()
+                .map(|item| Some((key_of(item)?, item)))
+                .collect();
+            keyed.unwrap_or_default()
         }
-        Value::Array(items)
-            if !items.is_empty() && items.iter().all(|item| key_of(item).is_some()) =>
-        {
-            for item in items {
-                flatten(below(&key_of(item).unwrap_or_default()), item, found);
-            }
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => {
+            BTreeMap::new()
         }
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => drop(found.insert(path, value.clone())),
     }
 }
 
@@ -196,11 +209,7 @@ fn is_hot(path: &str) -> bool {
     })
 }
 
-fn change(
-    path: &str,
-    (old, new): (Option<&Value>, Option<&Value>),
-    places: &Places,
-) -> FieldChange {
+fn change(path: &str, (old, new): (Option<&str>, Option<&str>), places: &Places) -> FieldChange {
     let field = name_of(path);
     let place = places.find(&field).cloned();
     if path.ends_with(".digest") {
@@ -212,18 +221,11 @@ fn change(
             place,
         };
     }
-    if is_secret(path) {
-        return FieldChange {
-            field,
-            old: None,
-            new: None,
-            place,
-        };
-    }
+    let text = |value: Option<&str>| value.filter(|_| !is_secret(path)).map(ToOwned::to_owned);
     FieldChange {
         field,
-        old: old.and_then(shown),
-        new: new.and_then(shown),
+        old: text(old),
+        new: text(new),
         place,
     }
 }
@@ -296,6 +298,14 @@ mod tests {
             changes(&file("sha256:a"), &file("sha256:b")).0,
             ["secrets.pw changed"]
         );
+    }
+
+    #[test]
+    fn a_mount_that_is_new_is_one_change() {
+        let mount = json!({"target": "/data", "read_only": false, "kind": {"tmpfs": {"mode": 1}}});
+        let (old, new) = (json!({"mounts": []}), json!({"mounts": [mount]}));
+        assert_eq!(changes(&old, &new).0, ["volumes./data added"]);
+        assert_eq!(changes(&new, &old).0, ["volumes./data removed"]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) struct Kept {
 impl World {
     pub(super) fn new_id(&mut self) -> String {
         self.ids += 1;
-        format!("{:064x}", self.ids)
+        format!("{:012x}{:052x}", self.ids, self.ids)
     }
 
     pub(super) fn now(&self) -> SystemTime {

@@ -51,13 +51,16 @@ impl Up<'_> {
         (name, needs): (&ServiceName, &Dependency),
         fate: &Fate,
     ) -> Option<StepId> {
-        let until = match needs.condition {
+        let (until, holds) = match needs.condition {
             Condition::ServiceStarted => return fate.started,
-            Condition::ServiceHealthy if is_untouched(fate) && is_healthy(fate) => return None,
-            Condition::ServiceHealthy => Until::Healthy,
-            Condition::ServiceCompletedSuccessfully if is_done(fate) => return None,
-            Condition::ServiceCompletedSuccessfully => Until::CompletedSuccessfully,
+            Condition::ServiceHealthy => (Until::Healthy, is_healthy(fate)),
+            Condition::ServiceCompletedSuccessfully => {
+                (Until::CompletedSuccessfully, is_done(fate))
+            }
         };
+        if is_untouched(fate) && holds {
+            return None;
+        }
         debug_assert!(
             name == &fate.service,
             "the fate is that of a replica of the dependency"
@@ -67,7 +70,9 @@ impl Up<'_> {
             condition: needs.condition,
             place: needs.place.clone(),
         };
-        Some(self.wait(fate, until, (cause, needs.required), None))
+        let wait = self.wait(fate, until, (cause, needs.required), None);
+        self.guarded(wait, fate.guard.as_ref().filter(|_| holds));
+        Some(wait)
     }
 
     fn wait(
@@ -95,17 +100,18 @@ impl Up<'_> {
 
     /// Waits at the end until a replica is ready.
     pub(super) fn wait_until_ready(&mut self, fate: &Fate, timeout: Option<Duration>) {
-        let (until, is_ready) = if self.is_one_shot(&fate.service) {
+        let (until, holds) = if self.is_one_shot(&fate.service) {
             (Until::CompletedSuccessfully, is_done(fate))
         } else {
             let ready = match fate.health {
                 Health::None | Health::Healthy => fate.state == Some(RunState::Running),
                 Health::Starting | Health::Unhealthy => false,
             };
-            (Until::RunningOrHealthy, is_untouched(fate) && ready)
+            (Until::RunningOrHealthy, ready)
         };
-        if !is_ready {
-            self.wait(fate, until, (Cause::Requested, true), timeout);
+        if !(is_untouched(fate) && holds) {
+            let wait = self.wait(fate, until, (Cause::Requested, true), timeout);
+            self.guarded(wait, fate.guard.as_ref().filter(|_| holds));
         }
     }
 }
@@ -118,7 +124,7 @@ fn is_healthy(fate: &Fate) -> bool {
     fate.state == Some(RunState::Running) && fate.health == Health::Healthy
 }
 
-/// Whether it ran to the end with exit code 0 and is not run again.
+/// Whether it ran to the end with exit code 0.
 fn is_done(fate: &Fate) -> bool {
-    is_untouched(fate) && fate.state == Some(RunState::Exited) && fate.exit_code == Some(0)
+    fate.state == Some(RunState::Exited) && fate.exit_code == Some(0)
 }

@@ -1,6 +1,6 @@
 //! A project comes up: what is missing is made, what differs is changed, what does not run starts.
 //!
-//! The plan is sketched in the order in which it is thought of: networks, volumes and images first,
+//! The plan is sketched in the order in which it is thought of: what goes, volumes, networks, images,
 //! then one service after the other, each after what it depends on. That order is no barrier: a
 //! step waits only for the steps it names.
 
@@ -10,6 +10,7 @@ mod image;
 mod replica;
 mod service;
 mod stops;
+mod departure;
 mod gate;
 
 use super::{
@@ -32,13 +33,13 @@ pub fn up(
     options: &UpOptions,
 ) -> Result<Plan, PlanError> {
     let mut up = Up::new(desired, observed, options)?;
-    up.networks()?;
+    up.departures();
     up.volumes()?;
+    up.networks()?;
     up.images()?;
     for service in up.order.clone() {
         up.service(&service);
     }
-    up.orphans();
     up.notices();
     Ok(up.sketch.finish())
 }
@@ -142,40 +143,6 @@ impl<'a> Up<'a> {
             return self.options.recreate;
         }
         self.options.recreate_dependencies
-    }
-
-    /// Containers of services that are not in the file.
-    fn orphans(&mut self) {
-        let orphans: Vec<&ObservedContainer> = self
-            .observed
-            .containers
-            .values()
-            .filter(|container| self.is_orphan(container))
-            .collect();
-        match self.options.orphans {
-            OrphanPolicy::Ignore => {}
-            OrphanPolicy::Warn if orphans.is_empty() => {}
-            OrphanPolicy::Warn => {
-                let containers = orphans.iter().map(|orphan| orphan.name.clone()).collect();
-                self.sketch.warn(Warning::Orphans { containers });
-            }
-            OrphanPolicy::Remove => {
-                for orphan in orphans {
-                    self.remove(orphan, &super::Cause::Orphan);
-                }
-            }
-        }
-    }
-
-    fn is_orphan(&self, container: &ObservedContainer) -> bool {
-        let service = &container.service;
-        let known =
-            self.desired.services.contains_key(service) || self.desired.disabled.contains(service);
-        let lingers = match container.oneoff {
-            OneOff::No => !known,
-            OneOff::Run | OneOff::Hook => !container.is_alive(),
-        };
-        lingers && !self.gone.contains_key(&container.name)
     }
 
     fn notices(&mut self) {

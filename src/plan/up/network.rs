@@ -73,6 +73,10 @@ impl<'a> Up<'a> {
         let network = spec.name.clone();
         let mut before = Vec::new();
         for container in self.attached(&network) {
+            if let Some(gone) = self.gone.get(&container.name) {
+                before.push(*gone);
+                continue;
+            }
             let because = Cause::NetworkRecreated {
                 network: network.clone(),
             };
@@ -94,7 +98,8 @@ impl<'a> Up<'a> {
         for step in [removed, made] {
             self.sketch.group(step, &group);
         }
-        for container in self.attached(&network) {
+        let back = self.attached(&network).into_iter();
+        for container in back.filter(|container| !self.gone.contains_key(&container.name)) {
             let unplugged = self.unplugged.entry(container.name.clone()).or_default();
             unplugged.insert(network.clone(), made);
         }

@@ -14,6 +14,8 @@ pub(super) struct Fate {
     pub(super) container: ContainerName,
     /// The step after which it has started, when the plan starts it.
     pub(super) started: Option<StepId>,
+    /// Under which condition the plan starts it.
+    pub(super) guard: Option<Guard>,
     /// What it is now.
     pub(super) state: Option<RunState>,
     pub(super) health: Health,

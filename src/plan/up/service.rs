@@ -28,15 +28,15 @@ impl<'a> Up<'a> {
         let Some(service) = self.desired.services.get(name) else {
             return;
         };
-        let existing = self.settle_names(replicas(self.observed, name, &self.gone));
+        let existing = replicas(self.observed, name, &self.gone);
         let mut fates = Vec::new();
         for spec in &service.replicas {
             let there = existing
                 .iter()
-                .find(|(there, _)| there.number == spec.number);
-            fates.push(self.replica(service, spec, there.copied()));
+                .find(|there| there.number == spec.number)
+                .map(|there| (*there, self.settle_name(there)));
+            fates.push(self.replica(service, spec, there));
         }
-        self.scale_down(service, &existing);
         if let Some(timeout) = self.waits_for_ready()
             && self.options.start == StartMode::Start
         {
@@ -47,29 +47,11 @@ impl<'a> Up<'a> {
         self.fates.insert(name.clone(), fates);
     }
 
-    /// Finishes or takes back replacements that were interrupted: a container that has a temporary
-    /// name gets its own when that is free, and goes otherwise. Of several containers with one
-    /// number the first stays.
-    fn settle_names(
-        &mut self,
-        found: Vec<&'a ObservedContainer>,
-    ) -> Vec<(&'a ObservedContainer, Option<StepId>)> {
-        let mut settled: Vec<(&ObservedContainer, Option<StepId>)> = Vec::new();
-        for container in found {
-            let taken = settled
-                .iter()
-                .any(|(other, _)| other.number == container.number);
-            let to = stored::final_name(container);
-            if taken {
-                self.remove(container, &Cause::Leftover);
-            } else if to == container.name {
-                settled.push((container, None));
-            } else {
-                let renamed = self.rename_leftover(container, to);
-                settled.push((container, Some(renamed)));
-            }
-        }
-        settled
+    /// Finishes a replacement that was interrupted: a container that has a temporary name while its
+    /// own is free gets it.
+    fn settle_name(&mut self, container: &ObservedContainer) -> Option<StepId> {
+        let to = stored::final_name(container);
+        (to != container.name).then(|| self.rename_leftover(container, to))
     }
 
     /// Whatever happens to it under its temporary name happens before.
@@ -91,42 +73,6 @@ impl<'a> Up<'a> {
         self.sketch.add(action, Cause::Leftover, after)
     }
 
-    fn scale_down(
-        &mut self,
-        service: &DesiredService,
-        existing: &[(&ObservedContainer, Option<StepId>)],
-    ) {
-        let wanted = service.replicas.len();
-        for (container, renamed) in existing {
-            let is_wanted = service
-                .replicas
-                .iter()
-                .any(|spec| spec.number == container.number);
-            if is_wanted {
-                continue;
-            }
-            let cause = Cause::ScaleDown { wanted };
-            match renamed {
-                None => drop(self.remove(container, &cause)),
-                Some(renamed) => self.remove_renamed(container, *renamed, cause),
-            }
-        }
-    }
-
-    fn remove_renamed(&mut self, container: &ObservedContainer, renamed: StepId, cause: Cause) {
-        let renamed_as = ObservedContainer {
-            name: stored::final_name(container),
-            ..container.clone()
-        };
-        let stopped = self.stop(&renamed_as, &cause, &[renamed], None);
-        let action = Action::RemoveContainer {
-            name: renamed_as.name,
-            volumes: AnonymousVolumes::Keep,
-        };
-        self.sketch
-            .add(action, cause, stopped.into_iter().chain([renamed]));
-    }
-
     fn replica(
         &mut self,
         service: &DesiredService,
@@ -135,20 +81,24 @@ impl<'a> Up<'a> {
     ) -> Fate {
         let Some((there, renamed)) = there else {
             let started = self.create(service, spec);
-            return fate(spec, None, started);
+            return fate(spec, None, (started, None));
         };
         // From here on it has its final name, once it is renamed.
         let current = ObservedContainer {
             name: stored::final_name(there),
             ..there.clone()
         };
-        let started = match self.verdict(service, spec, there) {
+        match self.verdict(service, spec, there) {
             Verdict::Recreate { cause, guard } => {
-                self.replace(service, spec, (&current, renamed), (cause, guard))
+                let because = (cause, guard.clone());
+                let started = self.replace(service, spec, (&current, renamed), because);
+                fate(spec, Some(there), (started, guard))
             }
-            Verdict::Keep { hot } => self.keep(service, spec, (&current, renamed), hot),
-        };
-        fate(spec, Some(there), started)
+            Verdict::Keep { hot } => {
+                let kept = self.keep(service, spec, (&current, renamed), hot);
+                fate(spec, Some(there), kept)
+            }
+        }
     }
 
     /// Makes a container that is not there.
@@ -216,7 +166,8 @@ impl<'a> Up<'a> {
             Renew::Renew => None,
         };
         let made = self.add_create(spec, (temporary_name(old, spec), inherit), cause);
-        self.sketch.after(made, renamed);
+        let taken = self.gone.get(&temporary_name(old, spec)).copied();
+        self.sketch.after(made, renamed.into_iter().chain(taken));
         let replaced = Cause::ReplacedBy(made);
         let mut ready = vec![made];
         if !self.restarts_with_dependency(service) && self.options.start == StartMode::Start {
@@ -267,14 +218,15 @@ impl<'a> Up<'a> {
         self.sketch.after(made, plugs.into_values());
     }
 
-    /// Leaves a container in its place, changed where that can be done in place.
+    /// Leaves a container in its place, changed where that can be done in place; returns the step
+    /// after which it has started, and under which condition, when the plan starts it.
     fn keep(
         &mut self,
         service: &DesiredService,
         spec: &'a ContainerSpec,
         (there, renamed): (&ObservedContainer, Option<StepId>),
         hot: Vec<FieldChange>,
-    ) -> Option<StepId> {
+    ) -> (Option<StepId>, Option<Guard>) {
         let mut before_start: Vec<StepId> = renamed.into_iter().collect();
         if !hot.is_empty() {
             let action = Action::UpdateContainer {
@@ -290,17 +242,17 @@ impl<'a> Up<'a> {
             let way = Way {
                 spec,
                 before_start,
-                guard,
+                guard: guard.clone(),
                 group: None,
                 is_new: false,
             };
-            return self.start(service, way, Cause::Follows(stopped));
+            return (self.start(service, way, Cause::Follows(stopped)), guard);
         }
         let idle = Cause::NotRunning {
             state: there.state,
             exit_code: there.exit_code,
         };
-        match there.state {
+        let started = match there.state {
             RunState::Running | RunState::Restarting => None,
             RunState::Exited if there.exit_code == Some(0) && self.is_one_shot(&service.name) => {
                 None
@@ -321,7 +273,8 @@ impl<'a> Up<'a> {
                 };
                 self.start(service, way, idle)
             }
-        }
+        };
+        (started, None)
     }
 
     /// Connects a container to networks that it should be on and is not, or that are made again.
@@ -498,11 +451,16 @@ impl<'a> Up<'a> {
     }
 }
 
-fn fate(spec: &ContainerSpec, there: Option<&ObservedContainer>, started: Option<StepId>) -> Fate {
+fn fate(
+    spec: &ContainerSpec,
+    there: Option<&ObservedContainer>,
+    (started, guard): (Option<StepId>, Option<Guard>),
+) -> Fate {
     Fate {
         service: spec.service.clone(),
         container: spec.name.clone(),
         started,
+        guard,
         state: there.map(|there| there.state),
         health: there.map(|there| there.health).unwrap_or_default(),
         exit_code: there.and_then(|there| there.exit_code),
