@@ -169,10 +169,13 @@ impl<'a> Up<'a> {
         let taken = self.gone.get(&temporary_name(old, spec)).copied();
         self.sketch.after(made, renamed.into_iter().chain(taken));
         let replaced = Cause::ReplacedBy(made);
-        let mut ready = vec![made];
-        if !self.restarts_with_dependency(service) && self.options.start == StartMode::Start {
-            // The old one runs until the new one can start.
-            ready.extend(self.gates(service));
+        // The old one runs until the new one can start, unless it stops with what it depends on.
+        let mut ready = Vec::new();
+        if !self.restarts_with_dependency(service) {
+            ready.push(made);
+            if self.options.start == StartMode::Start {
+                ready.extend(self.gates(service));
+            }
         }
         let stopped = self.stop(old, &replaced, &ready, guard);
         self.stop_before_dependencies(service, &old.name);
