@@ -41,8 +41,10 @@ fn rule(path: &[&str]) -> Rule {
 
 fn service_rule(path: &[&str]) -> Rule {
     match path {
-        ["annotations" | "dns" | "dns_opt" | "dns_search" | "env_file" | "label_file"]
-        | ["environment" | "labels" | "sysctls" | "tmpfs"]
+        [
+            "annotations" | "dns" | "dns_opt" | "dns_search" | "env_file" | "label_file"
+            | "environment" | "labels" | "sysctls" | "tmpfs",
+        ]
         | ["build", "args" | "additional_contexts" | "labels"]
         | ["deploy", "labels"]
         | ["volumes", _, "volume", "labels"] => Rule::Sequence,
@@ -227,7 +229,11 @@ fn replace(earlier: &mut Node, mut later: Node) {
     let value = match std::mem::take(&mut earlier.value) {
         Value::List(_) => Value::List(Vec::new()),
         Value::Map(_) => Value::Map(Map::new()),
-        scalar => scalar,
+        scalar @ (Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)) => scalar,
     };
     let shadow = Shadow {
         span: earlier.span,
@@ -281,7 +287,11 @@ fn pairs(key: &str, entry: Entry) -> Vec<Node> {
             };
             items.into_iter().map(pair).collect()
         }
-        scalar => {
+        scalar @ (Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::Map(_)) => {
             let value = Value::Text(format!("{key}={}", scalar.to_plain()));
             vec![Node {
                 value,

@@ -146,7 +146,12 @@ fn id_of(item: &Node, key: Key) -> Result<String, Box<Diagnostic>> {
                 .split_once('=')
                 .map_or(text.as_str(), |(k, _)| k)
                 .into()),
-            other => {
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::List(_)
+            | Value::Map(_)) => {
                 let message = format!("{} cannot stand in this list", other.kind());
                 let fault = Diagnostic::error(item.span, message).expected("expected a string");
                 let quoted = format!("put it in quotation marks: \"{}\"", other.to_plain());

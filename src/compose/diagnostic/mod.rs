@@ -113,7 +113,7 @@ pub struct Report {
 impl Report {
     /// Sorts the diagnostics by place and drops repetitions.
     pub(crate) fn of(mut diagnostics: Vec<Diagnostic>, files: Files) -> Self {
-        diagnostics.sort_by(|a, b| a.span.cmp(&b.span));
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         diagnostics.dedup_by(|a, b| a.span == b.span && a.message == b.message);
         Self { diagnostics, files }
     }

@@ -53,7 +53,7 @@ impl Painter<'_> {
         self.paint(": ", BOLD);
         self.paint(&printable(&diagnostic.message), BOLD);
         self.out.push('\n');
-        let width = self.gutter(diagnostic);
+        let width = gutter(diagnostic);
         self.excerpt(diagnostic, width, style);
         for note in &diagnostic.notes {
             self.remark(
@@ -123,14 +123,6 @@ impl Painter<'_> {
             .unwrap_or_default()
     }
 
-    fn gutter(&self, diagnostic: &Diagnostic) -> usize {
-        if diagnostic.span.line == 0 {
-            1
-        } else {
-            diagnostic.span.line.to_string().len()
-        }
-    }
-
     fn margin(&mut self, width: usize, text: &str) {
         self.paint(&format!("{} |", " ".repeat(width)), BLUE);
         self.out.push_str(text);
@@ -163,6 +155,15 @@ impl Painter<'_> {
                 self.out.push_str("\u{1b}[0m");
             }
         }
+    }
+}
+
+/// Returns how many characters the number of the line takes.
+fn gutter(diagnostic: &Diagnostic) -> usize {
+    if diagnostic.span.line == 0 {
+        1
+    } else {
+        diagnostic.span.line.to_string().len()
     }
 }
 

@@ -81,11 +81,11 @@ impl<'t> Reader<'t> {
 
     /// Reads a key and what ends it; returns whether a value follows.
     fn key(&mut self) -> Result<(String, bool), LineError> {
-        if let Some(rest) = self.rest.strip_prefix("export") {
-            if rest.starts_with(char::is_whitespace) {
-                let skipped = self.rest.len() - rest.trim_start_matches(is_blank).len();
-                self.take(skipped);
-            }
+        if let Some(rest) = self.rest.strip_prefix("export")
+            && rest.starts_with(char::is_whitespace)
+        {
+            let skipped = self.rest.len() - rest.trim_start_matches(is_blank).len();
+            self.take(skipped);
         }
         let line = self.line;
         let mut end = self.rest.len();

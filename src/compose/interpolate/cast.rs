@@ -104,19 +104,18 @@ pub(super) fn apply(path: &[String], node: &mut Node, faults: &mut Vec<Diagnosti
         Kind::Number => text.parse::<f64>().ok().map(Value::Float),
         Kind::Boolean => boolean(text, node, faults),
     };
-    match converted {
-        Some(value) => node.value = value,
-        None => {
-            let key = path.last().map_or("", String::as_str);
-            let expected = match kind {
-                Kind::Whole => "expected a whole number here",
-                Kind::Number => "expected a number here",
-                Kind::Boolean => "expected `true` or `false` here",
-            };
-            let fault = Diagnostic::error(node.span, format!("`{key}` cannot be `{text}`"));
-            faults.push(fault.expected(expected));
-        }
+    if let Some(value) = converted {
+        node.value = value;
+        return;
     }
+    let key = path.last().map_or("", String::as_str);
+    let expected = match kind {
+        Kind::Whole => "expected a whole number here",
+        Kind::Number => "expected a number here",
+        Kind::Boolean => "expected `true` or `false` here",
+    };
+    let fault = Diagnostic::error(node.span, format!("`{key}` cannot be `{text}`"));
+    faults.push(fault.expected(expected));
 }
 
 /// Reads a boolean; the spellings of YAML 1.1 are accepted with a warning.

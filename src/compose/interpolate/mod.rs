@@ -44,7 +44,9 @@ impl<'a> Interpolator<'a> {
             }
             Value::List(list) => {
                 self.path.push("[]".to_owned());
-                list.iter_mut().for_each(|item| self.run(item));
+                for item in list {
+                    self.run(item);
+                }
                 self.path.pop();
             }
             Value::Text(_) => self.text(node),

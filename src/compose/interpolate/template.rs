@@ -26,9 +26,12 @@ pub(crate) enum Problem {
     TooLarge,
 }
 
+/// Answers what a variable is.
+type Lookup<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
+
 /// The variables of one substitution, and what was asked of them.
 pub(crate) struct Scope<'a> {
-    lookup: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    lookup: Lookup<'a>,
     /// The variables that were used, with their values.
     pub(crate) used: Vec<(String, Option<String>)>,
     /// The variables that were not set and had no default.
@@ -296,7 +299,7 @@ fn mention(name: &str, operator: Operator, operand: &str) -> Mention {
     };
     match operator {
         Operator::DefaultIfEmpty | Operator::DefaultIfUnset => {
-            operand.clone_into(&mut mention.default)
+            operand.clone_into(&mut mention.default);
         }
         Operator::RequireNotEmpty | Operator::RequireSet => mention.required = true,
         Operator::ReplaceIfNotEmpty | Operator::ReplaceIfSet => {

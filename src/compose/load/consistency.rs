@@ -98,12 +98,12 @@ impl Checker<'_> {
                 Some(_) => {}
             }
         }
-        if let Some(platform) = &self.service.platform {
-            if !build.platforms.is_empty() && !build.platforms.contains(platform) {
-                let message =
-                    format!("`build.platforms` lacks the service's platform `{platform}`");
-                self.fault("build.platforms", message);
-            }
+        if let Some(platform) = &self.service.platform
+            && !build.platforms.is_empty()
+            && !build.platforms.contains(platform)
+        {
+            let message = format!("`build.platforms` lacks the service's platform `{platform}`");
+            self.fault("build.platforms", message);
         }
         for (index, secret) in build.secrets.iter().enumerate() {
             let path = format!("build.secrets.{index}");
@@ -156,7 +156,7 @@ impl Checker<'_> {
         for (name, Dependency { required, .. }) in &self.service.depends_on {
             let known = self.project.services.contains_key(name);
             let disabled = self.project.disabled_services.contains_key(name);
-            if !known && !(disabled && !required) {
+            if !known && (!disabled || *required) {
                 self.unknown_service(&format!("depends_on.{name}"), name, "`depends_on`");
             }
         }
@@ -231,15 +231,15 @@ impl Checker<'_> {
     fn scale(&mut self) {
         let service = self.service;
         let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
-        if let (Some(scale), Some(replicas)) = (service.scale, replicas) {
-            if scale != replicas {
-                self.differ(
-                    "scale",
-                    "deploy.replicas",
-                    &scale.to_string(),
-                    &replicas.to_string(),
-                );
-            }
+        if let (Some(scale), Some(replicas)) = (service.scale, replicas)
+            && scale != replicas
+        {
+            self.differ(
+                "scale",
+                "deploy.replicas",
+                &scale.to_string(),
+                &replicas.to_string(),
+            );
         }
         for (path, value) in [("scale", service.scale), ("deploy.replicas", replicas)] {
             if value.is_some_and(|value| value < 0) {

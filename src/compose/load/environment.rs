@@ -35,6 +35,23 @@ pub(super) fn resolve(
     project.services = services;
 }
 
+/// What a missing file means.
+#[derive(Clone, Copy, PartialEq)]
+enum Missing {
+    Refused,
+    Ignored,
+}
+
+impl Missing {
+    fn of(file: &EnvFile) -> Self {
+        if file.required {
+            Self::Refused
+        } else {
+            Self::Ignored
+        }
+    }
+}
+
 struct Reader<'a> {
     project: &'a Project,
     source: &'a dyn Source,
@@ -62,7 +79,7 @@ impl Reader<'_> {
         let mut variables: BTreeMap<String, String> = known.collect();
         for (index, file) in service.env_file.iter().enumerate() {
             let path = format!("services.{}.env_file.{index}.path", service.name);
-            let Some(text) = self.text(&file.path, &path, file.required) else {
+            let Some(text) = self.text(&file.path, &path, Missing::of(file)) else {
                 continue;
             };
             self.parse(file, &text, &mut variables, &lookup);
@@ -100,7 +117,7 @@ impl Reader<'_> {
         let mut labels: BTreeMap<String, String> = BTreeMap::new();
         for (index, file) in service.label_file.iter().enumerate() {
             let path = format!("services.{}.label_file.{index}", service.name);
-            let Some((number, text)) = self.text(file, &path, true) else {
+            let Some((number, text)) = self.text(file, &path, Missing::Refused) else {
                 continue;
             };
             let earlier = labels.clone();
@@ -128,14 +145,14 @@ impl Reader<'_> {
     }
 
     /// Reads a file once; `place` is the path of the value that names it.
-    fn text(&mut self, file: &str, place: &str, required: bool) -> Option<(u32, Arc<str>)> {
+    fn text(&mut self, file: &str, place: &str, missing: Missing) -> Option<(u32, Arc<str>)> {
         if let Some(known) = self.texts.get(file) {
             return known.clone();
         }
         let span = self.project.places.span(place);
         let path = Path::new(file);
         if !self.source.exists(path) {
-            if required {
+            if missing == Missing::Refused {
                 let message = format!("the file of variables `{file}` is not there");
                 let fault = Diagnostic::error(span, message);
                 self.faults

@@ -73,10 +73,10 @@ impl Loader<'_> {
             .into_iter()
             .flatten()
         {
-            if entry.node.get("extends").is_some() {
-                if let Some(extended) = self.extended(&scope, name, level, &mut Vec::new()) {
-                    entry.node = extended;
-                }
+            if entry.node.get("extends").is_some()
+                && let Some(extended) = self.extended(&scope, name, level, &mut Vec::new())
+            {
+                entry.node = extended;
             }
         }
     }
@@ -106,7 +106,7 @@ impl Loader<'_> {
             service: name.to_owned(),
             span: extends.span,
         });
-        let extended = self.extend(scope, (name, service), &extends, level, chain);
+        let extended = self.extend(scope, (name, service, &extends), level, chain);
         chain.pop();
         self.extends.services.insert(id, extended.clone());
         extended
@@ -115,8 +115,7 @@ impl Loader<'_> {
     fn extend(
         &mut self,
         scope: &Rc<Scope>,
-        (name, service): (&str, &Node),
-        extends: &Extends,
+        (name, service, extends): (&str, &Node, &Extends),
         level: &Level,
         chain: &mut Vec<Link>,
     ) -> Option<Node> {
@@ -255,11 +254,12 @@ fn names(services: &BTreeMap<String, Entry>) -> String {
 fn without_what_is_reset(base: Node, name: &str, resets: &[Path]) -> Node {
     let mut base = base;
     for path in resets {
-        if let [first, service, rest @ ..] = path.parts() {
-            if first == "services" && service == name && !rest.is_empty() {
-                let parts: Vec<&str> = rest.iter().map(String::as_str).collect();
-                apply_resets(&mut base, &[Path::of(&parts)]);
-            }
+        if let [first, service, rest @ ..] = path.parts()
+            && (first.as_str(), service.as_str()) == ("services", name)
+            && !rest.is_empty()
+        {
+            let parts: Vec<&str> = rest.iter().map(String::as_str).collect();
+            apply_resets(&mut base, &[Path::of(&parts)]);
         }
     }
     base

@@ -27,7 +27,7 @@ pub(super) fn project_name(
     let written = roots.filter_map(|document| document.root.get("name"));
     let written = written
         .filter(|name| name.as_text().is_none_or(|text| !text.is_empty()))
-        .last();
+        .next_back();
     let (name, span) = match written {
         Some(node) => (from_file(node, options, located, faults)?, node.span),
         None => {

@@ -11,17 +11,16 @@ use crate::compose::tree::{Node, Value};
 impl Field for Option<Vec<String>> {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         match &node.value {
-            Value::Null => None,
-            Value::Text(line) => match split_words(line) {
-                Some(words) => Some(words),
-                None => {
+            Value::Text(line) => {
+                let words = split_words(line);
+                if words.is_none() {
                     let fault = Diagnostic::error(node.span, "the command ends inside a quotation");
                     faults.push(fault.hint("close the quotation, or write the command as a list"));
-                    None
                 }
-            },
+                words
+            }
             Value::List(list) => Some(list.iter().map(|word| word.value.to_plain()).collect()),
-            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Map(_) => None,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Map(_) => None,
         }
     }
 

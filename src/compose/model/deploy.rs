@@ -148,7 +148,13 @@ impl Field for DeviceRequest {
 fn device_count(node: &Node, faults: &mut Vec<Diagnostic>) -> i64 {
     match &node.value {
         Value::Text(text) if text.eq_ignore_ascii_case("all") => -1,
-        _ => Field::read(node, faults),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::List(_)
+        | Value::Map(_) => Field::read(node, faults),
     }
 }
 

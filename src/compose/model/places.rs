@@ -41,7 +41,7 @@ pub enum VariableOrigin {
     /// The environment of the command.
     Shell,
     /// A file of variables.
-    EnvFile(std::path::PathBuf),
+    EnvFile(PathBuf),
     /// Nowhere: the value's own default was used, or nothing.
     Unset,
 }
@@ -66,8 +66,7 @@ impl Places {
         let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
         let map = self.node(parent).and_then(Node::as_map);
         map.and_then(|map| map.get(key))
-            .map(|entry| entry.key)
-            .unwrap_or_else(|| self.span(path))
+            .map_or_else(|| self.span(path), |entry| entry.key)
     }
 
     /// Returns the file that a variable came from, if it came from one.

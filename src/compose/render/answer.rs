@@ -61,9 +61,21 @@ pub fn answer(
                 warnings,
             })
         }
-        _ => {
+        Question::Project(_)
+        | Question::Check
+        | Question::Services
+        | Question::Volumes
+        | Question::Networks
+        | Question::Models
+        | Question::Profiles
+        | Question::Images
+        | Question::Environment
+        | Question::Hash(_) => {
             let mut options = options.clone();
-            if !matches!(question, Question::Project(_) | Question::Check) {
+            if !matches!(
+                question,
+                Question::Project(_) | Question::Check | Question::Environment
+            ) {
                 // Lists need no content of `env_file`s, which need not even be there.
                 options.switches.no_env_resolution = true;
             }
@@ -128,7 +140,7 @@ fn table(variables: &[VariableUsage]) -> String {
     let line = |row: &[String; 4]| {
         let mut line = String::new();
         for (text, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{text:<width$}"));
+            line += &format!("{text:<width$}");
         }
         format!("{}{}", line, row[3]).trim_end().to_owned() + "\n"
     };

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use crate::compose::diagnostic::{ComposeError, Report};
 use crate::compose::load::load_tree;
 use crate::compose::model::field::print_named;
-use crate::compose::model::{Field, Form, Project, plain};
+use crate::compose::model::{Field as _, Form, Project, plain};
 use crate::compose::options::LoadOptions;
 use crate::compose::source::Source;
 

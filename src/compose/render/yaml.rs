@@ -12,8 +12,13 @@ pub fn to_yaml(value: &Json) -> String {
     match value {
         Json::Object(map) if !map.is_empty() => write_map(&mut out, map, 0),
         Json::Array(items) if !items.is_empty() => write_list(&mut out, items, 0),
-        scalar => {
-            write_scalar(&mut out, scalar, 0);
+        Json::Null
+        | Json::Bool(_)
+        | Json::Number(_)
+        | Json::String(_)
+        | Json::Array(_)
+        | Json::Object(_) => {
+            write_scalar(&mut out, value, 0);
             out.push('\n');
         }
     }
@@ -43,9 +48,14 @@ fn write_value(out: &mut String, value: &Json, depth: usize) {
             indent(out, depth + 1);
             write_list(out, items, depth + 1);
         }
-        scalar => {
+        Json::Null
+        | Json::Bool(_)
+        | Json::Number(_)
+        | Json::String(_)
+        | Json::Array(_)
+        | Json::Object(_) => {
             out.push(' ');
-            write_scalar(out, scalar, depth + 1);
+            write_scalar(out, value, depth + 1);
             out.push('\n');
         }
     }
@@ -60,8 +70,13 @@ fn write_list(out: &mut String, items: &[Json], depth: usize) {
         match item {
             Json::Object(map) if !map.is_empty() => write_map(out, map, depth + 1),
             Json::Array(inner) if !inner.is_empty() => write_list(out, inner, depth + 1),
-            scalar => {
-                write_scalar(out, scalar, depth + 1);
+            Json::Null
+            | Json::Bool(_)
+            | Json::Number(_)
+            | Json::String(_)
+            | Json::Array(_)
+            | Json::Object(_) => {
+                write_scalar(out, item, depth + 1);
                 out.push('\n');
             }
         }
@@ -137,8 +152,7 @@ fn is_plain(text: &str) -> bool {
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && !WORDS.contains(&word.as_str())
-        && !(starts_like_a_number && could_be_a_number(text))
-        && !(text.starts_with('=') || text.starts_with("---"))
+        && (!starts_like_a_number || !could_be_a_number(text))
 }
 
 /// Returns whether some reader could take a string for a number, a time or a date.

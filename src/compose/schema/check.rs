@@ -65,10 +65,7 @@ fn wrong_kind(node: &Node, shape: &Shape, key: &str) -> Diagnostic {
             node.value.to_plain()
         )),
         Value::Map(map) if split_by_colon && map.len() == 1 => {
-            let (name, _) = map
-                .iter()
-                .next()
-                .unwrap_or_else(|| unreachable!("one entry"));
+            let name = map.keys().next().map_or("", String::as_str);
             fault.hint(format!(
                 "if `{name}: …` is meant as one string, put it in quotation marks"
             ))
@@ -79,7 +76,13 @@ fn wrong_kind(node: &Node, shape: &Shape, key: &str) -> Diagnostic {
         Value::List(_) if shape.map.is_some() => {
             fault.hint("write `key: value` without the leading `- `")
         }
-        _ => fault,
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::List(_)
+        | Value::Map(_) => fault,
     }
 }
 
@@ -128,7 +131,9 @@ fn check_list(items: &[Node], list: &List, key: &str, faults: &mut Vec<Diagnosti
         if !seen.insert(plain(item).to_string()) {
             let shown = match &item.value {
                 Value::Map(_) | Value::List(_) => "the same entry".to_owned(),
-                value => format!("`{}`", value.to_plain()),
+                Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
+                    format!("`{}`", item.value.to_plain())
+                }
             };
             let fault = Diagnostic::error(item.span, format!("`{key}` has {shown} twice"));
             faults.push(fault.hint("remove one of them"));

@@ -78,10 +78,10 @@ fn null(span: Span) -> Entry {
 }
 
 fn service(service: &mut Node, environment: &BTreeMap<String, String>) {
-    if let Some(policy) = service.get_mut("pull_policy") {
-        if policy.as_text() == Some("if_not_present") {
-            policy.value = Value::Text("missing".to_owned());
-        }
+    if let Some(policy) = service.get_mut("pull_policy")
+        && policy.as_text() == Some("if_not_present")
+    {
+        policy.value = Value::Text("missing".to_owned());
     }
     if let Some(build) = service
         .get_mut("build")

@@ -115,12 +115,11 @@ impl Resolver<'_> {
             return;
         }
         let span = volume.span;
-        match volume.get_mut("source") {
-            Some(source) => self.any_path(source),
-            None => {
-                let fault = Diagnostic::error(span, "the bind mount lacks `source`");
-                faults.push(fault.hint("add `source:` with the path on this machine"));
-            }
+        if let Some(source) = volume.get_mut("source") {
+            self.any_path(source);
+        } else {
+            let fault = Diagnostic::error(span, "the bind mount lacks `source`");
+            faults.push(fault.hint("add `source:` with the path on this machine"));
         }
     }
 
@@ -132,10 +131,10 @@ impl Resolver<'_> {
         let Some(options) = volume.get_mut("driver_opts") else {
             return;
         };
-        if options.get("o").and_then(Node::as_text) == Some("bind") {
-            if let Some(device) = options.get_mut("device") {
-                self.any_path(device);
-            }
+        if options.get("o").and_then(Node::as_text) == Some("bind")
+            && let Some(device) = options.get_mut("device")
+        {
+            self.any_path(device);
         }
     }
 

@@ -92,10 +92,8 @@ impl Stage<'_> {
             let node = &mut entry.node;
             match key.as_str() {
                 "secrets" => self.each(node, |_, item| wrap(item, "source")),
-                "provenance" | "sbom" => {
-                    if node.as_text().is_none() {
-                        node.value = Value::Text(node.value.to_plain());
-                    }
+                "provenance" | "sbom" if node.as_text().is_none() => {
+                    node.value = Value::Text(node.value.to_plain());
                 }
                 "additional_contexts" => self.key_values(node),
                 "ssh" => self.ssh(node),

@@ -62,10 +62,13 @@ pub fn parse_port(text: &str) -> Result<Vec<Port>, PortError> {
         mode: Some("ingress".to_owned()),
         host_ip: address.clone(),
         target: u32::from(container.0 + offset),
-        published: host.map(|host| match lengths_differ {
-            // One container port and a range on the host: any free one of them.
-            true => format!("{}-{}", host.0, host.1),
-            false => (host.0 + offset).to_string(),
+        published: host.map(|host| {
+            if lengths_differ {
+                // One container port and a range on the host: any free one of them.
+                format!("{}-{}", host.0, host.1)
+            } else {
+                (host.0 + offset).to_string()
+            }
         }),
         protocol: Some(protocol.clone()),
         ..Port::default()
@@ -130,7 +133,9 @@ fn range(text: &str) -> Result<Range, PortError> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(Option<String>, Option<String>, u32, Option<String>)> {
+    type Read = (Option<String>, Option<String>, u32, Option<String>);
+
+    fn read(text: &str) -> Vec<Read> {
         let ports = parse_port(text).unwrap();
         ports
             .into_iter()

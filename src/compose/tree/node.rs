@@ -179,6 +179,7 @@ impl Node {
     }
 
     /// Takes the whole value, leaving `null`.
+    #[must_use]
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
     }

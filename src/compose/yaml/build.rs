@@ -297,12 +297,10 @@ impl Builder {
             .map(|tag| tag.suffix.as_str());
         let plain = style == ScalarStyle::Plain;
         match (core, tag) {
-            (Some("str"), _) => Value::Text(text.to_owned()),
-            (Some(kind), _) => self.tagged(kind, text, span),
-            // A value with a tag of somebody else stays as it was written.
-            (None, Some(_)) => Value::Text(text.to_owned()),
+            (Some(kind), _) if kind != "str" => self.tagged(kind, text, span),
             (None, None) if plain => scalar::resolve(text),
-            (None, None) => Value::Text(text.to_owned()),
+            // A value with a tag of somebody else stays as it was written.
+            _ => Value::Text(text.to_owned()),
         }
     }
 
@@ -314,8 +312,10 @@ impl Builder {
             (_, value) => value,
         };
         let fits = match (kind, &value) {
-            ("int", Value::Int(_)) | ("float", Value::Float(_)) => true,
-            ("bool", Value::Bool(_)) | ("null", Value::Null) => true,
+            ("int", Value::Int(_))
+            | ("float", Value::Float(_))
+            | ("bool", Value::Bool(_))
+            | ("null", Value::Null) => true,
             ("int" | "float" | "bool" | "null", _) => false,
             _ => true,
         };

@@ -15,9 +15,9 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::tree::{Node, Path, Span};
 
 /// How many nodes aliases may add to a document.
-pub const NODE_LIMIT: usize = 100_000;
+pub(crate) const NODE_LIMIT: usize = 100_000;
 /// How deep a document may nest.
-pub const DEPTH_LIMIT: usize = 200;
+pub(crate) const DEPTH_LIMIT: usize = 200;
 
 /// One document of a file.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ fn syntax(file: u32, text: &str, error: &ScanError) -> Diagnostic {
         .nth(error.marker().line().saturating_sub(1))
         .unwrap_or_default();
     let hint = if line.trim_start().starts_with('\t')
-        || line.contains("\t") && line.trim().is_empty()
+        || line.contains('\t') && line.trim().is_empty()
     {
         Some("YAML is indented with spaces; this line begins with a tab")
     } else if error.info().contains("mapping values are not allowed") {
@@ -138,7 +138,7 @@ mod tests {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..10 {
             let list = vec![format!("*a{}", level - 1); 10].join(", ");
-            text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+            text += &format!("a{level}: &a{level} [{list}]\n");
         }
         let found = faults(&text);
         assert!(found[0].contains("aliases"), "{found:?}");

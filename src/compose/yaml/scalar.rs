@@ -22,10 +22,8 @@ pub(super) fn number(text: &str) -> Option<Value> {
         return None;
     }
     let plain = text.replace('_', "");
-    if !text.starts_with('.') {
-        if let Some(whole) = whole(&plain) {
-            return Some(Value::Int(whole));
-        }
+    if let (false, Some(whole)) = (text.starts_with('.'), whole(&plain)) {
+        return Some(Value::Int(whole));
     }
     if looks_like_a_float(&plain) {
         plain.parse().ok().map(Value::Float)
