@@ -141,7 +141,10 @@ pub(in crate::cli) fn config(
         show_warnings(invocation, &warnings)?;
         return hand_over(invocation, args, &text);
     }
-    let project = invocation.load_with(&args.services, switches(args))?;
+    let mut switches = switches(args);
+    // Lists need no content of `env_file`s, which need not even be there.
+    switches.no_env_resolution |= args.part.is_any() && !args.part.environment;
+    let project = invocation.load_with(&args.services, switches)?;
     match lines(&args.part, &project)? {
         Some(lines) => {
             let mut output = invocation.stdout();

@@ -2,7 +2,6 @@
 //!
 //! **Invariant:** what is printed loads again to the same project: every `$` is written `$$`.
 
-mod answer;
 mod hash;
 mod json;
 mod list;
@@ -17,7 +16,6 @@ use crate::compose::model::{Field as _, Form, Project, plain};
 use crate::compose::options::LoadOptions;
 use crate::compose::source::Source;
 
-pub use answer::{Answer, Question, answer};
 pub use hash::service_hash;
 pub use json::{compact, pretty};
 pub use list::{
