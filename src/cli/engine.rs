@@ -25,12 +25,23 @@ pub(super) fn connect(
     Ok(Box::new(Embedded::open(options)?))
 }
 
+/// Reads the variable, else the user's file, else the machine's.
 fn registries(environment: &Environment) -> Result<RegistrySettings, CommandError> {
-    let Some(list) = environment.get(MIRRORS) else {
-        return Ok(RegistrySettings::default());
+    let refused = |error: ImageError| CommandError::room(ExitStatus::Usage, error);
+    if let Some(list) = environment.get(MIRRORS) {
+        return RegistrySettings::from_list(MIRRORS, list).map_err(refused);
+    }
+    let own = match environment.get("XDG_CONFIG_HOME") {
+        Some(dir) => PathBuf::from(dir),
+        None => environment.home().join(".config"),
     };
-    RegistrySettings::from_list(MIRRORS, list)
-        .map_err(|error: ImageError| CommandError::room(ExitStatus::Usage, error))
+    for dir in [own.as_path(), Path::new("/etc")] {
+        let file = dir.join("consort/registries.json");
+        if let Some(settings) = RegistrySettings::load(&file).map_err(refused)? {
+            return Ok(settings);
+        }
+    }
+    Ok(RegistrySettings::default())
 }
 
 fn credentials(environment: &Environment) -> Credentials {

@@ -242,10 +242,11 @@ fn http_client(endpoint: &Endpoint) -> Result<reqwest::Client, reqwest::Error> {
 
 fn headers(request: &Request) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if request.is_manifest {
-        for media_type in manifest::ACCEPT {
-            headers.append(ACCEPT, HeaderValue::from_static(media_type));
-        }
+    // In one header: some registries read only the first.
+    if request.is_manifest
+        && let Ok(types) = HeaderValue::from_str(&manifest::ACCEPT.join(", "))
+    {
+        headers.insert(ACCEPT, types);
     }
     if request.from_byte > 0
         && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", request.from_byte))

@@ -4,12 +4,16 @@
 //! The file is `{"mirrors": {"docker.io": ["http://127.0.0.1:5000"]}}`.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use reqwest::Url;
 use serde::Deserialize;
 
 use crate::runtime::image::ImageError;
+use crate::runtime::store;
 
+/// The largest settings file that is read.
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
 /// The most mirrors that are asked for one registry.
 const MIRRORS_LIMIT: usize = 16;
 
@@ -62,6 +66,15 @@ impl RegistrySettings {
             settings.add(place, registry, url)?;
         }
         Ok(settings)
+    }
+
+    /// Reads a settings file; `None` if there is none.
+    pub fn load(path: &Path) -> Result<Option<Self>, ImageError> {
+        match store::read_bounded(path, FILE_LIMIT_BYTES) {
+            Ok(bytes) => Self::from_json(&path.display().to_string(), &bytes).map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Reads the JSON form of a settings file; `place` names it in errors.
@@ -189,6 +202,17 @@ mod tests {
         ] {
             assert_eq!(bases(&none, registry), [base]);
         }
+    }
+
+    #[test]
+    fn a_settings_file_is_read_where_there_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registries.json");
+        assert_eq!(RegistrySettings::load(&path).unwrap(), None);
+        let json = br#"{"mirrors":{"docker.io":["http://127.0.0.1:5000"]}}"#;
+        store::write_atomic(&path, json, store::Durability::Cached).unwrap();
+        let loaded = RegistrySettings::load(&path).unwrap().unwrap();
+        assert_eq!(bases(&loaded, "docker.io").len(), 2);
     }
 
     #[test]
