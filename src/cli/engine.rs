@@ -7,6 +7,7 @@ use super::error::{CommandError, ExitStatus};
 use crate::engine::embedded::{Embedded, Options};
 use crate::engine::{Engine, EngineError};
 use crate::runtime::image::{Credentials, ImageError, RegistrySettings};
+use crate::runtime::store::is_in_memory;
 
 /// Registries that are asked before others: `docker.io=http://127.0.0.1:5000,…`.
 const MIRRORS: &str = "CONSORT_REGISTRY_MIRRORS";
@@ -64,12 +65,17 @@ fn state_directory(environment: &Environment, typed: Option<&Path>) -> PathBuf {
     }
 }
 
+/// Returns where run directories are: always in memory, because secrets pass through them.
 fn run_base(environment: &Environment) -> PathBuf {
-    match environment.get("XDG_RUNTIME_DIR") {
-        Some(dir) if !environment.is_root() => Path::new(dir).join("consort"),
-        _ if environment.is_root() => PathBuf::from("/run/consort"),
-        // Without a session there is no directory in memory that is the user's own.
-        _ => PathBuf::from(format!("/tmp/consort-{}", environment.user_id())),
+    let usual = match environment.get("XDG_RUNTIME_DIR") {
+        _ if environment.is_root() => Some(Path::new("/run")),
+        Some(dir) => Some(Path::new(dir)),
+        None => None,
+    };
+    match usual.filter(|dir| is_in_memory(dir)) {
+        Some(dir) => dir.join("consort"),
+        // Without a session, or on a machine whose /run is a disk; its folders are checked to be ours.
+        None => PathBuf::from(format!("/dev/shm/consort-{}", environment.user_id())),
     }
 }
 

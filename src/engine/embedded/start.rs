@@ -40,14 +40,7 @@ impl Inner {
             .map_err(|error| EngineError::act(act(), error))?;
         failpoint::hit("container.start").map_err(|error| EngineError::act(act(), error))?;
         match self.spawn_monitor(&record, Mode::Start)? {
-            StartReport::Started { unenforced } if unenforced.is_empty() => Ok(Performed::Done),
-            StartReport::Started { unenforced } => {
-                let notice = format!(
-                    "container `{name}` runs without these limits: {}",
-                    unenforced.join(", ")
-                );
-                Ok(Performed::Warned { notice })
-            }
+            StartReport::Started { unenforced } => Ok(notice(&record, unenforced)),
             StartReport::Failed { chain, .. } => Err(EngineError::act(act(), Chain::new(chain))),
             StartReport::PortTaken {
                 host_ip,
@@ -198,6 +191,30 @@ impl Inner {
         let lease = self.holder.as_ref().map(Holder::lease).transpose()?;
         Ok([Some(report), lease].into_iter().flatten().collect())
     }
+}
+
+/// Says which limits that the file asks for this machine does not enforce.
+///
+/// Limits that every container gets and nobody asked for are worth no warning.
+fn notice(record: &ContainerRecord, unenforced: Vec<String>) -> Performed {
+    let spec = &record.spec;
+    let is_ours = |text: &str| {
+        (text.starts_with("pids limit") && spec.limits.pids.is_none())
+            || (text.starts_with("device rules") && spec.device_cgroup_rules.is_empty())
+    };
+    let asked: Vec<String> = unenforced
+        .into_iter()
+        .filter(|text| !is_ours(text))
+        .collect();
+    if asked.is_empty() {
+        return Performed::Done;
+    }
+    let notice = format!(
+        "container `{}` runs without these limits: {}",
+        record.name,
+        asked.join(", ")
+    );
+    Performed::Warned { notice }
 }
 
 /// A chain of causes that another process told.

@@ -135,6 +135,14 @@ pub fn make_dir(path: &Path) -> Result<(), StoreError> {
     })
 }
 
+/// Reports whether what is written below `dir` stays in memory (tmpfs or ramfs) and never meets a disk.
+pub fn is_in_memory(dir: &Path) -> bool {
+    const TMPFS: i64 = 0x0102_1994;
+    const RAMFS: i64 = 0x8584_58f6;
+    let kind = rustix::fs::statfs(dir).map(|stat| i64::from(stat.f_type));
+    kind.is_ok_and(|kind| kind == TMPFS || kind == RAMFS)
+}
+
 /// Removes a folder of ours with all below it, or a file; what is not there is fine.
 pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
     let removed = match fs::symlink_metadata(path) {

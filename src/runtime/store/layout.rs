@@ -67,7 +67,9 @@ impl Layout {
 
     /// Makes the directories where they are missing, and checks version and owner.
     pub fn prepare(&self) -> Result<(), StoreError> {
-        for dir in [&self.state, &self.run] {
+        // The folder of all run directories may lie in one that everybody can write to.
+        let run_base = self.run.parent().unwrap_or(&self.run);
+        for dir in [&*self.state, run_base, &*self.run] {
             make_private(dir)?;
         }
         let version_file = self.state.join("version");

@@ -11,7 +11,8 @@ mod layout;
 mod lock;
 
 pub use atomic::{
-    Durability, make_dir, read_bounded, read_json, remove_tree, write_atomic, write_json,
+    Durability, is_in_memory, make_dir, read_bounded, read_json, remove_tree, write_atomic,
+    write_json,
 };
 pub use claim::{is_same_file, lock_file, names_in, remove_abandoned};
 pub use error::StoreError;
