@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{ArgAction, Args, Parser, ValueEnum};
 
 use super::commands::Verb;
 use crate::report::Ansi;
@@ -13,6 +13,7 @@ use crate::report::Ansi;
     name = "consort",
     version,
     disable_help_subcommand = true,
+    disable_version_flag = true,
     subcommand_value_name = "COMMAND",
     subcommand_help_heading = "Commands",
     max_term_width = 100,
@@ -84,6 +85,10 @@ pub(super) struct GlobalArgs {
     /// Keep images, volumes and records in this directory (`CONSORT_STATE_DIR`)
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) state_dir: Option<PathBuf>,
+
+    /// Write the version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: (),
 
     /// Fail at once when another command works on the project, instead of waiting for it
     #[arg(long, global = true)]

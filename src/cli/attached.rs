@@ -12,7 +12,7 @@ use super::follow::{self, Following, LogSink, Source};
 use super::interrupt::Interrupts;
 use super::invocation::Flag;
 use super::work::{Unchanged, Work};
-use crate::engine::{ContainerEvent, EventKind, EventStream, LogLine, LogQuery, Tail};
+use crate::engine::{ContainerEvent, EventKind, EventStream, LogLine};
 use crate::observed::{ObservedContainer, ObservedState, OneOff, RunState, Scope};
 use crate::plan::{self, Dependencies, StopOptions};
 use crate::report::{LogStyle, ProgressStyle};
@@ -98,7 +98,7 @@ struct Show<'run> {
     following: Following<'run>,
     /// The containers that were seen, by name.
     sources: BTreeMap<ContainerName, Source>,
-    /// The containers of the services that came up and that run.
+    /// The containers of the services that came up and of whose end nobody has told yet.
     running: BTreeSet<ContainerName>,
     /// When each of them wrote the last line that was shown.
     last_times: BTreeMap<ContainerName, SystemTime>,
@@ -129,7 +129,7 @@ impl<'run> Show<'run> {
             sources: BTreeMap::new(),
             running: containers
                 .iter()
-                .filter(|container| container.is_alive())
+                .filter(|it| it.is_alive() || it.started.is_some_and(|time| time >= attached.began))
                 .map(|container| container.name.clone())
                 .collect(),
             last_times: BTreeMap::new(),
@@ -158,8 +158,8 @@ impl<'run> Show<'run> {
         mut events: EventStream,
         interrupts: &mut Interrupts,
     ) -> Result<End, CommandError> {
-        if let Some(end) = self.end_before_we_looked().await? {
-            return Ok(end);
+        if self.running.is_empty() {
+            return Ok(End::NothingRuns);
         }
         loop {
             tokio::select! {
@@ -175,20 +175,6 @@ impl<'run> Show<'run> {
                 },
             }
         }
-    }
-
-    /// Returns the end if there is nothing to wait for: all containers ended before anybody looked.
-    async fn end_before_we_looked(&mut self) -> Result<Option<End>, CommandError> {
-        if !self.running.is_empty() {
-            return Ok(None);
-        }
-        let observed = self.work.engine.observe(&project_scope(self.work)).await?;
-        for container in observed.containers.values() {
-            if let Some(source) = self.sources.get(&container.name).cloned() {
-                self.say_exit(&source, container.exit_code, container.state)?;
-            }
-        }
-        Ok(Some(End::NothingRuns))
     }
 
     fn show(&mut self, source: &Source, line: &LogLine) -> Result<(), CommandError> {
@@ -344,21 +330,9 @@ impl<'run> Show<'run> {
 
     /// Shows what was written at the very end and not yet read.
     async fn last_words(&mut self) -> Result<(), CommandError> {
-        for source in self.sources.values() {
-            let last = self.last_times.get(&source.container).copied();
-            let since = last.map_or(self.attached.began, |time| {
-                time + std::time::Duration::from_nanos(1)
-            });
-            let query = LogQuery {
-                tail: Tail::All,
-                since: Some(since),
-                until: None,
-                follow: false,
-            };
-            let sources = std::slice::from_ref(source);
-            follow::write_history(self.work.engine, sources, &query, &mut self.sink).await?;
-        }
-        Ok(())
+        let sources: Vec<Source> = self.sources.values().cloned().collect();
+        let times = (&self.last_times, Some(self.attached.began));
+        follow::write_rest(self.work.engine, &sources, times, &mut self.sink).await
     }
 
     /// Returns how we end: with the code of the service that was asked for, else with `usual`.

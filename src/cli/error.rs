@@ -142,6 +142,13 @@ impl CommandError {
         self
     }
 
+    /// Ends the process in another way than errors of the kind usually do.
+    #[must_use]
+    pub(super) fn ends_with(mut self, status: ExitStatus) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Adds a place in a file.
     #[must_use]
     pub(super) fn at(mut self, place: impl Into<String>) -> Self {
@@ -263,4 +270,64 @@ fn write_labelled(output: &mut Output, label: &str, style: Style, text: &str) ->
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::memory::Memory;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("create bridge `demo_default`")]
+    struct Outer(#[source] io::Error);
+
+    fn written(error: &CommandError) -> String {
+        let memory = Memory::default();
+        error.report(&mut memory.pipe());
+        memory.text()
+    }
+
+    #[test]
+    fn an_error_is_shown_with_its_causes_its_place_and_advice() {
+        let cause = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = CommandError::room(ExitStatus::Failed, Outer(cause))
+            .at("compose.yaml:14:7")
+            .hint("ask for less");
+        insta::assert_snapshot!(written(&error), @r"
+        error: cannot create bridge `demo_default`
+          cause: permission denied
+             at: compose.yaml:14:7
+           hint: ask for less
+        ");
+    }
+
+    #[test]
+    fn several_errors_are_shown_below_each_other() {
+        let errors = vec![
+            CommandError::user("first").hint("look"),
+            CommandError::user("second"),
+        ];
+        let error = CommandError::several(ExitStatus::Compose, errors);
+        insta::assert_snapshot!(written(&error), @r"
+        error: first
+           hint: look
+        error: second
+        ");
+        assert_eq!(error.status(), ExitStatus::Compose);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error() {
+        let error = CommandError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(
+            (written(&error).as_str(), error.status()),
+            ("", ExitStatus::Done)
+        );
+    }
+
+    #[test]
+    fn codes_that_no_process_has_are_failures() {
+        assert_eq!(ExitStatus::of_container(255), ExitStatus::Container(255));
+        assert_eq!(ExitStatus::of_container(-1), ExitStatus::Container(1));
+    }
 }

@@ -12,6 +12,9 @@ use crate::observed::ObservedContainer;
 use crate::report::{LogPrinter, LogStyle, Output};
 use crate::value::ContainerName;
 
+/// What lies between a moment and the next one.
+const INSTANT: Duration = Duration::from_nanos(1);
+
 /// A container whose output is wanted, and how it is called before its lines.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
@@ -92,7 +95,11 @@ pub(super) async fn write_history(
     };
     let mut heads: Vec<Head> = Vec::new();
     for source in sources {
-        let lines = engine.logs(&source.container, &query).await?;
+        let lines = match engine.logs(&source.container, &query).await {
+            // It is gone with all that it wrote.
+            Err(EngineError::ContainerNotFound { .. }) => continue,
+            lines => lines?,
+        };
         heads.push((source.clone(), lines.peekable()));
     }
     let mut last_times = BTreeMap::new();
@@ -102,6 +109,28 @@ pub(super) async fn write_history(
         last_times.insert(source.container.clone(), line.time);
     }
     Ok(last_times)
+}
+
+/// Writes what each source has written since its last line that was shown, or since `began`.
+pub(super) async fn write_rest(
+    engine: &dyn Engine,
+    sources: &[Source],
+    (last_times, began): (&BTreeMap<ContainerName, SystemTime>, Option<SystemTime>),
+    sink: &mut LogSink,
+) -> Result<(), CommandError> {
+    for source in sources {
+        let last = last_times
+            .get(&source.container)
+            .map(|time| *time + INSTANT);
+        let query = LogQuery {
+            tail: Tail::All,
+            since: last.or(began),
+            until: None,
+            follow: false,
+        };
+        drop(write_history(engine, std::slice::from_ref(source), &query, sink).await?);
+    }
+    Ok(())
 }
 
 /// Takes the line that was written first; errors come before lines.
@@ -157,7 +186,7 @@ impl<'engine> Following<'engine> {
         if !self.known.insert(source.container.clone()) {
             return Ok(());
         }
-        let since = after.map(|time| time + Duration::from_nanos(1));
+        let since = after.map(|time| time + INSTANT);
         let query = LogQuery {
             tail: Tail::All,
             since,

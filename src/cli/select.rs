@@ -46,8 +46,8 @@ pub(super) fn replica<'state>(
         Some(number) => {
             CommandError::user(format!("service `{service}` has no container {number}"))
         }
-        None => CommandError::user(format!("service `{service}` has no container"))
-            .hint(format!("`consort up -d {service}` makes one")),
+        None => CommandError::user(format!("service `{service}` is not running"))
+            .hint(format!("`consort up -d {service}` starts it")),
     })
 }
 

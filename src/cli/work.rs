@@ -154,10 +154,17 @@ impl<'run> Work<'run> {
     }
 
     /// Walks a plan and shows how far it is. Ctrl-C brings it to an end, a second one at once.
-    async fn walk(&self, plan: &Plan, observed: &ObservedState) -> Result<Outcome, CommandError> {
+    async fn walk(&self, plan: &Plan, observed: &ObservedState) -> Result<(), CommandError> {
         let progress = Mutex::new(self.invocation.progress_in(self.style, self.verb));
         if self.unchanged == Unchanged::Shown {
             Self::show_unchanged(plan, observed, &progress)?;
+        }
+        if plan.is_empty() {
+            let progress = progress
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner);
+            progress.finish(environment::instant())?;
+            return Ok(());
         }
         let (canceller, cancel) = cancellation();
         let walked = {
@@ -183,7 +190,7 @@ impl<'run> Work<'run> {
         let now = environment::instant();
         let mut output = progress.finish(now)?;
         self.say_critical_path(&mut output, plan, &walked)?;
-        walked.map_err(CommandError::from)
+        walked.map(|_| ()).map_err(CommandError::from)
     }
 
     async fn walk_plan(

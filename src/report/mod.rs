@@ -26,6 +26,8 @@ pub use listings::{
     write_projects, write_variables, write_volumes,
 };
 pub use logs::{LogPrinter, LogStyle, Prefix, Timestamps};
+#[cfg(test)]
+pub(crate) use output::memory;
 pub use output::{Ansi, Output, Size, Span, Style};
 pub use plan::{PlanDocument, write_plan};
 pub use ports::{Publisher, address};

@@ -52,3 +52,49 @@ fn exit_code(container: &ObservedContainer) -> String {
         .exit_code
         .map_or_else(|| "code unknown".to_owned(), |code| code.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn said(state: &str, more: &str) -> String {
+        let text = format!(
+            r#"{{"id": "1a2b", "name": "demo-web-1", "service": "web", "number": 1, "state": "{state}"{more}}}"#
+        );
+        let mut container: ObservedContainer = serde_json::from_str(&text).unwrap();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        container.started = Some(now - Duration::from_secs(180));
+        container.finished = Some(now - Duration::from_secs(5));
+        status(&container, now)
+    }
+
+    #[test]
+    fn states_are_said_as_docker_says_them() {
+        assert_eq!(said("created", ""), "Created");
+        assert_eq!(said("running", ""), "Up 3 minutes");
+        assert_eq!(
+            said("running", r#", "health": "healthy""#),
+            "Up 3 minutes (healthy)"
+        );
+        assert_eq!(
+            said("running", r#", "health": "starting""#),
+            "Up 3 minutes (health: starting)"
+        );
+        assert_eq!(said("paused", ""), "Up 3 minutes (Paused)");
+        assert_eq!(
+            said("exited", r#", "exit_code": 0"#),
+            "Exited (0) 5 seconds ago"
+        );
+        assert_eq!(
+            said("restarting", r#", "exit_code": 1"#),
+            "Restarting (1) 5 seconds ago"
+        );
+    }
+
+    #[test]
+    fn a_code_that_nobody_knows_is_not_made_up() {
+        assert_eq!(said("exited", ""), "Exited (code unknown) 5 seconds ago");
+    }
+}

@@ -312,7 +312,7 @@ fn top_lists_the_processes_of_each_container() {
     sandbox.consort(&["up", "-d"]).succeeds();
     let top = sandbox.consort(&["top"]).succeeds();
     assert!(
-        top.contains("project-one-1") && top.contains("sleep 1000"),
+        top.contains("SERVICE") && top.contains("one") && top.contains("sleep 1000"),
         "{top}"
     );
 }

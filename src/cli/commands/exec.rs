@@ -10,7 +10,8 @@ use crate::cli::event_loop::block_on;
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
 use crate::cli::terminal::{self, RawTerminal};
-use crate::engine::{ExecRequest, Stdio};
+use crate::engine::{EngineError, ExecRequest, Stdio};
+use crate::runtime::container::ContainerError;
 
 /// Run a command in a running container
 #[derive(Debug, Args)]
@@ -85,7 +86,7 @@ pub(in crate::cli) fn exec(
         } else {
             None
         };
-        Ok(engine.exec(&container.name, request).await?)
+        engine.exec(&container.name, request).await.map_err(refused)
     })?;
     Ok(ExitStatus::of_container(code))
 }
@@ -100,4 +101,33 @@ fn environment(invocation: &Invocation, words: &[String]) -> BTreeMap<String, St
             None => Some((word.clone(), variables.get(word)?.clone())),
         })
         .collect()
+}
+
+/// A program that is not there, or is none, ends with the code that a shell gives for it.
+fn refused(error: EngineError) -> CommandError {
+    let code = match &error {
+        EngineError::Act { source, .. } => source
+            .downcast_ref::<ContainerError>()
+            .map(ContainerError::exit_code),
+        EngineError::Unreachable { .. }
+        | EngineError::ContainerNotFound { .. }
+        | EngineError::NetworkNotFound { .. }
+        | EngineError::VolumeNotFound { .. }
+        | EngineError::ImageNotFound { .. }
+        | EngineError::NameTaken { .. }
+        | EngineError::PortTaken { .. }
+        | EngineError::ProjectLocked { .. }
+        | EngineError::NotRunning { .. }
+        | EngineError::Ended { .. }
+        | EngineError::Unhealthy { .. }
+        | EngineError::TimedOut { .. }
+        | EngineError::NoHealthcheck { .. }
+        | EngineError::HookFailed { .. }
+        | EngineError::NotSupported { .. } => None,
+    };
+    let error = CommandError::from(error);
+    match code {
+        Some(code) => error.ends_with(ExitStatus::of_container(code)),
+        None => error,
+    }
 }

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use clap::Args;
+use futures_util::StreamExt as _;
 
 use crate::cli::complete;
 use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
 use crate::cli::follow::{self, Following, LogSink, Source};
-use crate::cli::invocation::Invocation;
+use crate::cli::invocation::{Invocation, Target};
 use crate::cli::{select, time};
-use crate::engine::{Engine, LogQuery, Tail};
+use crate::engine::{Engine, EventStream, LogQuery, Tail};
+use crate::observed::{ObservedContainer, ObservedState, Scope};
 use crate::report::{LogStyle, Prefix, Timestamps};
 use crate::value::ContainerName;
 
@@ -66,38 +68,111 @@ pub(in crate::cli) fn logs(
     args: &LogsArgs,
 ) -> Result<ExitStatus, CommandError> {
     let query = query(args)?;
-    let (engine, target, observed) = invocation.look_and_stay(&args.services)?;
-    let mut containers = select::containers(&target, &observed, &args.services)?;
-    containers.retain(|container| args.index.is_none_or(|number| container.number == number));
-    let sources: Vec<Source> = containers.into_iter().map(Source::of).collect();
-    let mut sink = LogSink::new(invocation, style(args), args.no_color.into(), &sources);
+    let target = invocation.target(&args.services)?;
+    let engine = invocation.engine()?;
     block_on(async {
         let engine = engine.as_ref();
+        let scope = Scope::project(target.name.clone());
+        // The events are listened to before anybody looks, so that no end is missed.
+        let events = if args.follow {
+            Some(engine.events(&target.name).await?)
+        } else {
+            None
+        };
+        let observed = engine.observe(&scope).await?;
+        let containers = chosen(args, &target, &observed)?;
+        let sources: Vec<Source> = containers.iter().map(|it| Source::of(it)).collect();
+        let mut sink = LogSink::new(invocation, style(args), args.no_color.into(), &sources);
         let last_times = follow::write_history(engine, &sources, &query, &mut sink).await?;
-        if args.follow {
-            follow_on(engine, &sources, &query, &last_times, &mut sink).await?;
+        if let Some(events) = events {
+            let mut live = Live {
+                args,
+                engine,
+                target: &target,
+                scope,
+                sink,
+                last_times,
+                query,
+            };
+            live.go_on(containers, events).await?;
         }
         Ok(ExitStatus::Done)
     })
 }
 
-/// Shows what is written from now on, until every container is gone.
-async fn follow_on(
-    engine: &dyn Engine,
-    sources: &[Source],
-    query: &LogQuery,
-    last_times: &BTreeMap<ContainerName, SystemTime>,
-    sink: &mut LogSink,
-) -> Result<(), CommandError> {
-    let mut following = Following::new(engine);
-    for source in sources {
-        let after = last_times.get(&source.container).copied().or(query.since);
-        following.add(source, after, query.until).await?;
+/// Returns the containers whose output is wanted.
+fn chosen<'state>(
+    args: &LogsArgs,
+    target: &Target,
+    observed: &'state ObservedState,
+) -> Result<Vec<&'state ObservedContainer>, CommandError> {
+    let mut containers = select::containers(target, observed, &args.services)?;
+    containers.retain(|container| args.index.is_none_or(|number| container.number == number));
+    Ok(containers)
+}
+
+/// Output as it is written.
+struct Live<'run> {
+    args: &'run LogsArgs,
+    engine: &'run dyn Engine,
+    target: &'run Target,
+    scope: Scope,
+    sink: LogSink,
+    last_times: BTreeMap<ContainerName, SystemTime>,
+    query: LogQuery,
+}
+
+impl Live<'_> {
+    /// Shows what is written from now on, also by containers that start later, until none runs any more.
+    async fn go_on(
+        &mut self,
+        containers: Vec<&ObservedContainer>,
+        mut events: EventStream,
+    ) -> Result<(), CommandError> {
+        let mut following = Following::new(self.engine);
+        let mut sources = self.welcome(&containers, &mut following).await?;
+        let mut runs = containers.iter().any(|container| container.is_alive());
+        while runs {
+            tokio::select! {
+                biased;
+                line = following.next() => match line {
+                    Some((source, line)) => {
+                        let line = line?;
+                        self.last_times.insert(source.container.clone(), line.time);
+                        self.sink.write(&source, &line)?;
+                    }
+                    None => return Ok(()),
+                },
+                Some(event) = events.next() => {
+                    drop(event?);
+                    let observed = self.engine.observe(&self.scope).await?;
+                    let containers = chosen(self.args, self.target, &observed).unwrap_or_default();
+                    sources = self.welcome(&containers, &mut following).await?;
+                    runs = containers.iter().any(|container| container.is_alive());
+                }
+            }
+        }
+        let times = (&self.last_times, self.query.since);
+        follow::write_rest(self.engine, &sources, times, &mut self.sink).await
     }
-    while let Some((source, line)) = following.next().await {
-        sink.write(&source, &line?)?;
+
+    /// Follows containers that are not followed yet, and returns all of them.
+    async fn welcome(
+        &self,
+        containers: &[&ObservedContainer],
+        following: &mut Following<'_>,
+    ) -> Result<Vec<Source>, CommandError> {
+        let sources: Vec<Source> = containers.iter().map(|it| Source::of(it)).collect();
+        for source in &sources {
+            let after = self
+                .last_times
+                .get(&source.container)
+                .copied()
+                .or(self.query.since);
+            following.add(source, after, self.query.until).await?;
+        }
+        Ok(sources)
     }
-    Ok(())
 }
 
 fn query(args: &LogsArgs) -> Result<LogQuery, CommandError> {

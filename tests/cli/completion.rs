@@ -1,0 +1,33 @@
+//! `completion`: what a shell offers.
+
+use super::sandbox::Sandbox;
+
+#[test]
+fn every_shell_gets_a_script() {
+    let sandbox = Sandbox::empty();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let said = sandbox.consort(&["completion", shell]);
+        assert_eq!(said.code, Some(0), "{shell}");
+        assert!(said.stdout.contains("consort"), "{shell}");
+    }
+}
+
+#[test]
+fn names_of_services_are_offered() {
+    let sandbox = Sandbox::with("services: {web: {image: x}, worker: {image: x}, db: {image: x}}");
+    let shell = [("COMPLETE", "bash"), ("_CLAP_COMPLETE_INDEX", "2")];
+    let offered = sandbox
+        .consort_with(&shell, &["--", "consort", "stop", "w"])
+        .stdout;
+    assert_eq!(offered, "web\nworker");
+}
+
+#[test]
+fn files_that_are_typed_decide_which_services_are_offered() {
+    let sandbox = Sandbox::empty();
+    sandbox.file("other.yaml", "services: {cache: {image: x}}");
+    let shell = [("COMPLETE", "bash"), ("_CLAP_COMPLETE_INDEX", "4")];
+    let words = ["--", "consort", "-f", "other.yaml", "logs", ""];
+    let offered = sandbox.consort_with(&shell, &words).stdout;
+    assert!(offered.starts_with("cache\n"), "{offered}");
+}

@@ -1,0 +1,111 @@
+//! `config`: the project as it was understood, in whole and in part.
+
+use std::process::Stdio;
+
+use super::sandbox::Sandbox;
+
+const PROJECT: &str = "
+services:
+  web:
+    image: nginx:${TAG:-1.27}
+    depends_on: [db]
+    volumes: [data:/data]
+  db:
+    image: postgres:16
+  debug:
+    image: busybox
+    profiles: [tools]
+volumes:
+  data:
+";
+
+#[test]
+fn parts_are_written_one_a_line() {
+    let sandbox = Sandbox::with(PROJECT);
+    let said = |part: &str| sandbox.consort(&["config", part]).stdout;
+    assert_eq!(said("--services"), "db\nweb\n");
+    assert_eq!(said("--volumes"), "data\n");
+    assert_eq!(said("--networks"), "default\n");
+    assert_eq!(said("--images"), "nginx:1.27\npostgres:16\n");
+    assert_eq!(said("--profiles"), "tools\n");
+}
+
+#[test]
+fn hashes_are_written_for_the_services_that_are_asked_for() {
+    let sandbox = Sandbox::with(PROJECT);
+    let all = sandbox.consort(&["config", "--hash", "*"]).stdout;
+    let one = sandbox.consort(&["config", "--hash", "db"]).stdout;
+    assert_eq!(all.lines().count(), 2);
+    assert!(
+        all.starts_with(&one) && one.starts_with("db "),
+        "{all}\n{one}"
+    );
+    let unknown = sandbox.consort(&["config", "--hash", "bd"]);
+    assert_eq!(unknown.code, Some(1));
+    insta::assert_snapshot!(unknown.stderr, @r"
+    error: no such service: `bd`
+       hint: the services are `db`, `web`
+    ");
+}
+
+#[test]
+fn variables_are_listed_with_their_defaults() {
+    let sandbox = Sandbox::with(PROJECT);
+    insta::assert_snapshot!(sandbox.consort(&["config", "--variables"]).stdout, @r"
+    NAME      REQUIRED   DEFAULT VALUE   ALTERNATE VALUE
+    TAG       false      1.27            
+    ");
+}
+
+#[test]
+fn the_project_goes_where_it_is_asked_to_go() {
+    let sandbox = Sandbox::with(PROJECT);
+    let shown = sandbox.consort(&["config"]);
+    assert_eq!(shown.code, Some(0));
+    assert!(shown.stdout.starts_with("name: demo\n"), "{}", shown.stdout);
+    let quiet = sandbox.consort(&["config", "-q"]);
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (Some(0), ""));
+    let written = sandbox.consort(&["config", "-o", "out.yaml"]);
+    assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""));
+    assert_eq!(
+        std::fs::read_to_string(sandbox.path("out.yaml")).unwrap(),
+        shown.stdout
+    );
+}
+
+#[test]
+fn variables_of_compose_stand_in_for_flags() {
+    let sandbox = Sandbox::empty();
+    sandbox.file("a.yaml", "services: {a: {image: x}}");
+    sandbox.file("b.yaml", "services: {b: {image: x, profiles: [p]}}");
+    let variables = [
+        ("COMPOSE_FILE", "a.yaml,b.yaml"),
+        ("COMPOSE_PATH_SEPARATOR", ","),
+        ("COMPOSE_PROFILES", "p"),
+        ("COMPOSE_PROJECT_NAME", "other"),
+    ];
+    let services = sandbox.consort_with(&variables, &["config", "--services"]);
+    assert_eq!(services.stdout, "a\nb\n");
+    let whole = sandbox.consort_with(&variables, &["config"]);
+    assert!(
+        whole.stdout.starts_with("name: other\n"),
+        "{}",
+        whole.stdout
+    );
+}
+
+#[test]
+fn a_reader_that_went_away_ends_the_command_quietly() {
+    let sandbox = Sandbox::with(PROJECT);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = sandbox.command(&[], &["config"]);
+    let output = command
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = output.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

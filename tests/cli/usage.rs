@@ -1,0 +1,65 @@
+//! Words that are no command line of ours.
+
+use super::sandbox::Sandbox;
+
+#[test]
+fn a_mistyped_verb_is_wrong_usage_and_the_right_one_is_offered() {
+    let said = Sandbox::empty().consort(&["upp"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("'up'"), "{}", said.stderr);
+}
+
+#[test]
+fn nothing_at_all_is_wrong_usage() {
+    let said = Sandbox::empty().consort(&[]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("Usage: consort"), "{}", said.stderr);
+}
+
+#[test]
+fn wrong_usage_of_plan_is_not_mistaken_for_changes() {
+    let said = Sandbox::empty().consort(&["plan", "--no-such-flag"]);
+    assert_eq!(said.code, Some(1));
+}
+
+#[test]
+fn a_verb_that_is_not_there_yet_is_refused_by_name() {
+    let said = Sandbox::empty().consort(&["run", "web", "sh"]);
+    assert_eq!(said.code, Some(1));
+    insta::assert_snapshot!(said.stderr, @"error: `run` is not supported yet");
+}
+
+#[test]
+fn a_flag_that_is_not_there_yet_is_refused_by_name() {
+    let said = Sandbox::empty().consort(&["up", "--build"]);
+    assert_eq!(said.code, Some(1));
+    insta::assert_snapshot!(said.stderr, @r"
+    error: `--build` is not supported yet
+       hint: build the image with another tool and name it in `image`
+    ");
+}
+
+#[test]
+fn flags_that_exclude_each_other_are_wrong_usage() {
+    let sandbox = Sandbox::empty();
+    for words in [
+        &["up", "-d", "--abort-on-container-exit"][..],
+        &["up", "--wait", "--attach", "web"],
+        &["up", "--force-recreate", "--no-recreate"],
+        &["up", "-V", "--no-recreate"],
+        &["up", "--attach", "web", "--attach-dependencies"],
+        &["config", "--services", "--volumes"],
+    ] {
+        assert_eq!(sandbox.consort(words).code, Some(2), "{words:?}");
+    }
+}
+
+#[test]
+fn a_variable_with_a_word_that_the_flag_would_not_take_is_refused() {
+    let said = Sandbox::empty().consort_with(&[("COMPOSE_ANSI", "sometimes")], &["version"]);
+    assert_eq!(said.code, Some(2));
+    insta::assert_snapshot!(
+        said.stderr,
+        @"error: `COMPOSE_ANSI` is `sometimes`, expected one of `auto`, `never`, `always`"
+    );
+}
