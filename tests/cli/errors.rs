@@ -9,7 +9,7 @@ fn mistakes_in_files_are_shown_with_their_place_and_end_with_3() {
     assert_eq!(said.code, Some(3));
     insta::assert_snapshot!(said.stderr, @r"
     error: `imagee` is no key of `web`
-     --> compose.yaml:3:5
+     --> /folder/demo/compose.yaml:3:5
       |
     3 |     imagee: nginx
       |     ^^^^^^
