@@ -29,7 +29,7 @@ fn a_container_has_namespaces_of_its_own() {
     }
     assert_eq!(
         sandbox.sh("one", "cat /proc/1/cmdline | tr '\\0' ' '"),
-        "sleep 1000 "
+        "sleep 1000"
     );
 }
 
@@ -165,12 +165,11 @@ fn an_unknown_user_is_named() {
 fn limits_are_those_of_the_file() {
     needs!(machine::images(), machine::cgroup_limits());
     let sandbox = service("    mem_limit: 64m\n    pids_limit: 77\n    cpus: 0.5\n");
-    let read =
-        "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null";
+    let read = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || true";
     assert_eq!(sandbox.sh("one", read), "67108864");
-    let read = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null";
+    let read = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null || true";
     assert_eq!(sandbox.sh("one", read), "77");
-    let read = "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null";
+    let read = "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || true";
     let quota = sandbox.sh("one", read);
     assert!(quota.starts_with("50000"), "{quota}");
 }
@@ -199,12 +198,12 @@ services:
 fn a_fork_bomb_stays_below_its_limit() {
     needs!(machine::images(), machine::cgroup_limits());
     let sandbox = service("    pids_limit: 20\n");
-    let bomb = "for n in $(seq 100); do sleep 5 & done 2>/dev/null; ls -d /proc/[0-9]* | wc -l";
-    let run = sandbox.consort(&["exec", "-T", "one", "sh", "-c", bomb]);
-    let count = sandbox.sh("one", "ls -d /proc/[0-9]* | wc -l");
+    // The subshell dies of its first failed fork; counting needs none.
+    let bomb = "(for n in $(seq 100); do sleep 5 & done) 2>/dev/null; set -- /proc/[0-9]*; echo $#";
+    let count = sandbox.sh("one", bomb);
     assert!(
-        count.parse::<u32>().unwrap() <= 22,
-        "{count} processes, after {run}"
+        (10..=20).contains(&count.parse::<u32>().unwrap()),
+        "{count} processes"
     );
 }
 
@@ -273,7 +272,7 @@ fn init_reaps_what_others_leave() {
     });
     assert_ne!(
         sandbox.sh("one", "cat /proc/1/cmdline | tr '\\0' ' '"),
-        "sleep 1000 "
+        "sleep 1000"
     );
 }
 
@@ -339,6 +338,6 @@ services:
     sandbox.consort(&["up", "-d"]).succeeds();
     assert_eq!(
         sandbox.sh("two", "cat /proc/1/cmdline | tr '\\0' ' '"),
-        "sleep 1000 "
+        "sleep 1000"
     );
 }

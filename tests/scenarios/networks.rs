@@ -1,5 +1,7 @@
 //! Who reaches whom, and by which name.
 
+use std::collections::BTreeSet;
+
 use crate::support::checks::{free_port, tcp_read, udp_ask};
 use crate::support::machine::{self, needs};
 use crate::support::{Sandbox, until};
@@ -170,7 +172,7 @@ fn a_udp_port_is_published() {
 services:
   echo:
     image: ${{BUSYBOX}}
-    command: [sh, -c, 'while :; do nc -u -l -p 7000 -e cat; done']
+    command: [udpsvd, '0.0.0.0', '7000', cat]
     ports: ['127.0.0.1:{port}:7000/udp']
     stop_grace_period: 0s
 "
@@ -320,11 +322,21 @@ fn an_address_is_free_again_after_down() {
     let sandbox = with_server(
         "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], scale: 3, stop_grace_period: 0s}}",
     );
-    let first = sandbox.sh("one", "ip -4 -o addr show eth0 | awk '{print $4}'");
+    let hosts = || -> BTreeSet<String> {
+        let address = "ip -4 -o addr show eth0 | sed 's/.*inet [0-9.]*\\.//; s:/.*::'";
+        ["1", "2", "3"]
+            .iter()
+            .map(|index| {
+                let args = ["exec", "-T", "--index", index, "one", "sh", "-c", address];
+                sandbox.consort(&args).succeeds().trim().to_owned()
+            })
+            .collect()
+    };
+    let first = hosts();
+    assert_eq!(first.len(), 3, "{first:?}");
     for _ in 0..3 {
         sandbox.consort(&["down", "-t", "0"]).succeeds();
         sandbox.consort(&["up", "-d"]).succeeds();
     }
-    let again = sandbox.sh("one", "ip -4 -o addr show eth0 | awk '{print $4}'");
-    assert_eq!(first.split('.').next_back(), again.split('.').next_back());
+    assert_eq!(hosts(), first);
 }
