@@ -165,22 +165,31 @@ fn a_published_port_answers_on_ipv6_too() {
 
 #[test]
 fn a_udp_port_is_published() {
-    needs!(machine::images());
     let port = free_port();
-    let _sandbox = with_server(&format!(
+    let sandbox = Sandbox::new(&format!(
         "
 services:
   echo:
-    image: ${{BUSYBOX}}
-    command: [udpsvd, '0.0.0.0', '7000', cat]
+    image: rootfs:/
+    command: [perl, /app/echo.pl]
+    volumes: ['./echo.pl:/app/echo.pl:ro']
     ports: ['127.0.0.1:{port}:7000/udp']
     stop_grace_period: 0s
 "
     ));
-    let heard = until("an answer", || {
-        udp_ask(&format!("127.0.0.1:{port}"), "ping")
-    });
-    assert_eq!(heard, "ping");
+    sandbox.file(
+        "echo.pl",
+        "use IO::Socket::INET;
+my $socket = IO::Socket::INET->new(LocalPort => 7000, Proto => 'udp') or die $@;
+while (defined(my $peer = $socket->recv(my $text, 512))) { $socket->send($text, 0, $peer) }
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let address = format!("127.0.0.1:{port}");
+    for question in ["ping", "pong"] {
+        let heard = until("an answer", || udp_ask(&address, question));
+        assert_eq!(heard, question);
+    }
 }
 
 #[test]
