@@ -74,7 +74,7 @@ fn nothing_of_the_log_is_lost_when_a_monitor_is_killed() {
 
 #[test]
 fn stop_after_the_death_of_a_monitor_learns_the_true_exit_code() {
-    needs!(machine::images());
+    needs!(machine::images(), machine::exit_codes_by_pidfd());
     let sandbox = Sandbox::new(TICKER);
     sandbox.consort(&["up", "-d"]).succeeds();
     until("ticks", || {

@@ -123,6 +123,22 @@ pub(crate) fn id_ranges() -> Result<(), String> {
     }
 }
 
+/// Whether the kernel tells anybody who held a pidfd how a process ended (`PIDFD_INFO_EXIT`).
+pub(crate) fn exit_codes_by_pidfd() -> Result<(), String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= (6, 15) {
+        return Ok(());
+    }
+    Err(format!(
+        "Linux {} does not tell how a process ended that somebody else started; 6.15 does",
+        release.trim()
+    ))
+}
+
 pub(crate) fn ipv6() -> Result<(), String> {
     match std::net::TcpListener::bind("[::1]:0") {
         Ok(_) => Ok(()),
