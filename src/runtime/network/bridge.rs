@@ -18,6 +18,7 @@ use crate::value::Cidr;
 
 use super::NetworkError;
 use super::links::{self, Link};
+use super::nat::Ipv6;
 use super::settings;
 
 /// What every alias of ours begins with.
@@ -96,7 +97,11 @@ pub fn ensure(config: &BridgeConfig) -> Result<Ensured, NetworkError> {
             (made.ok_or_else(gone)?.index, Ensured::Created)
         }
     };
-    settings::harden_bridge(&config.link, config.gateway_v6.is_some())?;
+    let ipv6 = match config.gateway_v6 {
+        Some(_) => Ipv6::Enabled,
+        None => Ipv6::Disabled,
+    };
+    settings::harden_bridge(&config.link, ipv6)?;
     set_addresses(&mut socket, index, config).map_err(failed("give addresses to bridge"))?;
     Ok(ensured)
 }

@@ -137,21 +137,18 @@ fn address_message(index: u32, cidr: Cidr) -> AddressMessage {
         AddressAttribute::Local(cidr.address()),
         AddressAttribute::Address(cidr.address()),
     ];
-    match (cidr.address(), cidr.last()) {
-        (IpAddr::V4(_), IpAddr::V4(broadcast)) => {
-            message.header.family = AddressFamily::Inet;
-            message
-                .attributes
-                .push(AddressAttribute::Broadcast(broadcast));
-        }
-        (_, _) => {
-            message.header.family = AddressFamily::Inet6;
-            // The addresses of a network are ours to give out: asking around would cost a second.
-            message.header.flags = AddressHeaderFlags::Nodad;
-            message
-                .attributes
-                .push(AddressAttribute::Flags(AddressFlags::Nodad));
-        }
+    if let (IpAddr::V4(_), IpAddr::V4(broadcast)) = (cidr.address(), cidr.last()) {
+        message.header.family = AddressFamily::Inet;
+        message
+            .attributes
+            .push(AddressAttribute::Broadcast(broadcast));
+    } else {
+        message.header.family = AddressFamily::Inet6;
+        // The addresses of a network are ours to give out: asking around would cost a second.
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
     message
 }

@@ -6,18 +6,23 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, open};
 
 use super::NetworkError;
+use super::nat::Ipv6;
 
 const ROOT: &str = "/proc/sys/net";
 
 /// Keeps a network from changing the host's routes, and IPv6 off where nobody asked for it.
-pub(super) fn harden_bridge(link: &str, has_ipv6: bool) -> Result<(), NetworkError> {
+pub(super) fn harden_bridge(link: &str, ipv6: Ipv6) -> Result<(), NetworkError> {
     if !Path::new("/proc/sys/net/ipv6").exists() {
         return Ok(());
     }
-    let ipv6 = |name: &str| format!("ipv6/conf/{link}/{name}");
-    set(&ipv6("disable_ipv6"), if has_ipv6 { "0" } else { "1" })?;
+    let setting = |name: &str| format!("ipv6/conf/{link}/{name}");
+    let disabled = match ipv6 {
+        Ipv6::Enabled => "0",
+        Ipv6::Disabled => "1",
+    };
+    set(&setting("disable_ipv6"), disabled)?;
     // A container could otherwise announce itself as the host's router (CVE-2020-13401).
-    set(&ipv6("accept_ra"), "0")
+    set(&setting("accept_ra"), "0")
 }
 
 /// Sets one setting, if it is not so already.

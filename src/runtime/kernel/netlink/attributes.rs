@@ -71,7 +71,7 @@ impl<'a> Attribute<'a> {
 }
 
 /// Reads attributes one after the other; stops at the first that is torn.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct AttributeReader<'a> {
     rest: &'a [u8],
 }

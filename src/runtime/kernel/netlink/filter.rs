@@ -1,4 +1,4 @@
-//! Requests about the packet filter (nf_tables), in batches that the kernel applies whole or not at all.
+//! Requests about the packet filter (`nf_tables`), in batches that the kernel applies whole or not at all.
 
 use std::io;
 

@@ -9,7 +9,7 @@ use crate::value::Cidr;
 /// A subnet, its gateway, and what of it endpoints may get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
-    subnet: Cidr,
+    cidr: Cidr,
     gateway: IpAddr,
     range: Cidr,
     reserved: BTreeSet<IpAddr>,
@@ -26,7 +26,7 @@ impl Subnet {
         }
         let gateway = subnet.with_offset(1);
         Ok(Self {
-            subnet,
+            cidr: subnet,
             gateway,
             range: subnet,
             reserved: BTreeSet::new(),
@@ -42,10 +42,10 @@ impl Subnet {
     /// Gives out only addresses of `range`, except where one is asked for by its number.
     pub fn with_range(mut self, range: Cidr) -> Result<Self, NetworkError> {
         let range = range.network();
-        if range.prefix_len() < self.subnet.prefix_len() || !self.subnet.overlaps(&range) {
+        if range.prefix_len() < self.cidr.prefix_len() || !self.cidr.overlaps(&range) {
             return Err(NetworkError::RangeOutside {
                 range,
-                subnet: self.subnet,
+                subnet: self.cidr,
             });
         }
         self.range = range;
@@ -66,7 +66,7 @@ impl Subnet {
 
     /// Returns the subnet.
     pub fn cidr(&self) -> Cidr {
-        self.subnet
+        self.cidr
     }
 
     /// Returns the gateway's address with the subnet's prefix length, as its interface has it.
@@ -76,7 +76,7 @@ impl Subnet {
 
     /// Returns an address with the subnet's prefix length, as an interface has it.
     pub fn on_interface(&self, address: IpAddr) -> Cidr {
-        Cidr::new(address, self.subnet.prefix_len()).unwrap_or(self.subnet)
+        Cidr::new(address, self.cidr.prefix_len()).unwrap_or(self.cidr)
     }
 
     /// Returns the lowest address that nobody has.
@@ -107,7 +107,7 @@ impl Subnet {
         } else {
             Err(NetworkError::AddressTaken {
                 address,
-                subnet: self.subnet,
+                subnet: self.cidr,
             })
         }
     }
@@ -121,18 +121,18 @@ impl Subnet {
 
     /// The lowest address is the network's own (and in IPv6 every router's); IPv4's last broadcasts.
     fn is_host(&self, address: IpAddr) -> bool {
-        let broadcast = self.subnet.is_ipv4() && address == self.subnet.last();
-        address != self.subnet.address() && !broadcast
+        let broadcast = self.cidr.is_ipv4() && address == self.cidr.last();
+        address != self.cidr.address() && !broadcast
     }
 
     fn check(&self, role: &'static str, address: IpAddr) -> Result<IpAddr, NetworkError> {
-        if self.subnet.contains(address) && self.is_host(address) {
+        if self.cidr.contains(address) && self.is_host(address) {
             Ok(address)
         } else {
             Err(NetworkError::AddressOutside {
                 role,
                 address,
-                subnet: self.subnet,
+                subnet: self.cidr,
             })
         }
     }

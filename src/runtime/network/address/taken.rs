@@ -38,14 +38,18 @@ fn route_subnet(message: &RouteNetlinkMessage) -> Option<Cidr> {
         return None;
     };
     let prefix_len = route.header.destination_prefix_length;
-    let destination = route
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(ip)) => Some(IpAddr::V4(*ip)),
-            RouteAttribute::Destination(RouteAddress::Inet6(ip)) => Some(IpAddr::V6(*ip)),
-            _ => None,
-        })?;
+    let destination = route.attributes.iter().find_map(|attribute| {
+        let RouteAttribute::Destination(destination) = attribute else {
+            return None;
+        };
+        if let RouteAddress::Inet(ip) = destination {
+            return Some(IpAddr::V4(*ip));
+        }
+        if let RouteAddress::Inet6(ip) = destination {
+            return Some(IpAddr::V6(*ip));
+        }
+        None
+    })?;
     Cidr::new(destination, prefix_len).filter(|_| prefix_len > 0)
 }
 
@@ -53,12 +57,11 @@ fn address_subnet(message: &RouteNetlinkMessage) -> Option<Cidr> {
     let RouteNetlinkMessage::NewAddress(address) = message else {
         return None;
     };
-    let ip = address
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            AddressAttribute::Address(ip) => Some(*ip),
-            _ => None,
-        })?;
+    let ip = address.attributes.iter().find_map(|attribute| {
+        if let AddressAttribute::Address(ip) = attribute {
+            return Some(*ip);
+        }
+        None
+    })?;
     Cidr::new(ip, address.header.prefix_len).map(|cidr| cidr.network())
 }

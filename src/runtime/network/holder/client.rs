@@ -87,10 +87,10 @@ impl HolderClient {
         let mut buffer = [0_u8; MESSAGE_BYTES];
         let received = channel.receive(&mut buffer)?;
         let response = serde_json::from_slice(&buffer[..received.length])?;
-        match response {
-            Response::Failed { errno } => Err(io::Error::from_raw_os_error(errno)),
-            response => Ok((response, received.fd)),
+        if let Response::Failed { errno } = response {
+            return Err(io::Error::from_raw_os_error(errno));
         }
+        Ok((response, received.fd))
     }
 }
 

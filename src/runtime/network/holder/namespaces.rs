@@ -2,7 +2,7 @@
 
 use std::fs::read_dir;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::fstat;
 use rustix::pipe::{PipeFlags, pipe_with};

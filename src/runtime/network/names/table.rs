@@ -79,9 +79,12 @@ impl NameTable {
             )))
         });
         let ours = || self.networks.iter().flat_map(|network| &network.subnets);
-        found.unwrap_or_else(|| match ours().any(|subnet| subnet.contains(address)) {
-            true => Owner::Nobody,
-            false => Owner::Elsewhere,
+        found.unwrap_or_else(|| {
+            if ours().any(|subnet| subnet.contains(address)) {
+                Owner::Nobody
+            } else {
+                Owner::Elsewhere
+            }
         })
     }
 }

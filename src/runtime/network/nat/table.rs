@@ -58,9 +58,9 @@ pub(super) fn setup(networks: &[NatNetwork]) -> FilterBatch {
         // Out and in again in one step: what is there is as it should be, whoever changed it.
         let whole_chain = AttributeWriter::new().text(1, TABLE).text(2, chain);
         batch.push(DELETE_RULE, 0, FAMILY_INET, whole_chain);
-        rules
-            .iter()
-            .for_each(|rule| add_rule(&mut batch, TABLE, chain, rule));
+        for rule in &rules {
+            add_rule(&mut batch, TABLE, chain, rule);
+        }
     }
     for network in networks {
         let link = network.link.as_str();
@@ -157,6 +157,7 @@ pub(super) fn foreign_drop(socket: &mut FilterSocket) -> Option<String> {
     let chain = AttributeWriter::new().text(1, "filter").text(3, "FORWARD");
     let asked = socket.get(GET_CHAIN, FAMILY_IPV4, &chain, |answer| {
         policy = answer
+            .clone()
             .find_kind(5)
             .and_then(|found| found.value.try_into().ok());
     });
@@ -168,7 +169,7 @@ fn members(socket: &mut FilterSocket, set: &str) -> io::Result<BTreeSet<String>>
     let mut found = BTreeSet::new();
     let of_set = AttributeWriter::new().text(1, TABLE).text(2, set);
     let asked = socket.dump(GET_ELEMENTS, FAMILY_INET, &of_set, |answer| {
-        found.extend(read_members(*answer));
+        found.extend(read_members(answer));
     });
     match asked {
         Err(error) if is_missing(&error) => Ok(BTreeSet::new()),
@@ -177,8 +178,8 @@ fn members(socket: &mut FilterSocket, set: &str) -> io::Result<BTreeSet<String>>
     }
 }
 
-fn read_members(answer: AttributeReader<'_>) -> Vec<String> {
-    let Some(list) = answer.find_kind(3) else {
+fn read_members(answer: &AttributeReader<'_>) -> Vec<String> {
+    let Some(list) = answer.clone().find_kind(3) else {
         return Vec::new();
     };
     let names = list.nested().filter_map(|element| {

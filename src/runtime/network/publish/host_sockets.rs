@@ -60,7 +60,8 @@ impl HostSockets {
     pub fn for_another_namespace(self) -> io::Result<Self> {
         Ok(match self {
             Self::Here => Self::In(own_netns()?),
-            already => already,
+            Self::In(netns) => Self::In(netns),
+            Self::Holder(client) => Self::Holder(client),
         })
     }
 

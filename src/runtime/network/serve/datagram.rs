@@ -94,7 +94,7 @@ impl Datagrams {
     }
 
     /// Passes datagrams of clients on to the container.
-    pub(super) fn from_clients(&mut self, listener: u32, now: Instant, reactor: &Reactor) {
+    pub(super) fn take_from_clients(&mut self, listener: u32, now: Instant, reactor: &Reactor) {
         for _ in 0..DATAGRAMS_PER_TURN {
             let Some((key, length)) = self.receive(listener) else {
                 return;
@@ -114,7 +114,7 @@ impl Datagrams {
     }
 
     /// Passes datagrams of the container back to one client.
-    pub(super) fn to_client(&mut self, id: u32, now: Instant, reactor: &Reactor) {
+    pub(super) fn give_to_client(&mut self, id: u32, now: Instant, reactor: &Reactor) {
         for _ in 0..DATAGRAMS_PER_TURN {
             let Some(session) = self.sessions.get_mut(&id) else {
                 return;
@@ -147,7 +147,9 @@ impl Datagrams {
                 .iter()
                 .filter(|(_, session)| session.is_silent(now));
             let silent: Vec<u32> = silent.map(|(id, _)| *id).collect();
-            silent.into_iter().for_each(|id| self.forget(id));
+            for id in silent {
+                self.forget(id);
+            }
             let oldest = self
                 .sessions
                 .values()
@@ -198,7 +200,9 @@ impl Datagrams {
                 .iter()
                 .min_by_key(|(_, session)| session.last_used);
             let oldest = oldest.map(|(id, _)| *id);
-            oldest.into_iter().for_each(|id| self.forget(id));
+            if let Some(id) = oldest {
+                self.forget(id);
+            }
         }
         let port = self.listeners.get(key.listener as usize)?;
         let mut others = self.target.candidates(port.host.ip(), port.container_port);

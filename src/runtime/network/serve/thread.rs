@@ -171,9 +171,10 @@ impl Server {
         loop {
             let now = now();
             let until = |deadline: Instant| deadline.saturating_duration_since(now);
-            let timeout = match self.streams.has_unfinished() {
-                true => Some(Duration::ZERO),
-                false => deadline.map(until),
+            let timeout = if self.streams.has_unfinished() {
+                Some(Duration::ZERO)
+            } else {
+                deadline.map(until)
             };
             let Ok(tokens) = self.reactor.wait(timeout) else {
                 return;
@@ -196,33 +197,22 @@ impl Server {
 
     fn handle(&mut self, token: Token, now: Instant) -> Next {
         let reactor = &self.reactor;
-        let names = self.names.as_mut();
         match token {
             Token::Control => return self.obey(),
-            Token::DnsDatagrams => {
-                names
-                    .into_iter()
-                    .for_each(|names| names.on_datagrams(now, reactor));
-            }
-            Token::DnsListener => {
-                names
-                    .into_iter()
-                    .for_each(|names| names.on_listener(now, reactor));
-            }
-            Token::DnsClient(id) => {
-                names
-                    .into_iter()
-                    .for_each(|names| names.on_client(id, now, reactor));
-            }
-            Token::DnsUpstream(id) => {
-                names
-                    .into_iter()
-                    .for_each(|names| names.on_upstream(id, reactor));
-            }
             Token::StreamListener(index) => self.streams.accept(index, reactor),
             Token::Stream(id) => self.streams.advance(id, reactor),
-            Token::DatagramListener(index) => self.datagrams.from_clients(index, now, reactor),
-            Token::DatagramSession(id) => self.datagrams.to_client(id, now, reactor),
+            Token::DatagramListener(index) => {
+                self.datagrams.take_from_clients(index, now, reactor);
+            }
+            Token::DatagramSession(id) => self.datagrams.give_to_client(id, now, reactor),
+            Token::DnsDatagrams
+            | Token::DnsListener
+            | Token::DnsClient(_)
+            | Token::DnsUpstream(_) => {
+                if let Some(names) = &mut self.names {
+                    names.handle(token, now, reactor);
+                }
+            }
         }
         Next::Serve
     }

@@ -82,9 +82,10 @@ pub fn decide(question: &Question<'_>, table: &NameTable) -> Answer {
     };
     match local_answer(query, table, question) {
         Local::Records(records) => reply(&message, query, ResponseCode::NoError, records),
-        Local::NoSuchName => reply(&message, query, ResponseCode::NXDomain, Vec::new()),
         Local::Unknown if question.outside == Outside::Ask => Answer::Forward,
-        Local::Unknown => reply(&message, query, ResponseCode::NXDomain, Vec::new()),
+        Local::NoSuchName | Local::Unknown => {
+            reply(&message, query, ResponseCode::NXDomain, Vec::new())
+        }
     }
 }
 
@@ -118,10 +119,13 @@ fn local_answer(query: &Query, table: &NameTable, question: &Question<'_>) -> Lo
     let wanted = query.query_type();
     let data: Vec<RData> = addresses
         .into_iter()
-        .filter(|ip| match wanted {
-            RecordType::A => ip.is_ipv4(),
-            RecordType::AAAA => ip.is_ipv6(),
-            other => other == RecordType::ANY,
+        .filter(|ip| {
+            let own_kind = if ip.is_ipv4() {
+                RecordType::A
+            } else {
+                RecordType::AAAA
+            };
+            wanted == own_kind || wanted == RecordType::ANY
         })
         .map(|ip| match ip {
             IpAddr::V4(v4) => RData::A(A(v4)),

@@ -42,6 +42,7 @@ struct Pending {
     /// What has arrived over a stream.
     input: Vec<u8>,
     sent: bool,
+    asked: Instant,
     next_try: Instant,
     deadline: Instant,
 }
@@ -110,6 +111,7 @@ impl Forwarder {
                         socket,
                         input: Vec::new(),
                         sent: false,
+                        asked: now,
                         next_try: deadline.min(now + RESOLVER_TIMEOUT),
                         deadline,
                     };
@@ -158,7 +160,7 @@ impl Forwarder {
             // The next sweep asks another resolver, or gives up.
             Err(_) => {
                 reactor.remove(&pending.socket);
-                pending.next_try = pending.deadline.min(pending.next_try - RESOLVER_TIMEOUT);
+                pending.next_try = pending.asked;
                 None
             }
         }
@@ -328,6 +330,7 @@ mod tests {
             socket: socket.unwrap(),
             input: Vec::new(),
             sent: true,
+            asked: now,
             next_try: now,
             deadline: now,
         }

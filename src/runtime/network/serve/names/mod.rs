@@ -103,7 +103,22 @@ impl NameServer {
         self.forwarder.set_resolvers(config.resolvers);
     }
 
-    pub(super) fn on_datagrams(&mut self, now: Instant, reactor: &Reactor) {
+    /// Goes on with whatever one of its sockets has.
+    pub(super) fn handle(&mut self, token: Token, now: Instant, reactor: &Reactor) {
+        match token {
+            Token::DnsDatagrams => self.on_datagrams(now, reactor),
+            Token::DnsListener => self.clients.accept(&self.listener, now, reactor),
+            Token::DnsClient(id) => self.on_client(id, now, reactor),
+            Token::DnsUpstream(id) => self.on_upstream(id, reactor),
+            Token::Control
+            | Token::StreamListener(_)
+            | Token::Stream(_)
+            | Token::DatagramListener(_)
+            | Token::DatagramSession(_) => {}
+        }
+    }
+
+    fn on_datagrams(&mut self, now: Instant, reactor: &Reactor) {
         let mut buffer = [0_u8; QUESTION_BYTES];
         for _ in 0..DATAGRAMS_PER_TURN {
             let received = recvfrom(&self.datagrams, &mut buffer, RecvFlags::empty());
@@ -114,21 +129,17 @@ impl NameServer {
             let Some(from) = from.filter(|from| is_from_inside(from.ip())) else {
                 continue;
             };
-            self.handle(&buffer[..length], Asker::Datagram(from), now, reactor);
+            self.answer(&buffer[..length], Asker::Datagram(from), now, reactor);
         }
     }
 
-    pub(super) fn on_listener(&mut self, now: Instant, reactor: &Reactor) {
-        self.clients.accept(&self.listener, now, reactor);
-    }
-
-    pub(super) fn on_client(&mut self, id: u32, now: Instant, reactor: &Reactor) {
+    fn on_client(&mut self, id: u32, now: Instant, reactor: &Reactor) {
         for question in self.clients.read(id) {
-            self.handle(&question, Asker::Connection(id), now, reactor);
+            self.answer(&question, Asker::Connection(id), now, reactor);
         }
     }
 
-    pub(super) fn on_upstream(&mut self, id: u32, reactor: &Reactor) {
+    fn on_upstream(&mut self, id: u32, reactor: &Reactor) {
         if let Some((asker, answer)) = self.forwarder.advance(id, reactor) {
             self.send(&answer, asker);
         }
@@ -146,7 +157,7 @@ impl NameServer {
             .min()
     }
 
-    fn handle(&mut self, bytes: &[u8], asker: Asker, now: Instant, reactor: &Reactor) {
+    fn answer(&mut self, bytes: &[u8], asker: Asker, now: Instant, reactor: &Reactor) {
         self.turn = self.turn.wrapping_add(1);
         let outside = if self.forwarder.has_resolvers() {
             Outside::Ask
