@@ -29,6 +29,10 @@ pub(super) fn play(words: &[OsString]) -> Option<ExitCode> {
 }
 
 /// Arms the failpoints that the environment names; a build for users has none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one variable that is read before any command line"
+)]
 fn arm() {
     if let Ok(text) = std::env::var(failpoint::VARIABLE) {
         // A text that means nothing arms nothing: there is nobody yet to tell.

@@ -1,11 +1,16 @@
 //! What a container as a whole may use.
 
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use consort::runtime::container::cgroup::{Hierarchies, Mode, leftovers};
 use consort::runtime::container::description::Limits;
 use consort::runtime::container::spec;
-use consort::runtime::kernel::pidfd::Exit;
+use consort::runtime::kernel::bpf::{DeviceAnswer, DeviceKind, DeviceRule, attach_device_rules};
+use consort::runtime::kernel::clone::{CloneOptions, spawn};
+use consort::runtime::kernel::namespace::Namespaces;
+use consort::runtime::kernel::pidfd::{Exit, Pidfd};
+use consort::runtime::kernel::sys;
 
 use crate::needs_privileges;
 use crate::sandbox::{Sandbox, captured, finish};
@@ -140,7 +145,7 @@ fn left_over_cgroups_are_found_by_name_and_nothing_else_is() {
     let (_reader, stdio) = captured();
     let container = sandbox.create(stdio).unwrap().start().unwrap();
     let hierarchies = Hierarchies::detect().unwrap();
-    let found = leftovers(&hierarchies, false);
+    let found = leftovers(&hierarchies, sys::territory().unwrap());
     let name = sandbox.name().to_owned();
     let ours = found.get(&format!("tests/{name}")).unwrap();
     assert_eq!(ours.processes().unwrap(), container.processes().unwrap());
@@ -162,4 +167,63 @@ fn remains(name: &str) -> Vec<PathBuf> {
     dirs.map(|dir| dir.join("consort/tests").join(name))
         .filter(|dir| dir.exists())
         .collect()
+}
+
+#[test]
+fn device_rules_hold_in_a_v2_cgroup() {
+    needs_privileges!();
+    let base = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+    let Some(base) = base
+        .into_iter()
+        .find(|base| base.join("cgroup.procs").exists())
+    else {
+        eprintln!("skipped: no cgroup v2");
+        return;
+    };
+    if sys::in_user_namespace().unwrap() {
+        eprintln!("skipped: only the machine's root may load such a program");
+        return;
+    }
+    let dir = base.join(format!("consort-test-{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    let rule = |answer, minor, write| DeviceRule {
+        answer,
+        kind: Some(DeviceKind::Character),
+        major: Some(1),
+        minor,
+        read: true,
+        write,
+        make_node: true,
+    };
+    let rules = [
+        rule(DeviceAnswer::Deny, None, true),
+        rule(DeviceAnswer::Allow, Some(3), true),
+        rule(DeviceAnswer::Allow, Some(5), false),
+    ];
+    let cgroup = std::fs::File::open(&dir).unwrap();
+    let attached = attach_device_rules(cgroup.as_fd(), &rules);
+    let open = |path: &std::ffi::CStr, flags| rustix::fs::open(path, flags, 0.into()).is_ok();
+    let mut child = || {
+        let read = rustix::fs::OFlags::RDONLY;
+        let write = rustix::fs::OFlags::WRONLY;
+        i32::from(open(c"/dev/null", read))
+            | i32::from(open(c"/dev/null", write)) << 1
+            | i32::from(open(c"/dev/zero", read)) << 2
+            | i32::from(open(c"/dev/zero", write)) << 3
+            | i32::from(open(c"/dev/full", read)) << 4
+            | i32::from(open(c"/dev/tty0", read)) << 5
+    };
+    let options = CloneOptions {
+        namespaces: Namespaces::empty(),
+        cgroup: Some(cgroup.as_fd()),
+        sibling: false,
+    };
+    let made = spawn(&options, &mut child).unwrap();
+    let process = Pidfd::from_parts(made.pidfd, made.pid.as_raw_nonzero().get());
+    assert!(process.wait_until_ended(Some(5_000)).unwrap());
+    let exit = process.exit(0).unwrap();
+    std::fs::remove_dir(&dir).unwrap();
+    attached.unwrap();
+    // The last rule that matches decides; what none speaks of is refused.
+    assert_eq!(exit, Some(Exit::Code(0b00_0111)));
 }

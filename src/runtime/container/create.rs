@@ -11,16 +11,17 @@ use super::description::RootAccess;
 use super::error::ContainerError;
 use super::handle::Container;
 use super::init::{
-    self, Act, Failure, InitPlan, MESSAGE_BYTES, Message, Parts, StdioPlan, describe_finish,
-    own_namespace, target,
+    self, Act, Failure, InitPlan, MESSAGE_BYTES, Message, Parts, ProcessSettings, StdioPlan,
+    describe_finish, own_namespace, target,
 };
 use super::settings;
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::clone::{CloneOptions, Cloned, spawn};
+use crate::runtime::kernel::failpoint;
 use crate::runtime::kernel::namespace::{self, Namespaces};
 use crate::runtime::kernel::pidfd::Pidfd;
 use crate::runtime::kernel::rooted::TargetKind;
-use crate::runtime::kernel::{failpoint, sys};
+use crate::runtime::kernel::sys::{self, Territory};
 
 /// A container that is set up completely and waits; dropped, it goes away.
 #[derive(Debug)]
@@ -36,76 +37,22 @@ pub struct Created {
 /// Sets a container up, up to but without running its program.
 pub fn create(bundle: Bundle) -> Result<Created, ContainerError> {
     let hierarchies = Hierarchies::detect()?;
-    let in_user_namespace =
-        sys::in_user_namespace().map_err(ContainerError::kernel("set the container up"))?;
-    let Bundle {
-        spec,
-        rootfs,
-        join,
-        files,
-        stdio,
-        placement,
-        seccomp,
-        first_process,
-    } = bundle;
-    let (settings, mut unenforced) = settings::of(&spec, &seccomp)?;
+    let territory = sys::territory().map_err(ContainerError::kernel("set the container up"))?;
+    let (settings, mut unenforced) = settings::of(&bundle.spec, &bundle.seccomp)?;
     let program = settings.args.first().cloned().unwrap_or_default();
     pass("container.cgroup")?;
-    let resources = spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.resources().clone());
-    let (cgroup, missing) = Cgroup::create(
-        &placement,
-        &hierarchies,
-        &resources.unwrap_or_default(),
-        in_user_namespace,
-    )?;
+    let linux = bundle.spec.linux().as_ref();
+    let resources = linux
+        .and_then(|linux| linux.resources().clone())
+        .unwrap_or_default();
+    let (cgroup, missing) = Cgroup::create(&bundle.placement, &hierarchies, &resources, territory)?;
     unenforced.extend(missing);
-    let JoinedNamespaces {
-        network,
-        ipc,
-        pid,
-        uts,
-    } = join;
-    let joined_kinds = [
-        (&network, Namespaces::NEWNET),
-        (&ipc, Namespaces::NEWIPC),
-        (&pid, Namespaces::NEWPID),
-        (&uts, Namespaces::NEWUTS),
-    ];
-    let joined: Namespaces = joined_kinds
-        .iter()
-        .filter(|(fd, _)| fd.is_some())
-        .map(|(_, kind)| *kind)
-        .collect();
-    let entered = [
-        (network, Namespaces::NEWNET),
-        (ipc, Namespaces::NEWIPC),
-        (uts, Namespaces::NEWUTS),
-    ];
-    let made = (|| {
-        let plan = InitPlan::new(Parts {
-            spec: &spec,
-            settings: &settings,
-            rootfs,
-            join: entered
-                .into_iter()
-                .filter_map(|(fd, kind)| Some((fd?, kind)))
-                .collect(),
-            files: files.iter().map(file_mount).collect(),
-            tasks: cgroup.open_tasks()?,
-            hierarchies: &hierarchies,
-            stdio: stdio_plan(stdio)?,
-            reaper: first_process == FirstProcess::Reaper,
-            in_user_namespace,
-        })?;
-        let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
-        let namespaces = new_namespaces(&spec).difference(joined);
-        let process = clone(&plan, &cgroup, namespaces, pid.as_ref(), (&ours, theirs))?;
-        Ok((plan, ours, process))
-    })();
-    let (plan, channel, process) = match made {
+    let surroundings = Surroundings {
+        hierarchies,
+        territory,
+        settings,
+    };
+    let (plan, channel, process) = match first_process(bundle, &surroundings, &cgroup) {
         Ok(made) => made,
         Err(error) => {
             // Nothing was put in it: what else goes wrong now is less than what already did.
@@ -129,6 +76,60 @@ pub fn create(bundle: Bundle) -> Result<Created, ContainerError> {
             Err(error)
         }
     }
+}
+
+/// What a bundle meets on this machine.
+struct Surroundings {
+    hierarchies: Hierarchies,
+    territory: Territory,
+    settings: ProcessSettings,
+}
+
+/// Compiles the plan and makes the process that carries it out.
+fn first_process(
+    bundle: Bundle,
+    surroundings: &Surroundings,
+    cgroup: &Cgroup,
+) -> Result<(InitPlan, Channel, Pidfd), ContainerError> {
+    let Bundle {
+        spec,
+        rootfs,
+        join,
+        files,
+        stdio,
+        first_process,
+        ..
+    } = bundle;
+    let JoinedNamespaces {
+        network,
+        ipc,
+        pid,
+        uts,
+    } = join;
+    let mut join = Vec::new();
+    join.extend(network.map(|fd| (fd, Namespaces::NEWNET)));
+    join.extend(ipc.map(|fd| (fd, Namespaces::NEWIPC)));
+    join.extend(uts.map(|fd| (fd, Namespaces::NEWUTS)));
+    let mut joined: Namespaces = join.iter().map(|(_, kind)| *kind).collect();
+    if pid.is_some() {
+        joined |= Namespaces::NEWPID;
+    }
+    let plan = InitPlan::new(Parts {
+        spec: &spec,
+        settings: &surroundings.settings,
+        rootfs,
+        join,
+        files: files.iter().map(file_mount).collect(),
+        tasks: cgroup.open_tasks()?,
+        hierarchies: &surroundings.hierarchies,
+        stdio: stdio_plan(stdio)?,
+        reaper: first_process == FirstProcess::Reaper,
+        territory: surroundings.territory,
+    })?;
+    let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
+    let namespaces = new_namespaces(&spec).difference(joined);
+    let process = clone(&plan, cgroup, namespaces, pid.as_ref(), (&ours, theirs))?;
+    Ok((plan, ours, process))
 }
 
 fn pass(name: &'static str) -> Result<(), ContainerError> {
@@ -370,7 +371,32 @@ pub(super) fn explain(
         Act::Find => ContainerError::ProgramNotFound { program, source },
         Act::Execute => ContainerError::ProgramNotExecutable { program, source },
         Act::Interpreter => ContainerError::InterpreterNotFound { program, source },
-        _ => ContainerError::Setup {
+        Act::Begin
+        | Act::EnterCgroup
+        | Act::EnterNamespace
+        | Act::CgroupNamespace
+        | Act::HostName
+        | Act::Propagation
+        | Act::AttachRoot
+        | Act::Mount
+        | Act::Device
+        | Act::Links
+        | Act::Terminal
+        | Act::Mask
+        | Act::ReadOnly
+        | Act::Sysctl
+        | Act::Pivot
+        | Act::WorkingDirectory
+        | Act::Rlimit
+        | Act::OomScore
+        | Act::AppArmor
+        | Act::User
+        | Act::NewPrivileges
+        | Act::Filter
+        | Act::Capabilities
+        | Act::Stdio
+        | Act::Reaper
+        | Act::Failpoint => ContainerError::Setup {
             step: step(),
             source,
         },

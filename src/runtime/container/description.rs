@@ -106,7 +106,7 @@ pub struct Confinement {
     pub cap_drop: Vec<String>,
     /// Whether setuid programs still work.
     pub new_privileges: NewPrivileges,
-    /// The AppArmor profile, where the machine has AppArmor.
+    /// The `AppArmor` profile, where the machine has it.
     pub apparmor: Option<String>,
     /// Whether the usual paths in /proc and /sys are masked.
     pub masks: Masks,

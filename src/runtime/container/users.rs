@@ -59,10 +59,12 @@ fn resolve_in(
     };
     let mut groups = Vec::new();
     // As Docker: who names a group gets only that one; a user's own memberships come with the user.
-    if group_part.is_none_or(str::is_empty) {
-        if let Some(name) = &entry.name {
-            groups.extend(memberships(group, name));
-        }
+    if let Some(name) = entry
+        .name
+        .as_ref()
+        .filter(|_| group_part.is_none_or(str::is_empty))
+    {
+        groups.extend(memberships(group, name));
     }
     for text in more {
         groups.push(find_group(group, text)?);

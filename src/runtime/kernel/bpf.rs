@@ -105,7 +105,7 @@ const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
 const SCRATCH: u8 = 6;
 
-fn is_skip(op: &Op) -> bool {
+fn is_skip(op: Op) -> bool {
     matches!(op.code, 0x56 | 0x5e)
 }
 
@@ -124,7 +124,7 @@ fn compile(rules: &[DeviceRule]) -> Vec<Op> {
         block.push(EXIT);
         let length = block.len();
         for (index, op) in block.iter_mut().enumerate() {
-            if is_skip(op) {
+            if is_skip(*op) {
                 op.offset = i16::try_from(length - index - 1).unwrap_or(i16::MAX);
             }
         }

@@ -2,6 +2,24 @@
 
 use super::error::KernelError;
 
+/// Whose root we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Territory {
+    /// The machine's.
+    Machine,
+    /// That of a user namespace which somebody set up.
+    UserNamespace,
+}
+
+/// Says whose root we are, or would be.
+pub fn territory() -> Result<Territory, KernelError> {
+    Ok(if in_user_namespace()? {
+        Territory::UserNamespace
+    } else {
+        Territory::Machine
+    })
+}
+
 /// Says whether this process lives in a user namespace that somebody set up below the machine's own.
 ///
 /// There, being uid 0 means little: no device nodes, no raising of limits, no writing of the

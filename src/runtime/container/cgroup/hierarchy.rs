@@ -65,21 +65,22 @@ impl Hierarchies {
             };
             match *kind {
                 "cgroup2" if found.v2.is_none() => found.v2 = Some(place("")),
-                "cgroup" => {
-                    if let Some(controllers) = controllers_of(own, options) {
-                        if found
-                            .v1
-                            .iter()
-                            .all(|other| other.controllers != controllers)
-                        {
-                            found.v1.push(place(controllers));
-                        }
-                    }
-                }
+                "cgroup" => found.add_v1(controllers_of(own, options).map(place)),
                 _ => {}
             }
         }
         found
+    }
+
+    /// Keeps the first of several mounts of one hierarchy.
+    fn add_v1(&mut self, place: Option<Hierarchy>) {
+        let is_new = |place: &Hierarchy| {
+            self.v1
+                .iter()
+                .all(|other| other.controllers != place.controllers)
+        };
+        let place = place.filter(is_new);
+        self.v1.extend(place);
     }
 
     /// Says which generations there are.

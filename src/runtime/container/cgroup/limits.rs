@@ -41,10 +41,9 @@ pub(super) fn apply(
             Some(Err(_)) | None => unenforced.push(Unenforced::new(name, reason(cgroup))),
         }
     }
-    if let Some(rules) = resources.devices() {
-        if !devices::apply(cgroup, rules)? {
-            unenforced.push(Unenforced::new("device rules", reason(cgroup)));
-        }
+    let rules = resources.devices().as_deref().unwrap_or_default();
+    if !devices::apply(cgroup, rules)? {
+        unenforced.push(Unenforced::new("device rules", reason(cgroup)));
     }
     unenforced.dedup();
     Ok(unenforced)
@@ -150,7 +149,7 @@ fn v1_only(
     what: &'static str,
     controller: &'static str,
     name: &'static str,
-    value: impl ToString,
+    value: &dyn ToString,
 ) -> Setting {
     Setting {
         what,
@@ -205,7 +204,7 @@ fn memory(resources: &LinuxResources, all: &mut Vec<Setting>) {
             "memory swappiness",
             "memory",
             "memory.swappiness",
-            swappiness,
+            &swappiness,
         ));
     }
     if memory.disable_oom_killer() == Some(true) {
@@ -213,7 +212,7 @@ fn memory(resources: &LinuxResources, all: &mut Vec<Setting>) {
             "oom_kill_disable",
             "memory",
             "memory.oom_control",
-            1,
+            &1,
         ));
     }
 }
@@ -255,7 +254,7 @@ fn cpu(resources: &LinuxResources, all: &mut Vec<Setting>) {
             "cpu real-time period",
             "cpu",
             "cpu.rt_period_us",
-            period,
+            &period,
         ));
     }
     if let Some(runtime) = cpu.realtime_runtime() {
@@ -263,7 +262,7 @@ fn cpu(resources: &LinuxResources, all: &mut Vec<Setting>) {
             "cpu real-time runtime",
             "cpu",
             "cpu.rt_runtime_us",
-            runtime,
+            &runtime,
         ));
     }
     if let Some(cpus) = cpu.cpus().as_ref().filter(|cpus| !cpus.is_empty()) {

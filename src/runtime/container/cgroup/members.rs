@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -38,7 +38,7 @@ impl Cgroup {
         self.v2
             .as_deref()
             .or_else(|| self.v1_dir("freezer"))
-            .or_else(|| self.v1.values().next().map(|dir| dir.as_path()))
+            .or_else(|| self.v1.values().next().map(PathBuf::as_path))
     }
 
     /// Ends every process in the cgroup and waits until none is left, at most so long.

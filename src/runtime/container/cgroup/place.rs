@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::super::error::ContainerError;
 use super::hierarchy::{Hierarchies, Hierarchy};
 use super::{MARK, Unenforced, file, limits};
+use crate::runtime::kernel::sys::Territory;
 
 /// Which cgroup a container belongs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ impl Cgroup {
         placement: &Placement,
         hierarchies: &Hierarchies,
         resources: &LinuxResources,
-        in_user_namespace: bool,
+        territory: Territory,
     ) -> Result<(Self, Vec<Unenforced>), ContainerError> {
         let path = placement.path()?;
         let mut cgroup = Self {
@@ -71,7 +72,7 @@ impl Cgroup {
         };
         if let Some(v2) = &hierarchies.v2 {
             let controllers = limits::v2_controllers(resources);
-            cgroup.v2 = make_v2(v2, &path, &controllers, in_user_namespace)?;
+            cgroup.v2 = make_v2(v2, &path, &controllers, territory)?;
         }
         for controller in v1_controllers(hierarchies, resources) {
             cgroup.add_v1(controller, hierarchies)?;
@@ -242,9 +243,9 @@ fn make_v2(
     hierarchy: &Hierarchy,
     path: &Path,
     controllers: &BTreeSet<&'static str>,
-    in_user_namespace: bool,
+    territory: Territory,
 ) -> Result<Option<PathBuf>, ContainerError> {
-    let base = if in_user_namespace {
+    let base = if territory == Territory::UserNamespace {
         let Some(base) = delegated(hierarchy) else {
             return Ok(None);
         };
@@ -304,7 +305,7 @@ fn delegated(hierarchy: &Hierarchy) -> Option<PathBuf> {
 /// Finds all cgroups below our mark, by their path there: `<project>/<id>`.
 ///
 /// Who finds that a container of this name is no more may remove them.
-pub fn leftovers(hierarchies: &Hierarchies, in_user_namespace: bool) -> BTreeMap<String, Cgroup> {
+pub fn leftovers(hierarchies: &Hierarchies, territory: Territory) -> BTreeMap<String, Cgroup> {
     let mut found: BTreeMap<String, Cgroup> = BTreeMap::new();
     for hierarchy in &hierarchies.v1 {
         for (name, dir) in marked(&hierarchy.mount) {
@@ -316,7 +317,7 @@ pub fn leftovers(hierarchies: &Hierarchies, in_user_namespace: bool) -> BTreeMap
         }
     }
     if let Some(v2) = &hierarchies.v2 {
-        let base = if in_user_namespace {
+        let base = if territory == Territory::UserNamespace {
             delegated(v2)
         } else {
             Some(v2.mount.clone())

@@ -128,7 +128,7 @@ impl FinishPlan {
             filter: settings
                 .filter
                 .as_ref()
-                .map(|filter| filter.iter().map(instruction).collect()),
+                .map(|filter| filter.iter().copied().map(instruction).collect()),
             terminal: settings.terminal,
         })
     }
@@ -166,7 +166,7 @@ impl FinishPlan {
         rustix::process::fchdir(cwd).map_err(Failure::of(Act::WorkingDirectory, 0))?;
         rustix::process::umask(self.umask);
         for (index, (resource, limit)) in self.rlimits.iter().enumerate() {
-            rustix::process::setrlimit(*resource, limit.clone())
+            rustix::process::setrlimit(*resource, *limit)
                 .map_err(Failure::of(Act::Rlimit, index))?;
         }
         if let Some(score) = &self.oom_score_adj {
@@ -244,7 +244,7 @@ fn write_own(proc: Option<&OwnedFd>, path: &std::ffi::CStr, bytes: &[u8]) -> Res
     Ok(())
 }
 
-fn instruction(&(code, jump_true, jump_false, operand): &(u16, u8, u8, u32)) -> Instruction {
+fn instruction((code, jump_true, jump_false, operand): (u16, u8, u8, u32)) -> Instruction {
     Instruction {
         code,
         jump_true,

@@ -18,6 +18,7 @@ use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::mount::{self, Depth, Propagation, Restrictions};
 use crate::runtime::kernel::namespace::Namespaces;
 use crate::runtime::kernel::rooted::{Target, TargetKind};
+use crate::runtime::kernel::sys::Territory;
 
 /// What the plan is made from, beside the `Spec`.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) hierarchies: &'a Hierarchies,
     pub(crate) stdio: StdioPlan,
     pub(crate) reaper: bool,
-    pub(crate) in_user_namespace: bool,
+    pub(crate) territory: Territory,
 }
 
 /// Descriptors 0, 1 and 2.
@@ -79,7 +80,7 @@ impl InitPlan {
         let Parts {
             spec,
             settings,
-            in_user_namespace,
+            territory,
             ..
         } = parts;
         let linux = spec.linux().clone().unwrap_or_default();
@@ -118,8 +119,8 @@ impl InitPlan {
             dev_after: compiled.dev_after,
             dev: target(Path::new("/dev"), TargetKind::Directory)?,
             null: target(Path::new("/dev/null"), TargetKind::File)?,
-            usual_devices: usual_devices(in_user_namespace)?,
-            devices: devices(&linux, in_user_namespace)?,
+            usual_devices: usual_devices(territory)?,
+            devices: devices(&linux, territory)?,
             sealed: compiled.sealed,
             sysctls,
             read_only: targets(linux.readonly_paths().as_deref())?,
@@ -176,7 +177,20 @@ impl InitPlan {
                 format!("set sysctl `{key}`")
             }
             Act::Pivot => "enter its root filesystem".to_owned(),
-            other => describe_finish(other).to_owned(),
+            Act::WorkingDirectory
+            | Act::Rlimit
+            | Act::OomScore
+            | Act::AppArmor
+            | Act::User
+            | Act::NewPrivileges
+            | Act::Filter
+            | Act::Capabilities
+            | Act::Stdio
+            | Act::Reaper
+            | Act::Find
+            | Act::Execute
+            | Act::Interpreter
+            | Act::Failpoint => describe_finish(failure.act).to_owned(),
         }
     }
 }
@@ -267,11 +281,11 @@ impl Mounts {
         let destination = mount.destination();
         let kind = mount.typ().as_deref().unwrap_or("none");
         if options.bind.is_some() || kind == "bind" {
-            return self.add_bind(mount, options);
+            return self.add_bind(mount, &options);
         }
         refuse_over_proc(destination, kind)?;
         match kind {
-            "cgroup" | "cgroup2" => self.add_cgroups(destination, options, hierarchies),
+            "cgroup" | "cgroup2" => self.add_cgroups(destination, options.add, hierarchies),
             _ => {
                 if destination == Path::new("/dev") {
                     self.dev_after = Some(self.steps.len());
@@ -317,7 +331,7 @@ impl Mounts {
         Ok(())
     }
 
-    fn add_bind(&mut self, mount: &Mount, options: MountOptions) -> Result<(), ContainerError> {
+    fn add_bind(&mut self, mount: &Mount, options: &MountOptions) -> Result<(), ContainerError> {
         let destination = mount.destination();
         let source = mount.source().clone().unwrap_or_default();
         let is_proc = destination == Path::new("/proc") && source == Path::new("/proc");
@@ -362,7 +376,7 @@ impl Mounts {
     fn add_cgroups(
         &mut self,
         destination: &Path,
-        options: MountOptions,
+        restrictions: Restrictions,
         hierarchies: &Hierarchies,
     ) -> Result<(), ContainerError> {
         let plain = |add| MountOptions {
@@ -376,25 +390,25 @@ impl Mounts {
         let controllers = hierarchies.v1_mounts();
         if controllers.len() == 0 {
             return if hierarchies.has_v2() {
-                self.add_new(destination, "cgroup2", plain(options.add), Keep::Nothing)
+                self.add_new(destination, "cgroup2", plain(restrictions), Keep::Nothing)
             } else {
                 Ok(())
             };
         }
         let read_only = Restrictions::MOUNT_ATTR_RDONLY;
-        let mut base = plain(options.add.difference(read_only));
+        let mut base = plain(restrictions.difference(read_only));
         base.data
             .push((c"mode".to_owned(), Some(c"755".to_owned())));
         self.add_new(destination, "tmpfs", base, Keep::Nothing)?;
         for controller in controllers {
-            let mut each = plain(options.add);
+            let mut each = plain(restrictions);
             for word in controller.split(',') {
                 each.data
                     .extend(CString::new(word).ok().map(|word| (word, None)));
             }
             self.add_new(&destination.join(controller), "cgroup", each, Keep::Nothing)?;
         }
-        if options.add.contains(read_only) {
+        if restrictions.contains(read_only) {
             self.sealed
                 .push(target(destination, TargetKind::Directory)?);
         }
@@ -459,9 +473,9 @@ const USUAL_DEVICES: [(&str, u32, u32); 6] = [
     ("tty", 5, 0),
 ];
 
-fn usual_devices(in_user_namespace: bool) -> Result<Vec<DeviceStep>, ContainerError> {
+fn usual_devices(territory: Territory) -> Result<Vec<DeviceStep>, ContainerError> {
     let steps = USUAL_DEVICES.iter().map(|(name, major, minor)| {
-        let how = if in_user_namespace {
+        let how = if territory == Territory::UserNamespace {
             bind_device(&Path::new("/dev").join(name))?
         } else {
             DeviceHow::Node {
@@ -476,9 +490,9 @@ fn usual_devices(in_user_namespace: bool) -> Result<Vec<DeviceStep>, ContainerEr
     steps.collect()
 }
 
-fn devices(linux: &Linux, in_user_namespace: bool) -> Result<Vec<DeviceStep>, ContainerError> {
+fn devices(linux: &Linux, territory: Territory) -> Result<Vec<DeviceStep>, ContainerError> {
     let steps = linux.devices().iter().flatten().map(|device| {
-        let how = if in_user_namespace {
+        let how = if territory == Territory::UserNamespace {
             bind_device(device.path())?
         } else {
             node(device)?

@@ -47,7 +47,7 @@ pub(crate) enum Act {
     Rlimit,
     /// Set how eagerly the kernel ends it when memory is short.
     OomScore,
-    /// Set the AppArmor profile.
+    /// Set the `AppArmor` profile.
     AppArmor,
     /// Become the user.
     User,

@@ -61,7 +61,7 @@ const FOREIGN_NUMBERS: Option<u32> = Some(0x4000_0000);
 const FOREIGN_NUMBERS: Option<u32> = None;
 
 /// "No such system call".
-const NO_SUCH_CALL: Verdict = Verdict(0x0005_0000 | 38);
+const NO_SUCH_CALL: Verdict = Verdict(0x0005_0026);
 const ERRNO: u32 = 0x0005_0000;
 const ACTION_MASK: u32 = 0xffff_0000;
 
@@ -151,12 +151,11 @@ fn search(ranges: &[(u32, Leaf)]) -> Option<Vec<Instruction>> {
             let (start, _) = upper.first()?;
             let (lower, upper) = (search(lower)?, search(upper)?);
             let mut program = Vec::with_capacity(lower.len() + upper.len() + 2);
-            match u8::try_from(lower.len()) {
-                Ok(length) => program.push(jump(JUMP_GREATER_OR_EQUAL, *start, length, 0)),
-                Err(_) => {
-                    program.push(jump(JUMP_GREATER_OR_EQUAL, *start, 0, 1));
-                    program.push(jump(JUMP, u32::try_from(lower.len()).ok()?, 0, 0));
-                }
+            if let Ok(length) = u8::try_from(lower.len()) {
+                program.push(jump(JUMP_GREATER_OR_EQUAL, *start, length, 0));
+            } else {
+                program.push(jump(JUMP_GREATER_OR_EQUAL, *start, 0, 1));
+                program.push(jump(JUMP, u32::try_from(lower.len()).ok()?, 0, 0));
             }
             program.extend(lower);
             program.extend(upper);
@@ -338,7 +337,10 @@ pub(super) mod tests {
                         ARCHITECTURE => architecture,
                         offset => {
                             let argument = arguments[((offset - ARGUMENTS) / 8) as usize];
-                            (argument >> (8 * ((offset - ARGUMENTS) % 8))) as u32
+                            u32::try_from(
+                                (argument >> (8 * ((offset - ARGUMENTS) % 8))) & 0xffff_ffff,
+                            )
+                            .unwrap()
                         }
                     };
                     continue;

@@ -149,23 +149,33 @@ pub(super) fn rules(
     devices: &[Device],
 ) -> Result<Vec<LinuxDeviceCgroup>, ContainerError> {
     if description.confinement.privilege == Privilege::Privileged {
-        return Ok(vec![rule(true, LinuxDeviceType::A, (None, None), "rwm")]);
+        return Ok(vec![rule(
+            Answer::Allow,
+            LinuxDeviceType::A,
+            (None, None),
+            "rwm",
+        )]);
     }
     let mut rules = vec![
-        rule(false, LinuxDeviceType::A, (None, None), "rwm"),
+        rule(Answer::Deny, LinuxDeviceType::A, (None, None), "rwm"),
         // Making a node is harmless where opening it is not allowed.
-        rule(true, LinuxDeviceType::C, (None, None), "m"),
-        rule(true, LinuxDeviceType::B, (None, None), "m"),
+        rule(Answer::Allow, LinuxDeviceType::C, (None, None), "m"),
+        rule(Answer::Allow, LinuxDeviceType::B, (None, None), "m"),
     ];
     for (major, minor) in USUAL {
-        rules.push(rule(true, LinuxDeviceType::C, (Some(major), minor), "rwm"));
+        rules.push(rule(
+            Answer::Allow,
+            LinuxDeviceType::C,
+            (Some(major), minor),
+            "rwm",
+        ));
     }
     for Device {
         spec, permissions, ..
     } in devices
     {
         let number = (Some(spec.major()), Some(spec.minor()));
-        rules.push(rule(true, spec.typ(), number, permissions));
+        rules.push(rule(Answer::Allow, spec.typ(), number, permissions));
     }
     for text in &description.device_rules {
         rules.push(parse_rule(text)?);
@@ -173,14 +183,21 @@ pub(super) fn rules(
     Ok(rules)
 }
 
+/// What a rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Allow,
+    Deny,
+}
+
 fn rule(
-    allow: bool,
+    answer: Answer,
     kind: LinuxDeviceType,
     (major, minor): (Option<i64>, Option<i64>),
     access: &str,
 ) -> LinuxDeviceCgroup {
     let mut rule = LinuxDeviceCgroup::default();
-    rule.set_allow(allow)
+    rule.set_allow(answer == Answer::Allow)
         .set_typ(Some(kind))
         .set_major(major)
         .set_minor(minor)
@@ -207,7 +224,12 @@ fn parse_rule(text: &str) -> Result<LinuxDeviceCgroup, ContainerError> {
             "*" => Some(None),
             digits => digits.parse::<u32>().ok().map(|number| Some(number.into())),
         };
-        Some(rule(true, kind, (number(major)?, number(minor)?), access))
+        Some(rule(
+            Answer::Allow,
+            kind,
+            (number(major)?, number(minor)?),
+            access,
+        ))
     };
     parse().ok_or_else(|| {
         ContainerError::setting(

@@ -17,12 +17,11 @@ pub(super) fn of(description: &Description, identity: &Identity) -> Vec<String> 
         let Some((name, _)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             continue;
         };
-        match places.get(name) {
-            Some(place) => env[*place].clone_from(entry),
-            None => {
-                places.insert(name, env.len());
-                env.push(entry.clone());
-            }
+        if let Some(place) = places.get(name) {
+            env[*place].clone_from(entry);
+        } else {
+            places.insert(name, env.len());
+            env.push(entry.clone());
         }
     }
     let mut default = |name: &str, value: &str| {

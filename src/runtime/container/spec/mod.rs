@@ -111,7 +111,7 @@ fn linux(
     };
     let mut linux = Linux::default();
     linux
-        .set_namespaces(Some(namespaces(&description.namespaces)))
+        .set_namespaces(Some(namespaces(description.namespaces)))
         .set_masked_paths(Some(masked))
         .set_readonly_paths(Some(read_only))
         .set_devices(Some(nodes))
@@ -120,7 +120,7 @@ fn linux(
     Ok(linux)
 }
 
-fn namespaces(sharing: &NamespaceSharing) -> Vec<LinuxNamespace> {
+fn namespaces(sharing: NamespaceSharing) -> Vec<LinuxNamespace> {
     let wanted = [
         (LinuxNamespaceType::Mount, Sharing::Own),
         (LinuxNamespaceType::Pid, sharing.pid),
