@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use futures_util::StreamExt as _;
 
 use super::error::{CommandError, ExitStatus};
-use super::follow::{self, Following, LogSink, Source};
+use super::follow::{self, Following, LogSink, Source, Streams};
 use super::interrupt::Interrupts;
 use super::invocation::Flag;
 use super::work::{Unchanged, Work};
@@ -64,13 +64,13 @@ enum End {
 /// Shows output until the end, stops what then still runs, and returns the exit code.
 pub(super) async fn stay(
     work: &Work<'_>,
-    events: EventStream,
+    mut events: EventStream,
     attached: &Attached,
 ) -> Result<ExitStatus, CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let observed = work.engine.observe(&project_scope(work)).await?;
     let mut show = Show::begin(work, attached, &observed).await?;
-    let end = show.until_the_end(events, &mut interrupts).await?;
+    let end = show.until_the_end(&mut events, &mut interrupts).await?;
     if end == End::Interrupted {
         let text = "Gracefully stopping... (press Ctrl+C again to force)";
         work.invocation.stderr().line(text)?;
@@ -80,7 +80,7 @@ pub(super) async fn stay(
             .line("Aborting on container exit...")?;
     }
     if end != End::NothingRuns {
-        show.stop(&mut interrupts).await?;
+        show.stop(&mut events, &mut interrupts).await?;
     }
     show.last_words().await?;
     match end {
@@ -120,7 +120,12 @@ impl<'run> Show<'run> {
             .filter(|container| attached.shown.contains(&container.service))
             .map(|container| Source::of(container))
             .collect();
-        let sink = LogSink::new(work.invocation, attached.style, attached.no_color, &sources);
+        let sink = LogSink::new(
+            work.invocation,
+            attached.style,
+            (Streams::Apart, attached.no_color),
+            &sources,
+        );
         let mut show = Self {
             work,
             attached,
@@ -155,7 +160,7 @@ impl<'run> Show<'run> {
 
     async fn until_the_end(
         &mut self,
-        mut events: EventStream,
+        events: &mut EventStream,
         interrupts: &mut Interrupts,
     ) -> Result<End, CommandError> {
         if self.running.is_empty() {
@@ -271,7 +276,11 @@ impl<'run> Show<'run> {
     }
 
     /// Stops the containers, and kills them when the user insists; shows meanwhile what they say.
-    async fn stop(&mut self, interrupts: &mut Interrupts) -> Result<(), CommandError> {
+    async fn stop(
+        &mut self,
+        events: &mut EventStream,
+        interrupts: &mut Interrupts,
+    ) -> Result<(), CommandError> {
         let attached = self.attached;
         let stopping = Self::changing(self.work, move |observed| {
             let options = StopOptions {
@@ -286,6 +295,10 @@ impl<'run> Show<'run> {
             tokio::select! {
                 stopped = &mut stopping => return stopped,
                 () = interrupts.next() => break,
+                Some(event) = events.next() => {
+                    // Whatever ends now, the end has come already.
+                    drop(self.take_in(event?).await?);
+                }
                 Some((source, line)) = self.following.next() => self.show(&source, &line?)?,
             }
         }

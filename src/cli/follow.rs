@@ -23,11 +23,18 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Returns the source of a container, labelled as its name without the project.
+    /// Returns the source of a container, labelled with its name without the project's.
     pub(super) fn of(container: &ObservedContainer) -> Self {
+        let usual = format!("{}-{}", container.service, container.number);
+        let has_usual_name = container.name.ends_with(&usual);
+        let label = if has_usual_name {
+            usual
+        } else {
+            container.name.to_string()
+        };
         Self {
             container: container.name.clone(),
-            label: format!("{}-{}", container.service, container.number),
+            label,
         }
     }
 }
@@ -46,7 +53,17 @@ pub(super) type Tagged = (Source, Result<LogLine, EngineError>);
 pub(super) struct LogSink {
     printer: LogPrinter,
     stdout: Output,
-    stderr: Output,
+    /// Where lines of standard error go, when not to standard output.
+    stderr: Option<Output>,
+}
+
+/// Whether what a service wrote to standard error goes to ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Streams {
+    /// Both go to standard output.
+    Together,
+    /// Each goes to its own.
+    Apart,
 }
 
 impl LogSink {
@@ -54,22 +71,25 @@ impl LogSink {
     pub(super) fn new(
         invocation: &Invocation,
         style: LogStyle,
-        no_color: Flag,
+        (streams, no_color): (Streams, Flag),
         sources: &[Source],
     ) -> Self {
         let labels = sources.iter().map(|source| source.label.as_str());
         Self {
             printer: LogPrinter::new(style, labels),
             stdout: invocation.stdout_without_colours(no_color),
-            stderr: invocation.stderr_without_colours(no_color),
+            stderr: match streams {
+                Streams::Together => None,
+                Streams::Apart => Some(invocation.stderr_without_colours(no_color)),
+            },
         }
     }
 
     /// Writes a line.
     pub(super) fn write(&mut self, source: &Source, line: &LogLine) -> Result<(), CommandError> {
-        let output = match line.stream {
-            OutputStream::Stdout => &mut self.stdout,
-            OutputStream::Stderr => &mut self.stderr,
+        let output = match (line.stream, &mut self.stderr) {
+            (OutputStream::Stderr, Some(stderr)) => stderr,
+            (OutputStream::Stdout | OutputStream::Stderr, _) => &mut self.stdout,
         };
         Ok(self
             .printer

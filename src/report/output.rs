@@ -245,7 +245,11 @@ impl Output {
     }
 
     fn render(&self, span: &Span, line: &mut Vec<u8>) {
-        let code = if self.colours { span.style.code() } else { "" };
+        let code = if self.colours && !span.text.is_empty() {
+            span.style.code()
+        } else {
+            ""
+        };
         if !code.is_empty() {
             line.extend_from_slice(format!("\x1b[{code}m").as_bytes());
         }

@@ -10,7 +10,7 @@ use crate::cli::complete;
 use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
-use crate::cli::follow::{self, Following, LogSink, Source};
+use crate::cli::follow::{self, Following, LogSink, Source, Streams};
 use crate::cli::invocation::{Invocation, Target};
 use crate::cli::{select, time};
 use crate::engine::{Engine, EventStream, LogQuery, Tail};
@@ -82,7 +82,12 @@ pub(in crate::cli) fn logs(
         let observed = engine.observe(&scope).await?;
         let containers = chosen(args, &target, &observed)?;
         let sources: Vec<Source> = containers.iter().map(|it| Source::of(it)).collect();
-        let mut sink = LogSink::new(invocation, style(args), args.no_color.into(), &sources);
+        let mut sink = LogSink::new(
+            invocation,
+            style(args),
+            (Streams::Together, args.no_color.into()),
+            &sources,
+        );
         let last_times = follow::write_history(engine, &sources, &query, &mut sink).await?;
         if let Some(events) = events {
             let mut live = Live {
