@@ -16,9 +16,11 @@ pub mod shorthand;
 mod settle;
 mod load;
 pub mod render;
+pub mod explain;
 mod suggest;
 
 pub use diagnostic::{ComposeError, Diagnostic, Report, Severity};
 pub use load::{Loaded, load};
 pub use model::Project;
 pub use options::{LoadOptions, Switches};
+pub use schema::json_schema;

@@ -5,6 +5,7 @@ mod down;
 mod create;
 mod plan;
 mod config;
+mod explain;
 mod ps;
 mod logs;
 mod exec;
@@ -42,6 +43,7 @@ pub(super) enum Verb {
     Create(create::CreateArgs),
     Plan(plan::PlanArgs),
     Config(config::ConfigArgs),
+    Explain(explain::ExplainArgs),
     Ps(ps::PsArgs),
     Logs(logs::LogsArgs),
     Exec(exec::ExecArgs),
@@ -76,6 +78,7 @@ impl Verb {
             Self::Create(args) => create::create(invocation, args),
             Self::Plan(args) => plan::plan(invocation, args),
             Self::Config(args) => config::config(invocation, args),
+            Self::Explain(args) => explain::explain(invocation, args),
             Self::Ps(args) => ps::ps(invocation, args),
             Self::Logs(args) => logs::logs(invocation, args),
             Self::Exec(args) => exec::exec(invocation, args),

@@ -131,7 +131,6 @@ impl Checker<'_> {
             .as_deref()
             .and_then(|mode| mode.strip_prefix("service:"));
         if let Some(shared) = shared {
-            // The implied dependency says the same, but only when it was not written out.
             if !self.project.services.contains_key(shared) {
                 self.unknown_service("network_mode", shared, "`network_mode`");
             }
@@ -154,7 +153,10 @@ impl Checker<'_> {
 
     fn dependencies(&mut self) {
         for (name, Dependency { required, .. }) in &self.service.depends_on {
-            let known = self.project.services.contains_key(name);
+            // What `network_mode` names is reported there.
+            let mode = self.service.network_mode.as_deref();
+            let shared = mode.and_then(|mode| mode.strip_prefix("service:"));
+            let known = self.project.services.contains_key(name) || shared == Some(name.as_str());
             let disabled = self.project.disabled_services.contains_key(name);
             if !known && (!disabled || *required) {
                 self.unknown_service(&format!("depends_on.{name}"), name, "`depends_on`");

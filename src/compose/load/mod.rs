@@ -129,7 +129,7 @@ fn layered(
     };
     let level = located.level(paths);
     let mut root = loader.layers(documents, &level);
-    if root.as_map().is_none_or(Map::is_empty) {
+    if root.as_map().is_none_or(Map::is_empty) && !has_errors(&loader.faults) {
         loader.faults.push(
             Diagnostic::error(root.span, "the Compose file is empty")
                 .hint("a Compose file needs at least `services:`"),

@@ -1,10 +1,10 @@
 //! Where the values of a project were written, what they shadow, and what filled them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::compose::source::Files;
-use crate::compose::tree::{Node, Span, Trace, Value};
+use crate::compose::tree::{Node, Span, Trace, Value, VariableUse};
 use crate::value::Place;
 
 /// Answers where a value came from, for dotted paths such as `services.web.environment.LOG_LEVEL`.
@@ -69,16 +69,6 @@ impl Places {
             .map_or_else(|| self.span(path), |entry| entry.key)
     }
 
-    /// Returns the file that a variable came from, if it came from one.
-    pub(crate) fn origin(&self, variable: &str) -> Option<&Path> {
-        self.origins.get(variable).map(PathBuf::as_path)
-    }
-
-    /// Returns the whole tree.
-    pub(crate) fn root(&self) -> &Node {
-        &self.root
-    }
-
     /// Returns where the value at a path was written.
     pub fn get(&self, path: &str) -> Option<Place> {
         self.files.place(self.node(path)?.span)
@@ -86,11 +76,10 @@ impl Places {
 
     /// Returns what the value at a path replaced, latest first.
     pub fn shadowed(&self, path: &str) -> Vec<Shadowed> {
-        let shadows = self
-            .trace(path)
-            .map(|trace| trace.shadowed.as_slice())
-            .unwrap_or_default();
+        let shadows = self.trace(path).map(|trace| trace.shadowed.as_slice());
+        let key = path.rsplit('.').next().unwrap_or_default();
         shadows
+            .unwrap_or_default()
             .iter()
             .filter_map(|shadow| {
                 let value = match &shadow.value {
@@ -99,7 +88,7 @@ impl Places {
                     | Value::Bool(_)
                     | Value::Int(_)
                     | Value::Float(_)
-                    | Value::Text(_) => Some(shadow.value.to_plain()),
+                    | Value::Text(_) => Some(value_of_pair(&shadow.value.to_plain(), key)),
                 };
                 Some(Shadowed {
                     place: self.files.place(shadow.span)?,
@@ -107,6 +96,22 @@ impl Places {
                 })
             })
             .collect()
+    }
+
+    /// Returns the variables that filled the value at a path.
+    pub(crate) fn variables(&self, path: &str) -> Vec<Variable> {
+        let uses = self.trace(path).map(|trace| trace.variables.as_slice());
+        let origin = |name: &str, value: &Option<String>| match self.origins.get(name) {
+            _ if value.is_none() => VariableOrigin::Unset,
+            Some(file) => VariableOrigin::EnvFile(file.clone()),
+            None => VariableOrigin::Shell,
+        };
+        let variable = |used: &VariableUse| Variable {
+            name: used.name.clone(),
+            value: used.value.clone(),
+            origin: origin(&used.name, &used.value),
+        };
+        uses.unwrap_or_default().iter().map(variable).collect()
     }
 
     /// Returns what happened to the value at a path.
@@ -139,9 +144,24 @@ fn find<'a>(node: &'a Node, path: &str) -> Option<&'a Node> {
         }
         Value::List(list) => {
             let (index, rest) = path.split_once('.').unwrap_or((path, ""));
-            let index = index.trim_start_matches('[').trim_end_matches(']');
-            find(list.get(index.parse::<usize>().ok()?)?, rest)
+            if let Ok(index) = index.parse::<usize>() {
+                return find(list.get(index)?, rest);
+            }
+            // A list of `KEY=value` is as good as a mapping; the last one with a key wins.
+            let is_pair = |item: &&Node| {
+                let text = item.as_text().unwrap_or_default();
+                text.split('=').next() == Some(path)
+            };
+            list.iter().rev().find(is_pair)
         }
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => None,
     }
+}
+
+/// Returns the value of `KEY=value`, or the text itself.
+fn value_of_pair(text: &str, key: &str) -> String {
+    let value = text
+        .strip_prefix(key)
+        .and_then(|rest| rest.strip_prefix('='));
+    value.unwrap_or(text).to_owned()
 }

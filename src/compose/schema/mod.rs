@@ -3,10 +3,12 @@
 
 mod check;
 mod deploy;
+mod export;
 mod pieces;
 mod project;
 mod service;
 mod shape;
 
 pub(crate) use check::check;
+pub use export::json_schema;
 pub(crate) use project::PROJECT;

@@ -216,7 +216,8 @@ impl Shape {
             kinds.push("nothing".to_owned());
         }
         // A boolean or number may come from a variable, so that a string is allowed there too.
-        if kinds.len() > 1 && (self.boolean || self.number.is_some_and(|n| n.whole)) {
+        let whole = self.number.is_some_and(|number| number.whole);
+        if kinds.len() > 1 && (whole || self.boolean && self.number.is_none()) {
             kinds.retain(|kind| kind != "a string");
         }
         let last = kinds.pop().unwrap_or_default();

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_is_no_mount_is_refused() {
         assert_eq!(parse_volume(""), Err(VolumeError::Empty));
-        assert_eq!(parse_volume("a::b"), Err(VolumeError::EmptyPart));
+        assert_eq!(parse_volume("ab::c"), Err(VolumeError::EmptyPart));
         assert_eq!(parse_volume("/a:/b:ro:x"), Err(VolumeError::TooManyColons));
     }
 }

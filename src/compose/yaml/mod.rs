@@ -148,5 +148,11 @@ mod tests {
     fn nesting_without_end_is_refused() {
         let found = faults(&"[".repeat(1000));
         assert!(found[0].contains("levels"), "{found:?}");
+        let found = faults(
+            &(0..1000)
+                .map(|depth| " ".repeat(depth) + "a:\n")
+                .collect::<String>(),
+        );
+        assert!(found[0].contains("levels"), "{found:?}");
     }
 }
