@@ -6,12 +6,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use consort::runtime::image::RootSource;
 use consort::runtime::image::snapshot::{self, Snapshot, Writable};
-use consort::runtime::kernel::mount::{Propagation, set_propagation_of_all};
+use consort::runtime::image::{ImageError, RootSource};
+use consort::runtime::kernel::mount::{
+    FsContext, Propagation, Restrictions, attach, set_propagation_of_all,
+};
 use consort::runtime::kernel::namespace::{Namespaces, unshare};
 
 use crate::built::{Built, Layer};
+use crate::server::Server;
 use crate::state::State;
 
 /// Set where a test runs itself again as the root of a user namespace.
@@ -259,5 +262,24 @@ fn the_state_directory_is_out_of_sight() {
         .mount();
         assert!(mounted.path("beside").exists());
         assert!(crate::state::names(&mounted.path("state")).is_empty());
+    });
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_its_own_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = Built::large(600_000);
+    let server = Server::with_image(&image, |_| None);
+    apart(|| {
+        let small = FsContext::new(c"tmpfs").unwrap();
+        small.string(c"size", c"512k").unwrap();
+        let small = small.mount(Restrictions::empty()).unwrap();
+        attach(&small, fs::File::open(dir.path()).unwrap()).unwrap();
+        let state = State::within(tempfile::tempdir_in(dir.path()).unwrap());
+        let error = state.pull(&server.image("a:1")).unwrap_err();
+        assert!(matches!(error, ImageError::DiskFull { .. }), "{error:?}");
+        assert!(error.to_string().contains("state"), "{error}");
+        state.assert_clean("a full disk");
+        assert!(crate::state::names(&state.path("state/images/ingest")).is_empty());
     });
 }

@@ -18,7 +18,10 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn within(dir: tempfile::TempDir) -> Self {
         let layout = Layout::new(&dir.path().join("state"), &dir.path().join("run"));
         layout.prepare().unwrap();
         Self {

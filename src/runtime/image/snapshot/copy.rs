@@ -121,3 +121,69 @@ fn is_opaque(from: &Root, entry: &Entry) -> Result<bool, KernelError> {
     let mut value = [0; 1];
     Ok(matches!(rustix::fs::fgetxattr(&dir, attribute, &mut value), Ok(1) if value == *b"y"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use rustix::fs::{Mode, XattrFlags};
+
+    use super::*;
+
+    fn file(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        store::write_atomic(&path, text.as_bytes(), Durability::Cached).unwrap();
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        store::names_in(dir).unwrap()
+    }
+
+    #[test]
+    fn a_copy_shows_what_an_overlay_would() {
+        let dir = tempfile::tempdir().unwrap();
+        let [low, top, root, work] =
+            ["low", "top", "root", "work"].map(|name| dir.path().join(name));
+        for path in [&low, &top, &root, &work] {
+            fs::create_dir(path).unwrap();
+        }
+        file(&low, "gone", "x");
+        file(&low, "kept/file", "low");
+        file(&low, "hidden/old", "x");
+        file(&low, "both/low", "x");
+        symlink("/etc/passwd", low.join("link")).unwrap();
+        fs::set_permissions(low.join("kept"), fs::Permissions::from_mode(0o1750)).unwrap();
+        let above = Root::open(&top).unwrap();
+        let made = rustix::fs::mknodat(&above, "gone", FileType::CharacterDevice, Mode::empty(), 0);
+        made.unwrap();
+        file(&top, "hidden/new", "y");
+        file(&top, "both/top", "y");
+        let hidden = above.open_at(Path::new("hidden"), OFlags::RDONLY).unwrap();
+        let attribute = Privilege::own().opaque_attribute();
+        rustix::fs::fsetxattr(&hidden, attribute, b"y", XattrFlags::empty()).unwrap();
+        file(&root, "left by a killed copy", "x");
+        make(&[top, low], &root, &work).unwrap();
+        assert!(is_made(&work));
+        assert_eq!(names(&root), ["both", "hidden", "kept", "link"]);
+        assert_eq!(names(&root.join("hidden")), ["new"]);
+        assert_eq!(names(&root.join("both")), ["low", "top"]);
+        assert_eq!(
+            fs::read_link(root.join("link")).unwrap(),
+            Path::new("/etc/passwd")
+        );
+        let mode = fs::metadata(root.join("kept"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o7777, 0o1750);
+    }
+
+    #[test]
+    fn a_directory_is_not_copied_into_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir(&root).unwrap();
+        assert!(make(&[dir.path().to_owned()], &root, dir.path()).is_err());
+    }
+}
