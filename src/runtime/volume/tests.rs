@@ -1,3 +1,5 @@
+//! Volumes in a state directory of their own.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};

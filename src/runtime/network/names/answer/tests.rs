@@ -1,3 +1,5 @@
+//! What is answered to which question.
+
 use super::*;
 use crate::runtime::network::names::{NameRecord, NetworkNames};
 
