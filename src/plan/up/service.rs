@@ -92,7 +92,11 @@ impl<'a> Up<'a> {
             Verdict::Recreate { cause, guard } => {
                 let because = (cause, guard.clone());
                 let started = self.replace(service, spec, (&current, renamed), because);
-                fate(spec, Some(there), (started, guard))
+                fate(
+                    spec,
+                    Some(there),
+                    (started, self.start_guard(there, guard.as_ref())),
+                )
             }
             Verdict::Keep { hot } => {
                 let kept = self.keep(service, spec, (&current, renamed), hot);
@@ -204,7 +208,7 @@ impl<'a> Up<'a> {
         }
         self.after_unplugging(&old.name, made);
         let before_start = vec![named];
-        let guard = guard.cloned();
+        let guard = self.start_guard(old, guard);
         let way = Way {
             spec,
             before_start,
@@ -213,6 +217,12 @@ impl<'a> Up<'a> {
             is_new: true,
         };
         self.start(service, way, Cause::Follows(named))
+    }
+
+    /// What does not run starts whether or not it is replaced before, unless it is done.
+    fn start_guard(&self, old: &ObservedContainer, guard: Option<&Guard>) -> Option<Guard> {
+        let is_done = old.exit_code == Some(0) && self.is_one_shot(&old.service);
+        guard.filter(|_| old.is_alive() || is_done).cloned()
     }
 
     /// A replacement is made on the network's new self.
