@@ -103,7 +103,10 @@ fn linux(
         (Privilege::Confined, Masks::None) | (Privilege::Privileged, _) => (Vec::new(), Vec::new()),
     };
     let mut resources = resources(&description.limits)?;
-    resources.set_devices(Some(devices::rules(description, &devices)?));
+    // In a user namespace nobody can make a device node: what was not mounted cannot be opened.
+    let needs_rules = !machine.in_user_namespace || !description.device_rules.is_empty();
+    let rules = devices::rules(description, &devices)?;
+    resources.set_devices(Some(if needs_rules { rules } else { Vec::new() }));
     let nodes = if machine.in_user_namespace {
         Vec::new()
     } else {
