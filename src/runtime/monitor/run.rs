@@ -396,6 +396,9 @@ impl Monitor {
             self.state.oom_killed = running.was_oom_killed();
             // What it left behind in its pid namespace is dying; what shares another's is not.
             running.kill_all()?;
+            // A cgroup that was killed once is not used again: since Linux 6.10 a process that is
+            // cloned into it counts as older than the kill, and dies at birth.
+            running.clean_up();
         }
         if let Some(probe) = self.probe.take() {
             probe.kill();
