@@ -3,7 +3,7 @@
 use crate::runtime::kernel::netlink::{AttributeWriter, FilterBatch, FilterSocket};
 use crate::runtime::network::NetworkError;
 
-use super::expression::{FAMILY_INET, HOOK_OUTPUT, NEW_TABLE, Rule};
+use super::expression::{DELETE_RULE, FAMILY_INET, HOOK_OUTPUT, NEW_TABLE, Rule};
 use super::table::{add_chain, add_rule};
 
 const TABLE: &str = "consort_names";
@@ -28,6 +28,9 @@ pub fn redirect_name_server(udp_port: u16, tcp_port: u16) -> Result<(), NetworkE
         CHAIN,
         ("nat", HOOK_OUTPUT, PRIORITY_DESTINATION_NAT),
     );
+    // A monitor that adopts a container finds the rules of the one before it.
+    let whole_chain = AttributeWriter::new().text(1, TABLE).text(2, CHAIN);
+    batch.push(DELETE_RULE, 0, FAMILY_INET, whole_chain);
     for (protocol, port) in [(PROTOCOL_UDP, udp_port), (PROTOCOL_TCP, tcp_port)] {
         let rule = Rule::new()
             .ipv4()
