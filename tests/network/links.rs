@@ -87,7 +87,7 @@ fn a_network_comes_and_goes_while_the_container_runs() {
     let web = front.container();
     let db = back.container();
     let listener = db.listen("0.0.0.0:5432");
-    assert!(!web.reaches(db.ipv4, 5432));
+    assert!(web.is_cut_off_from(db.ipv4, 5432));
     let mut second = back.endpoint("eth1");
     second.default_gateways = Vec::new();
     endpoint::attach(&web.netns, &[second]).unwrap();

@@ -182,7 +182,7 @@ fn a_port_on_loopback_is_reached_from_this_machine_alone() {
     let localhost = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let _thread = publish_at(&container, localhost, 8080, Protocol::Tcp);
     connect(loopback(8080)).unwrap();
-    assert!(!neighbour.reaches("10.99.1.1".parse().unwrap(), 8080));
+    assert!(neighbour.is_cut_off_from("10.99.1.1".parse().unwrap(), 8080));
 }
 
 #[test]
