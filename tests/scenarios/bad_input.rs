@@ -223,8 +223,8 @@ fn a_full_disk_is_said_and_down_still_works() {
 
 #[test]
 fn up_says_what_is_wrong_with_an_image_reference() {
-    refused(
-        "services:\n  web:\n    image: 'UPPER//case'\n",
-        &["compose.yaml:3:", "UPPER"],
-    );
+    let sandbox = Sandbox::new("services:\n  web:\n    image: 'UPPER//case'\n");
+    let run = sandbox.consort(&["up", "-d"]);
+    assert!(!run.ok() && run.stderr.contains("UPPER//case"), "{run}");
+    sandbox.rewrite("services: {one: {image: x}}");
 }

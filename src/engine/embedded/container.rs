@@ -142,7 +142,7 @@ impl Inner {
         }
         if volumes == AnonymousVolumes::Remove {
             for volume in record.volumes.iter().filter(|volume| volume.anonymous) {
-                self.remove_volume(&volume.name)?;
+                self.remove_volume_of(record, &volume.name)?;
             }
         }
         let located = Located {

@@ -43,6 +43,21 @@ impl Inner {
         Ok(Performed::Done)
     }
 
+    /// Removes an anonymous volume together with the container that it was made for.
+    pub(super) fn remove_volume_of(
+        &self,
+        owner: &ContainerRecord,
+        name: &VolumeName,
+    ) -> Result<(), EngineError> {
+        let mut users = self.users_of(name)?;
+        let own = owner.name.to_string();
+        users.retain(|user| *user != own);
+        self.volumes
+            .remove(name, &users)
+            .map_err(|error| remove_error(name, error))?;
+        Ok(())
+    }
+
     /// Returns the containers that mount a volume, of whatever project.
     fn users_of(&self, name: &VolumeName) -> Result<Vec<String>, EngineError> {
         let mut users = Vec::new();

@@ -63,8 +63,10 @@ pub(super) fn seed(
         return Ok(Seeded::Not);
     };
     store::write_atomic(&marker, BEGUN, Durability::Synced)?;
-    let copied = copy(&Root::from_fd(source), data)
-        .and_then(|()| rustix::fs::syncfs(data).map_err(KernelError::call("sync the volume")));
+    let copied = copy(&Root::from_fd(source), data).and_then(|()| {
+        let whole = open_dir(data, Path::new(""))?;
+        rustix::fs::syncfs(whole).map_err(KernelError::call("sync the volume"))
+    });
     if let Err(error) = copied {
         // The next start finds the marker and begins again; the first error is the one to tell.
         drop(clear(data));
@@ -131,6 +133,8 @@ fn copy(image: &Root, data: &Root) -> Result<(), KernelError> {
 /// The volume's own directory becomes that of the image: owner and mode, as programs expect them.
 fn copy_root(image: &Root, data: &Root) -> Result<(), KernelError> {
     let stat = rustix::fs::fstat(image).map_err(KernelError::call("look at the image"))?;
+    // A mount's own descriptor is a place only; one that was opened can be acted on.
+    let data = &open_dir(data, Path::new(""))?;
     let fail = KernelError::call("set the owner of the volume");
     let uid = Some(rustix::fs::Uid::from_raw(stat.st_uid));
     let gid = Some(rustix::fs::Gid::from_raw(stat.st_gid));
