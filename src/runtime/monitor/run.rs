@@ -440,8 +440,9 @@ impl Monitor {
             return self.event("die", &[("exitCode", shown)]);
         }
         self.state.status = Status::Exited;
-        self.event("die", &[("exitCode", shown)])?;
-        self.end_for_good()
+        // First the state: who hears of the end looks at it next.
+        self.end_for_good()?;
+        self.event("die", &[("exitCode", shown)])
     }
 
     fn end_for_good(&mut self) -> Result<(), MonitorError> {
