@@ -297,7 +297,7 @@ impl<'run> Show<'run> {
                 () = interrupts.next() => break,
                 Some(event) = events.next() => {
                     // Whatever ends now, the end has come already.
-                    drop(self.take_in(event?).await?);
+                    let _ended = self.take_in(event?).await?;
                 }
                 Some((source, line)) = self.following.next() => self.show(&source, &line?)?,
             }

@@ -171,7 +171,7 @@ fn cycle_of<N: Ord + Clone>(graph: &DiGraph<N, ()>) -> Option<Vec<N>> {
     let component = tarjan_scc(graph)
         .into_iter()
         .filter(on_cycle)
-        .min_by_key(smallest)?;
+        .min_by_key(|component| smallest(component))?;
     let start = smallest(&component)?;
     let mut came_from: BTreeMap<NodeIndex, NodeIndex> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);
@@ -191,7 +191,7 @@ fn cycle_of<N: Ord + Clone>(graph: &DiGraph<N, ()>) -> Option<Vec<N>> {
     None
 }
 
-fn smallest(component: &Vec<NodeIndex>) -> Option<NodeIndex> {
+fn smallest(component: &[NodeIndex]) -> Option<NodeIndex> {
     component.iter().min().copied()
 }
 

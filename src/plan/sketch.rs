@@ -66,13 +66,6 @@ impl Sketch {
         }
     }
 
-    /// What a step does.
-    pub(super) fn action(&self, step: StepId) -> Option<&Action> {
-        self.steps
-            .get(usize::try_from(step.0).ok()?)
-            .map(|draft| &draft.action)
-    }
-
     fn draft(&mut self, step: StepId) -> Option<&mut Draft> {
         self.steps.get_mut(usize::try_from(step.0).ok()?)
     }

@@ -41,6 +41,6 @@ impl Cancel {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

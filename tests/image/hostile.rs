@@ -56,7 +56,7 @@ fn wrong_bytes_of_a_layer_are_never_accepted() {
         ),
         (
             "it ends early and says so",
-            |image, asked| match asked.from_byte() {
+            |image, asked| match asked.first_byte() {
                 0 => Answer::new(200, &blob(image)[..30]),
                 _ => Answer::new(416, b""),
             },
@@ -64,7 +64,7 @@ fn wrong_bytes_of_a_layer_are_never_accepted() {
         ),
         (
             "a part is another one than asked for",
-            |image, asked| match asked.from_byte() {
+            |image, asked| match asked.first_byte() {
                 0 => Answer::new(200, blob(image)).break_at(30),
                 _ => {
                     let answer = Answer::new(206, &blob(image)[10..]);
@@ -78,7 +78,7 @@ fn wrong_bytes_of_a_layer_are_never_accepted() {
         ),
         (
             "a part has other bytes",
-            |image, asked| match asked.from_byte() {
+            |image, asked| match asked.first_byte() {
                 0 => Answer::new(200, blob(image)).break_at(30),
                 _ => part(&vec![1; blob(image).len()], asked),
             },
@@ -217,7 +217,7 @@ fn a_digest_in_the_name_must_be_that_of_the_answer() {
 #[test]
 fn a_broken_connection_is_gone_on_with_where_it_broke() {
     let (state, server, result) = pull_layer(|image, asked| {
-        let from = asked.from_byte();
+        let from = asked.first_byte();
         let answer = part(blob(image), asked);
         if from + 40 < blob(image).len() {
             answer.break_at(40)
@@ -273,7 +273,7 @@ fn an_interrupted_pull_is_gone_on_with_by_the_next_one() {
     state.pull(&server.image("a:1")).unwrap();
     let later = &server.asked()[before..];
     let layer = later.iter().find(|asked| is_layer(&image, asked)).unwrap();
-    assert_eq!(layer.from_byte(), half);
+    assert_eq!(layer.first_byte(), half);
 }
 
 #[test]

@@ -247,7 +247,7 @@ fn several_pulls_of_one_image_at_once_all_succeed() {
     layers.push(layers[0].clone());
     layers.extend(Built::small().layers);
     registry.push("lib/demo:7", |dir| {
-        Built::new(layers).write_layout(dir, "1")
+        Built::new(layers).write_layout(dir, "1");
     });
     let state = State::new();
     let name = format!("{}/lib/demo:7", registry.address);

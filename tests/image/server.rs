@@ -21,7 +21,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Returns the first byte that is asked for.
-    pub(crate) fn from_byte(&self) -> usize {
+    pub(crate) fn first_byte(&self) -> usize {
         let range = self.range.as_deref().unwrap_or("bytes=0-");
         range
             .trim_start_matches("bytes=")
@@ -134,7 +134,7 @@ pub(crate) fn part(blob: &[u8], asked: &Asked) -> Answer {
     if asked.range.is_none() {
         return Answer::new(200, blob);
     }
-    let from = asked.from_byte();
+    let from = asked.first_byte();
     let range = format!("bytes {from}-{}/{}", blob.len() - 1, blob.len());
     Answer::new(206, &blob[from..]).header("Content-Range", &range)
 }

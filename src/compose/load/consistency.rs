@@ -130,10 +130,10 @@ impl Checker<'_> {
             .network_mode
             .as_deref()
             .and_then(|mode| mode.strip_prefix("service:"));
-        if let Some(shared) = shared {
-            if !self.project.services.contains_key(shared) {
-                self.unknown_service("network_mode", shared, "`network_mode`");
-            }
+        if let Some(shared) = shared
+            && !self.project.services.contains_key(shared)
+        {
+            self.unknown_service("network_mode", shared, "`network_mode`");
         }
     }
 

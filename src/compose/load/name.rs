@@ -24,10 +24,8 @@ pub(super) fn project_name(
         return checked(asked, faults);
     }
     let roots = documents.iter().flat_map(|file| &file.documents);
-    let written = roots.filter_map(|document| document.root.get("name"));
-    let written = written
-        .filter(|name| name.as_text().is_none_or(|text| !text.is_empty()))
-        .next_back();
+    let mut written = roots.filter_map(|document| document.root.get("name"));
+    let written = written.rfind(|name| name.as_text().is_none_or(|text| !text.is_empty()));
     let (name, span) = match written {
         Some(node) => (from_file(node, options, located, faults)?, node.span),
         None => {

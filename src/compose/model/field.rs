@@ -50,7 +50,7 @@ macro_rules! record {
 
         impl $name {
             /// The keys, each with what it means.
-            pub(crate) const KEYS: &'static [(&'static str, &'static str)] =
+            pub const KEYS: &'static [(&'static str, &'static str)] =
                 &[$( ($key, $about), )*];
         }
 

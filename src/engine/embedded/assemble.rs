@@ -57,6 +57,7 @@ impl Inner {
             container,
             seccomp: describe::seccomp(&spec.security),
             cgroup_parent: cgroup_parent(spec),
+            cgroup_name: format!("{}-{}", self.layout.installation(), record.id),
             network,
             holder: self.holder.as_ref().map(Holder::socket),
             shared: self.shared_namespaces(spec)?,

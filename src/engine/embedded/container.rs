@@ -216,10 +216,6 @@ impl Inner {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the engine notes when it made a thing"
-)]
 fn now() -> Timestamp {
     Timestamp::now()
 }

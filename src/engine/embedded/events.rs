@@ -123,7 +123,6 @@ fn understood(event: events::ContainerEvent) -> Option<ContainerEvent> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "an event says when it happened")]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }

@@ -258,7 +258,7 @@ impl Embedded {
             request.detach_keys,
             move || {
                 // Whoever waited for it has gone with the container.
-                drop(detached.send(()));
+                let _told = detached.send(());
             },
         );
         tokio::select! {
@@ -306,7 +306,7 @@ fn relay(
             ws_ypixel: 0,
         };
         // A terminal that is gone needs no size.
-        drop(rustix::termios::tcsetwinsize(&sized, size));
+        let _sized = rustix::termios::tcsetwinsize(&sized, size);
     }));
     if let Some(stdin) = own.stdin {
         let mut keys = File::from(terminal.try_clone()?);

@@ -161,6 +161,10 @@ fn update_of(step: PullProgress) -> Option<Update> {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other error is told as it is"
+)]
 fn pull_error(image: &ImageRef, error: ImageError) -> EngineError {
     match error {
         ImageError::NotFound { ref asked, .. } => EngineError::ImageNotFound {

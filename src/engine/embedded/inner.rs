@@ -119,17 +119,8 @@ impl Inner {
             LockWait::Wait => Contention::Wait,
             LockWait::Fail => Contention::Fail,
         };
-        let file =
-            FileLock::acquire(&path, &us, contention, &|_| {}).map_err(|error| match error {
-                StoreError::Held { holder: other, .. } => EngineError::ProjectLocked {
-                    project: project.clone(),
-                    holder: LockHolder {
-                        pid: other.pid,
-                        command: other.command,
-                    },
-                },
-                other => EngineError::act(format!("lock project `{project}`"), other),
-            })?;
+        let file = FileLock::acquire(&path, &us, contention, &|_| {})
+            .map_err(|error| lock_error(project, error))?;
         let mut journal = Journal::open(&this.layout.journal(project)).map_err(|error| {
             EngineError::act(format!("read the journal of project `{project}`"), error)
         })?;
@@ -183,6 +174,23 @@ struct HeldProject {
 impl Drop for HeldProject {
     fn drop(&mut self) {
         drop(self.engine.journals().remove(&self.project));
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other error is told as it is"
+)]
+fn lock_error(project: &ProjectName, error: StoreError) -> EngineError {
+    match error {
+        StoreError::Held { holder, .. } => EngineError::ProjectLocked {
+            project: project.clone(),
+            holder: LockHolder {
+                pid: holder.pid,
+                command: holder.command,
+            },
+        },
+        other => EngineError::act(format!("lock project `{project}`"), other),
     }
 }
 

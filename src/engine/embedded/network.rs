@@ -208,7 +208,13 @@ impl Inner {
             pid: std::process::id(),
             command: "consort".to_owned(),
         };
-        let path = self.layout.lock("networks");
+        // All state directories of this user share the machine's addresses.
+        let run_base = self
+            .layout
+            .run_dir()
+            .parent()
+            .unwrap_or(self.layout.run_dir());
+        let path = run_base.join("networks.lock");
         FileLock::acquire(&path, &holder, Contention::Wait, &|_| {})
             .map_err(|error| EngineError::act("lock the networks", error))
     }
@@ -556,10 +562,6 @@ fn notice(record: &NetworkRecord, report: &NatReport, user: Option<String>) -> P
     Performed::Done
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the engine notes when it made a thing"
-)]
 fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -12,9 +12,14 @@ use crate::observed::{
     Health, ObservedContainer, ObservedEndpoint, ObservedNetwork, ObservedPort, ObservedState,
     ObservedVolume, OneOff, ProjectSummary, RunState, Scope,
 };
+use crate::runtime::container::Container;
 use crate::runtime::monitor::state::{self, ContainerState, Status};
+use crate::runtime::store::Durability;
 use crate::runtime::volume::VolumeRecord;
 use crate::value::{NetworkName, ProjectName, VolumeName};
+
+/// How long the end of processes that were sent SIGKILL is waited for.
+const KILL_TIMEOUT_MS: u64 = 5_000;
 
 impl Inner {
     /// Takes a snapshot of what is there.
@@ -60,10 +65,43 @@ impl Inner {
         record: &ContainerRecord,
     ) -> Result<ContainerState, EngineError> {
         let state = self.state(record)?;
-        if state.has_process_or_pause() && !self.is_watched(&record.id) {
+        if !state.has_process_or_pause() || self.is_watched(&record.id) {
+            return Ok(state);
+        }
+        if self
+            .layout
+            .container_run(&record.id)
+            .join("bundle.json")
+            .exists()
+        {
             self.adopt(record)?;
             return self.state(record);
         }
+        self.without_run_folder(record, state)
+    }
+
+    /// Returns what is true of a container whose run folder is gone: what runs without it is ended.
+    ///
+    /// The folder is gone after a reboot, or because somebody removed it; nobody could watch the
+    /// container any more, nor start it as it was.
+    fn without_run_folder(
+        &self,
+        record: &ContainerRecord,
+        mut state: ContainerState,
+    ) -> Result<ContainerState, EngineError> {
+        let act = || format!("end container `{}`, whose run folder is gone", record.name);
+        let found = state.container.as_ref().map(Container::adopt).transpose();
+        let found = found
+            .map_err(|error| EngineError::act(act(), error))?
+            .flatten();
+        if let Some(container) = found {
+            let _none_is_left = container
+                .kill_all(KILL_TIMEOUT_MS)
+                .map_err(|error| EngineError::act(act(), error))?;
+        }
+        state.forget_process();
+        let written = state.write(&self.folder(record), Durability::Cached);
+        written.map_err(|error| EngineError::act(act(), error))?;
         Ok(state)
     }
 

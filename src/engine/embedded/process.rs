@@ -119,7 +119,7 @@ fn owner(status: &str) -> String {
     }
 }
 
-/// Names a controlling terminal by its device number, see `tty_nr` in proc_pid_stat(5).
+/// Names a controlling terminal by its device number, see `tty_nr` in `proc_pid_stat(5)`.
 fn terminal(number: u64) -> String {
     let (major, minor) = (
         (number >> 8) & 0xfff,

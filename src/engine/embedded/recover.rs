@@ -7,8 +7,14 @@ use super::names::Located;
 use super::record::{ContainerRecord, folders};
 use crate::engine::EngineError;
 use crate::plan::AnonymousVolumes;
+use crate::runtime::container::cgroup::{self, Hierarchies};
+use crate::runtime::kernel::sys;
+use crate::runtime::monitor::state::ContainerState;
 use crate::runtime::store::{Entry, Journal};
 use crate::value::{ContainerName, NetworkName, ProjectName};
+
+/// How long the end of processes that were sent SIGKILL is waited for.
+const KILL_TIMEOUT_MS: u64 = 2_000;
 
 impl Inner {
     /// Brings a project to a state that its records describe completely.
@@ -23,7 +29,40 @@ impl Inner {
                 EngineError::act(format!("write the journal of project `{project}`"), error)
             })?;
         }
-        self.discard_halves(project)
+        self.discard_halves(project)?;
+        self.discard_cgroups();
+        Ok(())
+    }
+
+    /// Removes cgroups of ours whose container is gone, or does not run and is not being started.
+    ///
+    /// One that cannot be removed now is found again by the next command.
+    fn discard_cgroups(&self) {
+        let (Ok(hierarchies), Ok(territory)) = (Hierarchies::detect(), sys::territory()) else {
+            return;
+        };
+        let Ok(projects) = self.project_names() else {
+            return;
+        };
+        let ours = format!("{}-", self.layout.installation());
+        for (name, cgroup) in cgroup::leftovers(&hierarchies, territory) {
+            let Some(id) = name.strip_prefix(&ours) else {
+                continue;
+            };
+            let dirs = projects
+                .iter()
+                .map(|project| self.layout.container(project, id));
+            let states = dirs.filter_map(|dir| ContainerState::read(&dir).ok().flatten());
+            let lives = states.map(|state| state.as_of_boot(&self.boot_id));
+            if self.is_watched(id) || lives.into_iter().any(|state| state.has_process_or_pause()) {
+                continue;
+            }
+            drop(
+                cgroup
+                    .kill_all(KILL_TIMEOUT_MS)
+                    .and_then(|_| cgroup.remove()),
+            );
+        }
     }
 
     fn finish_or_undo(&self, project: &ProjectName, entry: &Entry) -> Result<(), EngineError> {
@@ -86,7 +125,7 @@ impl Inner {
         let mut whole = BTreeSet::new();
         for id in folders(&containers).map_err(act)? {
             if containers.join(&id).join("record.json").exists() {
-                drop(whole.insert(id));
+                let _is_new = whole.insert(id);
             } else {
                 self.discard(&Located {
                     project: project.clone(),

@@ -101,15 +101,20 @@ impl Inner {
 
     /// Returns what is true of a container now.
     pub(super) fn state(&self, record: &ContainerRecord) -> Result<ContainerState, EngineError> {
-        let read = ContainerState::read(&self.folder(record));
-        let state = match read {
+        let act = || format!("read the state of container `{}`", record.name);
+        let folder = self.folder(record);
+        let state = match ContainerState::read(&folder) {
             Ok(state) => state,
+            Err(error) if error.is_damage() && self.is_watched(&record.id) => {
+                // Its monitor knows what is true, and writes it again.
+                let run_dir = self.layout.container_run(&record.id);
+                let saved = control::ask(&run_dir, &Request::Reload);
+                let _done = saved.map_err(|error| EngineError::act(act(), error))?;
+                ContainerState::read(&folder).map_err(|error| EngineError::act(act(), error))?
+            }
             // Torn by a power cut: then nothing of it runs any more.
             Err(error) if error.is_damage() => None,
-            Err(error) => {
-                let act = format!("read the state of container `{}`", record.name);
-                return Err(EngineError::act(act, error));
-            }
+            Err(error) => return Err(EngineError::act(act(), error)),
         };
         let state = state.unwrap_or_else(|| ContainerState::created(&self.boot_id));
         Ok(state.as_of_boot(&self.boot_id))

@@ -219,10 +219,6 @@ fn remove_error(name: &VolumeName, error: VolumeError) -> EngineError {
     EngineError::act(format!("remove volume `{name}`"), error)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the engine notes when it made a thing"
-)]
 fn now() -> String {
     jiff::Timestamp::now().to_string()
 }

@@ -14,12 +14,12 @@ mod departure;
 mod gate;
 
 use super::{
-    Dependencies, OrphanPolicy, Plan, PlanError, Recreate, StepId, UpOptions, WaitFor, Warning,
-    sketch::Sketch, stored,
+    Dependencies, Plan, PlanError, Recreate, StepId, UpOptions, WaitFor, Warning, sketch::Sketch,
+    stored,
 };
 use crate::desired::{Condition, DesiredService, DesiredState};
 use crate::graph::Dag;
-use crate::observed::{ObservedContainer, ObservedState, OneOff};
+use crate::observed::{ObservedContainer, ObservedState};
 use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
 use image::Images;
 use replica::Fate;

@@ -48,6 +48,8 @@ pub struct Bundle {
     pub seccomp: Seccomp,
     /// The cgroup below which its own is made.
     pub cgroup_parent: String,
+    /// The name of its own cgroup: the installation and its id.
+    pub cgroup_name: String,
     /// Its network.
     pub network: NetworkBundle,
     /// The socket of this user's holder; `None` as root.

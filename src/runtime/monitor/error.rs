@@ -1,6 +1,6 @@
 //! Why a monitor cannot do its work.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 

@@ -136,6 +136,10 @@ impl HealthMachine {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test starts its clock somewhere"
+)]
 mod tests {
     use super::*;
 

@@ -78,7 +78,7 @@ fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Spec), Monitor
         stdio: stdio(bundle, &identity)?,
         placement: Placement {
             parent: bundle.cgroup_parent.clone(),
-            name: bundle.id.clone(),
+            name: bundle.cgroup_name.clone(),
         },
         seccomp: bundle.seccomp.clone(),
         first_process: match bundle.init {

@@ -134,6 +134,7 @@ impl ContainerState {
     /// Returns what is true of this container now, in the boot `boot_id`.
     ///
     /// What a boot ended, no monitor could record: such a container exited, nobody knows how.
+    #[must_use]
     pub fn as_of_boot(mut self, boot_id: &str) -> Self {
         let runs = matches!(
             self.status,

@@ -139,7 +139,7 @@ pub fn make_dir(path: &Path) -> Result<(), StoreError> {
 pub fn is_in_memory(dir: &Path) -> bool {
     const TMPFS: i64 = 0x0102_1994;
     const RAMFS: i64 = 0x8584_58f6;
-    let kind = rustix::fs::statfs(dir).map(|stat| i64::from(stat.f_type));
+    let kind = rustix::fs::statfs(dir).map(|stat| stat.f_type);
     kind.is_ok_and(|kind| kind == TMPFS || kind == RAMFS)
 }
 

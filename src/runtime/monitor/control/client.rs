@@ -149,7 +149,7 @@ fn type_keys(stdin: &mut File, socket: &OwnedFd, detach_keys: &[u8]) -> io::Resu
 }
 
 fn open(run_dir: &Path) -> io::Result<OwnedFd> {
-    let dir = std::fs::File::open(run_dir)?;
+    let dir = File::open(run_dir)?;
     let address = SocketAddrUnix::new(path_through(&dir))?;
     let socket = socket_with(
         AddressFamily::UNIX,

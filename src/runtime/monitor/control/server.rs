@@ -105,11 +105,11 @@ impl Connection {
     pub fn reply(&self, reply: &Reply) {
         if let Ok(message) = serde_json::to_vec(reply) {
             // A reader who is gone or slow is not waited for: the state record has the answer too.
-            drop(send(
+            let _sent = send(
                 &self.socket,
                 &message,
                 SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-            ));
+            );
         }
     }
 }
@@ -132,11 +132,11 @@ impl Connection {
     /// Sends bytes of the terminal; a slow watcher misses some, the container never waits for it.
     pub fn send_bytes(&self, bytes: &[u8]) {
         for chunk in bytes.chunks(MESSAGE_LIMIT_BYTES) {
-            drop(send(
+            let _sent = send(
                 &self.socket,
                 chunk,
                 SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-            ));
+            );
         }
     }
 }

@@ -336,6 +336,10 @@ fn send_to<A: SockaddrLike>(
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test starts its clock somewhere"
+)]
 mod tests {
     use super::*;
 

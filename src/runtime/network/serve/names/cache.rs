@@ -82,6 +82,10 @@ impl Folder {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test starts its clock somewhere"
+)]
 mod tests {
     use super::*;
     use crate::runtime::network::names::{NameRecord, remove_record, write_record};
