@@ -239,6 +239,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.spans.insert(step.id, Span { at, took });
         let entry = match result {
             None => {
+                self.cancelled = true;
                 self.skip(vec![(step, SkipReason::Cancelled)]);
                 Entry::Skipped
             }

@@ -230,7 +230,7 @@ fn a_broken_connection_is_gone_on_with_where_it_broke() {
         .asked()
         .iter()
         .filter(|asked| asked.range.is_some())
-        .map(Asked::from_byte)
+        .map(Asked::first_byte)
         .collect();
     assert!(ranges.starts_with(&[40, 80]), "{ranges:?}");
     assert_eq!(state.store.list().unwrap().len(), 1);

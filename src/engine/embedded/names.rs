@@ -1,8 +1,5 @@
 //! Which container has which name: one file per name, made exclusively, so that a name is unique.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::inner::Inner;
 use super::record::{ContainerRecord, folders};
 use crate::engine::EngineError;
-use crate::runtime::store::{make_dir, read_json, remove_tree};
+use crate::runtime::store::{Exclusive, make_dir, read_json, remove_tree, write_json_exclusively};
 use crate::value::{ContainerName, ProjectName};
 
 /// Where a container lies.
@@ -37,27 +34,12 @@ impl Inner {
         make_dir(&self.layout.container_names()).map_err(failed)?;
         let path = self.name_file(name);
         for _ in 0..2 {
-            let made = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path);
-            match made {
-                Ok(mut file) => {
-                    let text = serde_json::to_vec(owner).unwrap_or_default();
-                    let written = file.write_all(&text);
-                    return written.map_err(|error| {
-                        EngineError::act(format!("note the name `{name}`"), error)
-                    });
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                    self.check_name_is_stale(name, owner)?;
-                    remove_tree(&path).map_err(failed)?;
-                }
-                Err(error) => {
-                    return Err(EngineError::act(format!("note the name `{name}`"), error));
-                }
+            let taken = write_json_exclusively(&path, owner).map_err(failed)?;
+            if taken == Exclusive::Written {
+                return Ok(());
             }
+            self.check_name_is_stale(name, owner)?;
+            remove_tree(&path).map_err(failed)?;
         }
         Err(EngineError::NameTaken {
             name: name.clone(),
@@ -101,8 +83,13 @@ impl Inner {
 
     /// Returns what the file of a name says.
     pub(super) fn located(&self, name: &ContainerName) -> Result<Option<Located>, EngineError> {
-        read_json(&self.name_file(name))
-            .map_err(|error| EngineError::act(format!("find container `{name}`"), error))
+        match read_json(&self.name_file(name)) {
+            // Torn by a power cut: nobody has the name.
+            Err(error) if error.is_damage() => Ok(None),
+            other => {
+                other.map_err(|error| EngineError::act(format!("find container `{name}`"), error))
+            }
+        }
     }
 
     /// Finds a container by its name.

@@ -49,7 +49,8 @@ impl Inner {
             .list()
             .map_err(|error| EngineError::act("list the volumes", error))?;
         for volume in listed {
-            let observed_volume = observed_volume(&volume);
+            let spec = self.volume_spec(&volume.name);
+            let observed_volume = observed_volume(&volume, spec);
             let Some(one) = observed_volume else { continue };
             if one.project.as_ref() == Some(&scope.project) || wanted.contains(&one.name) {
                 drop(observed.volumes.insert(one.name.clone(), one));
@@ -95,9 +96,10 @@ impl Inner {
             .map_err(|error| EngineError::act(act(), error))?
             .flatten();
         if let Some(container) = found {
-            let _none_is_left = container
-                .kill_all(KILL_TIMEOUT_MS)
-                .map_err(|error| EngineError::act(act(), error))?;
+            let ended = container.kill_all(KILL_TIMEOUT_MS);
+            // A cgroup that was killed once is not used again, see the monitor.
+            let removed = ended.and_then(|_| container.cgroup().remove());
+            removed.map_err(|error| EngineError::act(act(), error))?;
         }
         state.forget_process();
         let written = state.write(&self.folder(record), Durability::Cached);
@@ -290,13 +292,16 @@ fn observed_network(record: &NetworkRecord) -> ObservedNetwork {
     }
 }
 
-fn observed_volume(record: &VolumeRecord) -> Option<ObservedVolume> {
+fn observed_volume(
+    record: &VolumeRecord,
+    spec: Option<serde_json::Value>,
+) -> Option<ObservedVolume> {
     let label = |name: &str| record.labels.get(name).cloned();
     Some(ObservedVolume {
         name: record.name.parse().ok()?,
         project: label(label::PROJECT).and_then(|text| text.parse().ok()),
         key: label(label::VOLUME).unwrap_or_default(),
-        spec: serde_json::Value::Null,
+        spec: spec.unwrap_or_default(),
         hash: label(label::CONFIG_HASH).unwrap_or_default(),
         labels: record.labels.clone(),
         created: None,

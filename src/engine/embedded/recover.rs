@@ -10,7 +10,7 @@ use crate::plan::AnonymousVolumes;
 use crate::runtime::container::cgroup::{self, Hierarchies};
 use crate::runtime::kernel::sys;
 use crate::runtime::monitor::state::ContainerState;
-use crate::runtime::store::{Entry, Journal};
+use crate::runtime::store::{Entry, Journal, remove_tree};
 use crate::value::{ContainerName, NetworkName, ProjectName};
 
 /// How long the end of processes that were sent SIGKILL is waited for.
@@ -30,6 +30,9 @@ impl Inner {
             })?;
         }
         self.discard_halves(project)?;
+        self.volumes
+            .collect()
+            .map_err(|error| EngineError::act(format!("tidy up project `{project}`"), error))?;
         self.discard_cgroups();
         Ok(())
     }
@@ -46,7 +49,8 @@ impl Inner {
         };
         let ours = format!("{}-", self.layout.installation());
         for (name, cgroup) in cgroup::leftovers(&hierarchies, territory) {
-            let Some(id) = name.strip_prefix(&ours) else {
+            let own = name.rsplit_once('/').map_or(name.as_str(), |(_, own)| own);
+            let Some(id) = own.strip_prefix(&ours) else {
                 continue;
             };
             let dirs = projects
@@ -135,6 +139,9 @@ impl Inner {
         }
         let names = self.layout.container_names();
         for text in folders(&names).map_err(act)? {
+            if is_abandoned(&text) {
+                remove_tree(&names.join(&text)).map_err(act)?;
+            }
             let Ok(name) = text.parse::<ContainerName>() else {
                 continue;
             };
@@ -147,4 +154,14 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// Reports whether a file was being written by a process that is gone: `.NAME.new-PID-SERIAL`.
+fn is_abandoned(file: &str) -> bool {
+    let writer = file
+        .starts_with('.')
+        .then(|| file.rsplit_once(".new-"))
+        .flatten();
+    let pid = writer.and_then(|(_, numbers)| numbers.split('-').next());
+    pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid).exists())
 }

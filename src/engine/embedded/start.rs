@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+
 use super::holder::Holder;
 use super::inner::Inner;
 use super::record::ContainerRecord;
@@ -41,6 +43,7 @@ impl Inner {
         failpoint::hit("container.start").map_err(|error| EngineError::act(act(), error))?;
         match self.spawn_monitor(&record, Mode::Start)? {
             StartReport::Started { unenforced } => Ok(notice(&record, unenforced)),
+            StartReport::Watched => self.await_other_start(&record, files),
             StartReport::Failed { chain, .. } => Err(EngineError::act(act(), Chain::new(chain))),
             StartReport::PortTaken {
                 host_ip,
@@ -59,6 +62,31 @@ impl Inner {
                 })
             }
         }
+    }
+
+    /// Waits for a start that a killed command began: its monitor goes on without it.
+    fn await_other_start(
+        &self,
+        record: &ContainerRecord,
+        files: &[InjectedFile],
+    ) -> Result<Performed, EngineError> {
+        let act = || format!("start container `{}`", record.name);
+        let io = |error: rustix::io::Errno| EngineError::act(act(), std::io::Error::from(error));
+        let changes = inotify::init(CreateFlags::CLOEXEC).map_err(io)?;
+        let run_dir = self.layout.container_run(&record.id);
+        // The state record is replaced when it runs; the lock file is closed when the monitor is gone.
+        let flags = WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE;
+        for dir in [&self.folder(record), &run_dir] {
+            let _watch = inotify::add_watch(&changes, dir, flags).map_err(io)?;
+        }
+        let mut events = [0_u8; 4096];
+        while self.is_watched(&record.id) {
+            if self.state(record)?.has_process_or_pause() {
+                return Ok(Performed::Done);
+            }
+            let _count = rustix::io::read(&changes, &mut events).map_err(io)?;
+        }
+        self.start_container(&record.name, files)
     }
 
     /// Says whose port it is that one of our own monitors listens on.
@@ -118,7 +146,7 @@ impl Inner {
     /// Starts a new monitor for a container whose last one is gone.
     pub(super) fn adopt(&self, record: &ContainerRecord) -> Result<(), EngineError> {
         match self.spawn_monitor(record, Mode::Adopt)? {
-            StartReport::Started { .. } => Ok(()),
+            StartReport::Started { .. } | StartReport::Watched => Ok(()),
             StartReport::Failed { chain, .. } => {
                 let act = format!("watch container `{}` again", record.name);
                 Err(EngineError::act(act, Chain::new(chain)))

@@ -1,6 +1,6 @@
 //! Volumes: made, given to containers, removed; and the directories of the host that are bound.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::describe;
 use super::inner::Inner;
@@ -10,6 +10,7 @@ use crate::engine::{EngineError, Performed};
 use crate::runtime::container::description::MountRequest;
 use crate::runtime::image::ImageRecord;
 use crate::runtime::monitor::bundle::{BundleVolume, Seeding};
+use crate::runtime::store::{Durability, read_json, write_json};
 use crate::runtime::volume::{self, Missing, VolumeError, VolumeRecord};
 use crate::value::VolumeName;
 
@@ -31,7 +32,19 @@ impl Inner {
         let made = self.volumes.create(&record);
         let _created =
             made.map_err(|error| EngineError::act(format!("make volume `{}`", spec.name), error))?;
+        let stored = write_json(&self.volume_spec_file(&spec.name), spec, Durability::Cached);
+        stored.map_err(|error| EngineError::act(format!("make volume `{}`", spec.name), error))?;
         Ok(Performed::Done)
+    }
+
+    /// Returns where it is kept how a volume was wanted: beside its data, to be compared with later.
+    fn volume_spec_file(&self, name: &str) -> PathBuf {
+        self.layout.volumes().join(name).join("spec.json")
+    }
+
+    /// Returns how a volume was wanted; `None` for one that nobody wrote into a file.
+    pub(super) fn volume_spec(&self, name: &str) -> Option<serde_json::Value> {
+        read_json(&self.volume_spec_file(name)).ok().flatten()
     }
 
     /// Removes a volume with its data; one that is gone is fine.

@@ -277,6 +277,14 @@ impl Running {
         Ok(())
     }
 
+    /// Reports whether the first process has ended.
+    pub(super) fn has_ended(&self) -> Result<bool, MonitorError> {
+        let ended = self.container.process().has_ended();
+        ended.map_err(MonitorError::kernel(
+            "look at the container's first process",
+        ))
+    }
+
     /// Returns how the first process ended, once it has.
     pub(super) fn exit(&self) -> Result<Option<Exit>, MonitorError> {
         Ok(self.container.exit(EXIT_PATIENCE_MS)?)

@@ -28,6 +28,8 @@ pub enum StartReport {
         /// Who listens there, by process and command.
         holder: Option<(u32, String)>,
     },
+    /// Another monitor watches the container, or is about to start it.
+    Watched,
     /// It does not run.
     Failed {
         /// The error and its causes, one text each.
@@ -41,6 +43,7 @@ impl StartReport {
     /// Says why a start failed.
     pub(super) fn of(error: &MonitorError) -> Self {
         match error {
+            MonitorError::Watched => Self::Watched,
             MonitorError::Network(NetworkError::PortTaken {
                 address,
                 protocol,
@@ -69,7 +72,6 @@ impl StartReport {
             | MonitorError::Keep { .. }
             | MonitorError::Store(_)
             | MonitorError::NoBundle { .. }
-            | MonitorError::Watched
             | MonitorError::SharedNotRunning { .. }
             | MonitorError::Output { .. }
             | MonitorError::Event { .. }

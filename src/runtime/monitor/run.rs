@@ -108,6 +108,10 @@ impl Monitor {
                 monitor.state.ports = monitor.network.bound_ports();
                 monitor.publish_name()?;
                 monitor.save(Durability::Cached)?;
+                // It may have ended while nobody watched, and still be there for its reaper.
+                if monitor.has_ended()? {
+                    monitor.process_ended()?;
+                }
             }
             None => monitor.ended(Exit::Unknown)?,
         }
@@ -371,6 +375,13 @@ impl Monitor {
                 self.state.error = Some(error.chain());
                 self.after_run(Some(127))
             }
+        }
+    }
+
+    fn has_ended(&self) -> Result<bool, MonitorError> {
+        match &self.phase {
+            Phase::Running(running) => running.has_ended(),
+            Phase::Pausing { .. } | Phase::Ended => Ok(false),
         }
     }
 

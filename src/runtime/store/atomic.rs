@@ -26,9 +26,10 @@ pub enum Durability {
 
 /// Replaces `path` by `bytes` in one rename; mode 0600.
 pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), StoreError> {
-    static SERIAL: AtomicU32 = AtomicU32::new(0);
-    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    let new = sibling(path, &format!(".new-{}-{serial}", std::process::id()));
+    let new = sibling(
+        path,
+        &format!(".new-{}-{}", std::process::id(), next_serial()),
+    );
     let failed = |source| StoreError::Write {
         path: path.to_owned(),
         source,
@@ -86,6 +87,48 @@ pub fn write_json<T: Serialize>(
     let mut bytes = serde_json::to_vec(value).map_err(parse)?;
     bytes.push(b'\n');
     write_atomic(path, &bytes, durability)
+}
+
+/// Whether a file that must be new was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusive {
+    /// It was, and is whole.
+    Written,
+    /// There is one already, which is left as it is.
+    Taken,
+}
+
+/// Writes `value` as JSON to a file that must not be there yet; nobody ever sees half of it.
+pub fn write_json_exclusively<T: Serialize>(
+    path: &Path,
+    value: &T,
+) -> Result<Exclusive, StoreError> {
+    let failed = |source| StoreError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let parse = |source| StoreError::Parse {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = serde_json::to_vec(value).map_err(parse)?;
+    let new = sibling(
+        path,
+        &format!(".new-{}-{}", std::process::id(), next_serial()),
+    );
+    write_new(&new, &bytes, Durability::Cached).map_err(failed)?;
+    let linked = fs::hard_link(&new, path);
+    drop(fs::remove_file(&new));
+    match linked {
+        Ok(()) => Ok(Exclusive::Written),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Exclusive::Taken),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+fn next_serial() -> u32 {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    SERIAL.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Reads a whole file of at most `limit_bytes`; a larger one is an error.

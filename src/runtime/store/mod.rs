@@ -11,8 +11,8 @@ mod layout;
 mod lock;
 
 pub use atomic::{
-    Durability, is_in_memory, make_dir, read_bounded, read_json, remove_tree, write_atomic,
-    write_json,
+    Durability, Exclusive, is_in_memory, make_dir, read_bounded, read_json, remove_tree,
+    write_atomic, write_json, write_json_exclusively,
 };
 pub use claim::{is_same_file, lock_file, names_in, remove_abandoned};
 pub use error::StoreError;

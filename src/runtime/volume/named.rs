@@ -4,6 +4,7 @@
 //! <state>/volumes/
 //! ├── <name>/volume.json            who made it and how it is mounted
 //! ├── <name>/_data/                 the data
+//! ├── <name>/spec.json              how the engine that made it wanted it
 //! ├── <name>/seeded                 whether the image's files are in it; see `seed`
 //! ├── .new-<name>/                  being made; locked by who does it
 //! └── .dead-<number>/               being removed
@@ -205,7 +206,7 @@ impl VolumeStore {
     }
 
     /// Removes what a killed process left half-made or half-removed.
-    fn collect(&self) -> Result<(), VolumeError> {
+    pub fn collect(&self) -> Result<(), VolumeError> {
         for name in store::names_in(&self.dir)? {
             if name.starts_with(".new-") || name.starts_with(".dead-") {
                 store::remove_abandoned(&self.dir.join(name))?;
