@@ -8,7 +8,7 @@
 use consort::{
     compose::{Project, model, source},
     desired::{self, DesiredState},
-    engine::{Engine, Memory},
+    engine::{Engine as _, Memory},
     observed::{ImageQuery, ObservedState, Refresh, Scope},
     plan::{self, DownOptions, OrphanPolicy, Plan, Recreate, StepId, UpOptions, Volumes},
     reconcile::{self, Cancel, Event, SkipReason},

@@ -1,6 +1,6 @@
 //! A project into desired state: one exact spec per container, nothing left to decide.
 //!
-//! Reading order: [`expand`] is the verb; [`DesiredState`] is what should exist; [`ContainerSpec`] is one container with
+//! Reading order: [`expand()`] is the verb; [`DesiredState`] is what should exist; [`ContainerSpec`] is one container with
 //! everything decided; the other files are its parts.
 //!
 //! **Invariant:** a spec is plain data that serialises completely, except for the bytes of secrets

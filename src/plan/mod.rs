@@ -3,7 +3,7 @@
 //! Everything that will be done is a step: fetching, making, starting, waiting, hooks, stopping,
 //! removing. What is not in the plan is not done, and what is in it is done without another choice.
 //!
-//! One verb for each thing that people ask for: [`up`] and [`down`], [`start`], [`stop`],
+//! One verb for each thing that people ask for: [`up()`] and [`down`], [`start`], [`stop`],
 //! [`restart`], [`kill`], [`pause`], [`unpause`], [`remove`] and [`pull`]. Each takes what is there
 //! and, where it matters, what should be.
 //!

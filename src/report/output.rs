@@ -1,6 +1,6 @@
 //! Lines of styled text → bytes on standard output or standard error; the one place that writes colours.
 //!
-//! **Invariant:** text of unknown origin passes [`escape`](super::escape) here, on the way to a terminal, so that no
+//! **Invariant:** text of unknown origin passes [`super::escape`] here, on the way to a terminal, so that no
 //! caller can forget it.
 
 use std::io::{self, Write};

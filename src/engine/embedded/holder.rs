@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use super::inner::Inner;
 use crate::engine::EngineError;
 use crate::runtime::kernel::KernelError;
 use crate::runtime::kernel::namespace::{self, Namespaces};
@@ -14,9 +15,10 @@ pub(super) struct Holder {
     handle: HolderHandle,
 }
 
-/// Joins the user's own namespaces, unless the process is root.
+/// Joins the user's own user namespace, unless the process is root.
 ///
-/// Afterwards it is root over them, and the same code runs for both.
+/// Afterwards it is root over that namespace, and the same code runs for both. Its network stays the
+/// host's, where registries are; see [`Inner::in_network`].
 pub(super) fn join_as_user(run_base: &Path) -> Result<Option<Holder>, EngineError> {
     if rustix::process::geteuid().is_root() {
         return Ok(None);
@@ -27,11 +29,34 @@ pub(super) fn join_as_user(run_base: &Path) -> Result<Option<Holder>, EngineErro
     };
     let handle =
         holder::ensure(&run_base.join("holder")).map_err(|error| unreachable(error.into()))?;
-    holder::join(&handle).map_err(|error| unreachable(error.into()))?;
+    namespace::enter(&handle.userns, Namespaces::NEWUSER)
+        .map_err(|error: KernelError| unreachable(error.into()))?;
     // Mounts of our own, in which we may mount: to start ourselves from a form nobody can write to.
     namespace::unshare(Namespaces::NEWNS)
         .map_err(|error: KernelError| unreachable(error.into()))?;
     Ok(Some(Holder { handle }))
+}
+
+impl Inner {
+    /// Does `act` in the network namespace where the bridges are: the host's, or the holder's.
+    ///
+    /// A thread of its own enters the holder's, because there is no way back for an ordinary user.
+    pub(super) fn in_network<T: Send>(
+        &self,
+        act: impl FnOnce() -> Result<T, EngineError> + Send,
+    ) -> Result<T, EngineError> {
+        let Some(holder) = &self.holder else {
+            return act();
+        };
+        let netns = &holder.handle.netns;
+        let inside = || {
+            namespace::enter(netns, Namespaces::NEWNET)
+                .map_err(|error| EngineError::act("enter this user's network", error))?;
+            act()
+        };
+        let joined = std::thread::scope(|scope| scope.spawn(inside).join());
+        joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
 }
 
 impl Holder {

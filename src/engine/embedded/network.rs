@@ -56,8 +56,10 @@ impl Inner {
             gateway_v6: on_bridge(&record.ipv6),
             mtu: mtu(&record.spec)?,
         };
-        let _ensured = bridge::ensure(&config).map_err(failed)?;
-        let report = nat::ensure(&[nat_network(record)]).map_err(failed)?;
+        let report = self.in_network(|| {
+            let _ensured = bridge::ensure(&config).map_err(failed)?;
+            nat::ensure(&[nat_network(record)]).map_err(failed)
+        })?;
         make_dir(&self.layout.names(name))
             .map_err(|error| EngineError::act(format!("make network `{name}`"), error))?;
         Ok(notice(record, &report, self.no_way_out()))
@@ -68,6 +70,9 @@ impl Inner {
         let failed =
             |error| EngineError::act(format!("choose addresses for network `{name}`"), error);
         let mut taken = host_subnets().map_err(failed)?;
+        if self.holder.is_some() {
+            taken.extend(self.in_network(|| host_subnets().map_err(failed))?);
+        }
         let others = self.networks()?;
         let others = others.iter().filter(|other| other.spec.name != *name);
         let subnets = others
@@ -154,8 +159,10 @@ impl Inner {
         let name = &record.spec.name;
         let failed = |error| EngineError::act(format!("remove network `{name}`"), error);
         let _lock = self.lock_addresses()?;
-        nat::remove(&record.link).map_err(failed)?;
-        bridge::remove(&record.link).map_err(failed)?;
+        self.in_network(|| {
+            nat::remove(&record.link).map_err(failed)?;
+            bridge::remove(&record.link).map_err(failed)
+        })?;
         let removed = remove_tree(&self.layout.names(name))
             .and_then(|()| remove_tree(&self.layout.network(name)));
         removed.map_err(|error| EngineError::act(format!("remove network `{name}`"), error))
@@ -166,12 +173,15 @@ impl Inner {
         let act = || format!("remove network `{name}`");
         let ours = format!("consort:{}/", self.layout.installation());
         let theirs = format!("/{name}");
-        let bridges = bridge::list_marked().map_err(|error| EngineError::act(act(), error))?;
         let is_it = |mark: &str| mark.starts_with(&ours) && mark.ends_with(&theirs);
-        for found in bridges.iter().filter(|found| is_it(&found.mark)) {
-            nat::remove(&found.link).map_err(|error| EngineError::act(act(), error))?;
-            bridge::remove(&found.link).map_err(|error| EngineError::act(act(), error))?;
-        }
+        self.in_network(|| {
+            let bridges = bridge::list_marked().map_err(|error| EngineError::act(act(), error))?;
+            for found in bridges.iter().filter(|found| is_it(&found.mark)) {
+                nat::remove(&found.link).map_err(|error| EngineError::act(act(), error))?;
+                bridge::remove(&found.link).map_err(|error| EngineError::act(act(), error))?;
+            }
+            Ok(())
+        })?;
         let removed = remove_tree(&self.layout.names(name))
             .and_then(|()| remove_tree(&self.layout.network(name)));
         removed.map_err(|error| EngineError::act(act(), error))

@@ -110,14 +110,19 @@ impl Inner {
         })
     }
 
-    /// After a reboot networks are records only: what the kernel has of them is made again.
+    /// Makes what the kernel has of a container's networks again, where it is gone: after a reboot,
+    /// and for an ordinary user with the holder that had it.
     fn raise_networks(&self, record: &ContainerRecord) -> Result<(), EngineError> {
         for lease in &record.endpoints {
             let network = self.find_network(&lease.network)?;
             let network = network.ok_or_else(|| EngineError::NetworkNotFound {
                 name: lease.network.clone(),
             })?;
-            if network.id != lease.network_id || !self.layout.names(&lease.network).exists() {
+            let is_there = self.holder.is_none()
+                && network.id == lease.network_id
+                && self.layout.names(&lease.network).exists()
+                && Path::new("/sys/class/net").join(&network.link).exists();
+            if !is_there {
                 let _raised = self.raise_network(&network)?;
             }
         }
@@ -145,6 +150,7 @@ impl Inner {
 
     /// Starts a new monitor for a container whose last one is gone.
     pub(super) fn adopt(&self, record: &ContainerRecord) -> Result<(), EngineError> {
+        self.raise_networks(record)?;
         match self.spawn_monitor(record, Mode::Adopt)? {
             StartReport::Started { .. } | StartReport::Watched => Ok(()),
             StartReport::Failed { chain, .. } => {
@@ -196,8 +202,9 @@ impl Inner {
             session: Session::New,
             cgroup: None,
         };
-        let _started =
-            reexec::start(&self.program, start).map_err(|error| EngineError::act(act(), error))?;
+        let _started = self.in_network(|| {
+            reexec::start(&self.program, start).map_err(|error| EngineError::act(act(), error))
+        })?;
         let mut text = Vec::new();
         let _count = File::from(report)
             .take(1 << 20)

@@ -9,7 +9,7 @@ use super::cgroup::Placement;
 use super::description::RootAccess;
 use super::seccomp::Seccomp;
 
-/// What [`super::create`] takes.
+/// What [`super::create()`] takes.
 #[derive(Debug)]
 pub struct Bundle {
     /// The OCI `Spec`, with the user as numbers.
