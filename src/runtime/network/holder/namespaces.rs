@@ -14,6 +14,7 @@ use crate::runtime::kernel::pidfd::Pidfd;
 use crate::runtime::kernel::process::close_copy;
 use crate::runtime::network::NetworkError;
 use crate::runtime::network::endpoint::loopback_up;
+use crate::runtime::store::read_bounded;
 
 use super::ids::{current_ids, map_ids};
 use super::protocol::IdMapping;
@@ -144,6 +145,31 @@ impl Namespaces {
             };
             if found.record().ok().as_ref() == Some(record) {
                 return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Returns a process that lives in the recorded user namespace, programs for the way out left out.
+    pub(super) fn resident(record: &NamespaceRecord) -> Option<Pidfd> {
+        for entry in read_dir("/proc").ok()?.flatten() {
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            let Ok(process) = Pidfd::open(pid) else {
+                continue;
+            };
+            let inode = open_of(pid, "user")
+                .ok()
+                .and_then(|user| fstat(user.as_fd()).ok());
+            let lives_there = inode.is_some_and(|stat| stat.st_ino == record.user);
+            let command = read_bounded(&entry.path().join("comm"), 64).unwrap_or_default();
+            let is_way = ["pasta", "passt", "slirp4netns"]
+                .iter()
+                .any(|name| command.starts_with(name.as_bytes()));
+            if lives_there && !is_way && process.has_ended().is_ok_and(|ended| !ended) {
+                return Some(process);
             }
         }
         None

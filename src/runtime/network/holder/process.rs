@@ -1,6 +1,7 @@
 //! The process `consort [holder]`: sets everything up, reports once, serves, and leaves.
 
 use std::ffi::{CStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -89,7 +90,7 @@ fn serve_until_unused(folder: &Path, server: Server, way: Option<Way>) -> ExitCo
         .name("consort-holder".to_owned())
         .stack_size(128 << 10)
         .spawn(move || server.run());
-    let leaving = serving.and_then(|_thread| lock_alone(&files.users_lock));
+    let leaving = serving.and_then(|_thread| leave_when_alone(&files));
     // Held until the process is gone: who comes now waits, and then finds no socket.
     let Ok(_alone) = leaving else {
         return ExitCode::FAILURE;
@@ -97,6 +98,24 @@ fn serve_until_unused(folder: &Path, server: Server, way: Option<Way>) -> ExitCo
     let removed = remove_tree(&files.socket).and_then(|()| remove_tree(&files.record));
     drop(way);
     removed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+/// Waits until nobody uses the namespaces; the lock that comes back keeps newcomers waiting.
+///
+/// A container whose monitor was killed has no share, but needs the namespaces all the same.
+fn leave_when_alone(files: &Files) -> std::io::Result<File> {
+    loop {
+        let alone = lock_alone(&files.users_lock)?;
+        let record: Option<NamespaceRecord> =
+            read_json(&files.record).map_err(std::io::Error::other)?;
+        let Some(resident) = record.and_then(|record| Namespaces::resident(&record)) else {
+            return Ok(alone);
+        };
+        drop(alone);
+        let _ended = resident
+            .wait_until_ended(None)
+            .map_err(std::io::Error::other)?;
+    }
 }
 
 /// Reports, and lets the pipe go, so that the reader sees its end.
