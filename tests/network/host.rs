@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use consort::runtime::kernel::netlink;
@@ -11,7 +10,7 @@ use consort::runtime::network::address::MacAddress;
 use consort::runtime::network::bridge::{self, BridgeConfig, bridge_mark, bridge_name};
 use consort::runtime::network::endpoint::{self, EndpointConfig, host_link_name};
 use consort::value::Cidr;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, unshare};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -98,18 +97,6 @@ impl Container {
     /// Runs `act` inside.
     pub(crate) fn run<T>(&self, act: impl FnOnce() -> T) -> T {
         netlink::inside(&self.netns, || Ok::<T, io::Error>(act())).unwrap()
-    }
-
-    /// Starts a thread inside.
-    pub(crate) fn spawn<T: Send + 'static>(
-        &self,
-        act: impl FnOnce() -> T + Send + 'static,
-    ) -> JoinHandle<T> {
-        let netns = self.netns.try_clone().unwrap();
-        spawn(move || {
-            setns(netns, CloneFlags::CLONE_NEWNET).unwrap();
-            act()
-        })
     }
 
     pub(crate) fn listen(&self, address: &str) -> TcpListener {
