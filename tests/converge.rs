@@ -26,7 +26,7 @@ const NAMES: [&str; 4] = ["api", "db", "job", "web"];
 const NETWORKS: [&str; 2] = ["back", "front"];
 
 /// One random service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Wish {
     /// Whether it is in the file.
     present: bool,
@@ -297,8 +297,49 @@ fn now<F: Future>(future: F) -> F::Output {
     runtime.block_on(future)
 }
 
+/// Sixty projects a law, or what `PROPTEST_CASES` says.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(60)
+}
+
+/// Killed between the removal of a network and its making, and what hung on it changes in place too.
+#[test]
+fn a_container_changes_in_place_while_its_network_is_away() -> Result<(), TestCaseError> {
+    let wishes = |memory, internal| {
+        let db = Wish {
+            present: true,
+            replicas: 1,
+            memory,
+            networks: vec![false, true],
+            ..Wish::default()
+        };
+        let services = NAMES.map(|name| match name {
+            "db" => db.clone(),
+            _ => Wish::default(),
+        });
+        Wishes {
+            services: services.to_vec(),
+            internal,
+        }
+    };
+    now(async {
+        let engine = engine();
+        bring_up(&engine, &desire(&wishes(1, false))).await?;
+        let desired = desire(&wishes(0, true));
+        let plan = plan_up(&engine, &desired).await;
+        for step in &plan.steps {
+            engine.perform(&step.action, &()).await.unwrap();
+            if matches!(step.action, plan::Action::RemoveNetwork { .. }) {
+                break;
+            }
+        }
+        bring_up(&engine, &desired).await
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_second_plan_is_empty_whatever_was_there_before(first in wishes(), second in wishes()) {

@@ -423,11 +423,13 @@ impl World {
     }
 
     fn update(&mut self, name: &ContainerName, spec: &ContainerSpec) -> Done {
-        let mut endpoints = BTreeMap::new();
-        for endpoint in spec.network.endpoints() {
-            endpoints.insert(endpoint.network.clone(), self.plugged(endpoint)?);
-        }
         let kept = self.container_mut(name)?;
+        // Where it is plugged in changes with a connection alone, how it is called there changes now.
+        for endpoint in spec.network.endpoints() {
+            if let Some(plugged) = kept.observed.endpoints.get_mut(&endpoint.network) {
+                plugged.aliases.clone_from(&endpoint.aliases);
+            }
+        }
         kept.spec = spec.clone();
         kept.observed.spec = serde_json::to_value(spec).unwrap_or_default();
         kept.observed.hash = spec
@@ -436,7 +438,6 @@ impl World {
             .cloned()
             .unwrap_or_default();
         kept.observed.labels = spec.labels.clone();
-        kept.observed.endpoints = endpoints;
         Ok(Performed::Done)
     }
 
