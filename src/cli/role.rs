@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::runtime::container::exec;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::monitor;
-use crate::runtime::network::holder;
+use crate::runtime::network::{holder, removal};
 
 /// Runs another process than the command, if that is what this one was started as.
 ///
@@ -23,6 +23,9 @@ pub(super) fn play(words: &[OsString]) -> Option<ExitCode> {
     }
     if name == holder::ARG0.to_bytes() {
         return Some(holder::main(&words[1..]));
+    }
+    if name == removal::ARG0.to_bytes() {
+        return Some(removal::main(&words[1..]));
     }
     arm();
     None

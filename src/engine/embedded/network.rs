@@ -18,6 +18,7 @@ use crate::runtime::network::address::{
 use crate::runtime::network::bridge::{self, BridgeConfig};
 use crate::runtime::network::endpoint::{self, EndpointConfig};
 use crate::runtime::network::nat::{self, Egress, Ipv6, NatNetwork, NatReport};
+use crate::runtime::network::removal;
 use crate::runtime::store::{
     Contention, Durability, Entry, FileLock, LockHolder, make_dir, read_json, remove_tree,
     write_json,
@@ -159,9 +160,10 @@ impl Inner {
         let name = &record.spec.name;
         let failed = |error| EngineError::act(format!("remove network `{name}`"), error);
         let _lock = self.lock_addresses()?;
-        self.in_network(|| {
-            nat::remove(&record.link).map_err(failed)?;
-            bridge::remove(&record.link).map_err(failed)
+        self.in_network(|| match &self.holder {
+            None => removal::remove(&self.program, &record.link).map_err(failed),
+            // With the last of its containers, the holder's whole namespace goes.
+            Some(_) => removal::remove_here(&record.link).map_err(failed),
         })?;
         let removed = remove_tree(&self.layout.names(name))
             .and_then(|()| remove_tree(&self.layout.network(name)));
@@ -177,8 +179,8 @@ impl Inner {
         self.in_network(|| {
             let bridges = bridge::list_marked().map_err(|error| EngineError::act(act(), error))?;
             for found in bridges.iter().filter(|found| is_it(&found.mark)) {
-                nat::remove(&found.link).map_err(|error| EngineError::act(act(), error))?;
-                bridge::remove(&found.link).map_err(|error| EngineError::act(act(), error))?;
+                removal::remove_here(&found.link)
+                    .map_err(|error| EngineError::act(act(), error))?;
             }
             Ok(())
         })?;

@@ -132,6 +132,14 @@ pub fn remove(link: &str) -> Result<(), NetworkError> {
     }
 }
 
+/// Returns the number of the link with this name, if there is one.
+pub fn index(link: &str) -> Result<Option<u32>, NetworkError> {
+    let failed = |act| link_error(act, link);
+    let mut socket = RouteSocket::open().map_err(failed("open a socket for bridge"))?;
+    let found = links::find(&mut socket, link).map_err(failed("look for bridge"))?;
+    Ok(found.map(|found| found.index))
+}
+
 /// Returns the bridges of ours in this network namespace.
 pub fn list_marked() -> Result<Vec<MarkedBridge>, NetworkError> {
     let failed = |source| NetworkError::ReadRoutes { source };

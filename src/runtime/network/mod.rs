@@ -15,6 +15,7 @@
 //! | [`files`] | `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname` of a container |
 //! | [`serve`] | the one thread that lives in the container's namespace: names and ports |
 //! | [`holder`] | an ordinary user's namespaces, and sockets outside of them |
+//! | [`removal`] | a network's bridge and filter entries into nothing, without waiting for the kernel |
 
 mod error;
 mod links;
@@ -28,5 +29,6 @@ pub mod names;
 pub mod files;
 pub mod serve;
 pub mod holder;
+pub mod removal;
 
 pub use error::NetworkError;

@@ -43,6 +43,11 @@ impl FilterBatch {
         Self::default()
     }
 
+    /// Reports whether the batch would change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// Adds a message that creates something; what is there already stays.
     pub fn create(&mut self, kind: u16, family: u8, attributes: AttributeWriter) {
         self.push(kind, NLM_F_CREATE, family, attributes);

@@ -14,5 +14,5 @@ mod socket;
 pub use attributes::{Attribute, AttributeReader, AttributeWriter};
 pub use filter::{FilterBatch, FilterSocket, Generation};
 pub use netns::{inside, new_netns, own_netns};
-pub use route::RouteSocket;
+pub use route::{LinkRemovals, RouteSocket};
 pub use socket::NETLINK_TIMEOUT;

@@ -10,6 +10,39 @@ use super::socket::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DO
 /// `NLM_F_EXCL`: what is there already is an error.
 const NLM_F_EXCL: u16 = 0x200;
 
+/// `RTMGRP_LINK`: links that come, change and go.
+const GROUP_LINKS: u32 = 1;
+/// `RTM_DELLINK`.
+const LINK_REMOVED: u16 = 17;
+
+/// Hears which links go.
+#[derive(Debug)]
+pub struct LinkRemovals {
+    socket: Socket,
+}
+
+impl LinkRemovals {
+    /// Listens in the calling thread's network namespace, from now on.
+    pub fn listen() -> io::Result<Self> {
+        let socket = Socket::open(None)?;
+        socket.subscribe(GROUP_LINKS)?;
+        Ok(Self { socket })
+    }
+
+    /// Waits until the link with this number is out of everybody's sight; at most
+    /// [`NETLINK_TIMEOUT`](super::NETLINK_TIMEOUT) from one change of any link to the next.
+    ///
+    /// The kernel goes on cleaning up behind it for some time, and answers the request after that.
+    pub fn wait_for(&self, index: u32) -> io::Result<()> {
+        self.socket.receive(|frame| {
+            // `struct ifinfomsg`: family, padding, type, and then the number.
+            let number = frame.payload.get(4..8);
+            let is_it = frame.kind == LINK_REMOVED && number == Some(&index.to_ne_bytes()[..]);
+            Ok(if is_it { Next::Done } else { Next::More })
+        })
+    }
+}
+
 /// A socket for links, addresses and routes of the namespace in which it was opened.
 #[derive(Debug)]
 pub struct RouteSocket {

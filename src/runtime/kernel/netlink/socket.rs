@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto,
     socket_with,
 };
 
@@ -78,6 +78,11 @@ impl Socket {
         )?;
         set_socket_timeout(&fd, Timeout::Recv, Some(NETLINK_TIMEOUT))?;
         Ok(Self { fd, sequence: 0 })
+    }
+
+    /// Listens to what changes, too: to the groups of this mask.
+    pub(super) fn subscribe(&self, groups: u32) -> io::Result<()> {
+        Ok(bind(&self.fd, &SocketAddrNetlink::new(0, groups))?)
     }
 
     pub(super) fn next_sequence(&mut self) -> u32 {

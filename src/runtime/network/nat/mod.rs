@@ -114,40 +114,46 @@ pub fn ensure(networks: &[NatNetwork]) -> Result<NatReport, NetworkError> {
     Ok(report)
 }
 
+/// What the kernel still does after [`remove`]: dropping it waits until it is done, some 25 ms.
+#[derive(Debug)]
+#[must_use = "what is dropped here waits here"]
+pub struct Settling(#[expect(dead_code, reason = "closed when dropped")] Option<FilterSocket>);
+
 /// Takes a network out of the table, and the table away with the last one.
-pub fn remove(link: &str) -> Result<(), NetworkError> {
+pub fn remove(link: &str) -> Result<Settling, NetworkError> {
     let act = "take a network out of the table `consort`";
-    let failed = |source| NetworkError::Filter { act, source };
     let Ok(mut socket) = FilterSocket::open() else {
-        return Ok(());
+        return Ok(Settling(None));
     };
-    table::remove_elements(&mut socket, link).map_err(failed)?;
     // Bounded: every round that fails means that somebody else changed the table meanwhile.
     for _ in 0..16 {
-        match remove_if_empty(&mut socket, link) {
+        match remove_from_table(&mut socket, link) {
             Err(error) if error.raw_os_error() == Some(nix::libc::ERESTART) => {}
-            Err(error) if is_missing(&error) || is_unsupported(&error) => return Ok(()),
-            other => return other.map_err(failed),
+            Err(error) if is_missing(&error) || is_unsupported(&error) => break,
+            Err(source) => return Err(NetworkError::Filter { act, source }),
+            Ok(()) => break,
         }
     }
-    Ok(())
+    Ok(Settling(Some(socket)))
 }
 
-fn remove_if_empty(socket: &mut FilterSocket, removed: &str) -> io::Result<()> {
+fn remove_from_table(socket: &mut FilterSocket, removed: &str) -> io::Result<()> {
     let generation = socket.generation()?;
     let mut route = RouteSocket::open()?;
-    let mut alive = false;
-    for link in table::bridges(socket)? {
-        // A bridge that is gone was removed by somebody who could not finish.
-        if link != removed && links::find(&mut route, &link)?.is_some() {
-            alive = true;
-        } else {
-            table::remove_elements(socket, &link)?;
-            return Err(io::Error::from_raw_os_error(nix::libc::ERESTART));
+    let mut gone = vec![removed.to_owned()];
+    let mut others = false;
+    for link in table::bridges(socket)?
+        .into_iter()
+        .filter(|link| link != removed)
+    {
+        // A bridge that is not there was removed by somebody who could not finish.
+        match links::find(&mut route, &link)? {
+            Some(_) => others = true,
+            None => gone.push(link),
         }
     }
-    if alive {
-        Ok(())
+    if others {
+        table::remove_elements(socket, &gone, generation)
     } else {
         socket.commit(&table::teardown(), Some(generation))
     }

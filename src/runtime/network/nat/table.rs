@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use crate::runtime::kernel::netlink::{
-    AttributeReader, AttributeWriter, FilterBatch, FilterSocket,
+    AttributeReader, AttributeWriter, FilterBatch, FilterSocket, Generation,
 };
 
 use super::expression::{
@@ -136,19 +136,30 @@ pub(super) fn bridges(socket: &mut FilterSocket) -> io::Result<BTreeSet<String>>
     members(socket, BRIDGES)
 }
 
-/// Takes a bridge out of every set; what is not there is fine.
-pub(super) fn remove_elements(socket: &mut FilterSocket, link: &str) -> io::Result<()> {
-    for (set, key) in elements_of(link, Egress::Internal) {
-        let mut batch = FilterBatch::new();
-        batch.push(DELETE_ELEMENTS, 0, FAMILY_INET, element(set, &key));
-        match socket.commit(&batch, None) {
-            Err(error) if !is_missing(&error) && !super::is_unsupported(&error) => {
-                return Err(error);
-            }
-            _ => {}
+/// Takes bridges out of every set that has them.
+///
+/// Only those: a batch with one element too many is undone, and the kernel waits for readers then.
+pub(super) fn remove_elements(
+    socket: &mut FilterSocket,
+    links: &[String],
+    at: Generation,
+) -> io::Result<()> {
+    let (bridges, internal) = (members(socket, BRIDGES)?, members(socket, INTERNAL)?);
+    let mut batch = FilterBatch::new();
+    for link in links.iter().filter(|link| bridges.contains(*link)) {
+        let egress = if internal.contains(link) {
+            Egress::Internal
+        } else {
+            Egress::Masquerade
+        };
+        for (set, key) in elements_of(link, egress) {
+            batch.push(DELETE_ELEMENTS, 0, FAMILY_INET, element(set, &key));
         }
     }
-    Ok(())
+    if batch.is_empty() {
+        return Ok(());
+    }
+    socket.commit(&batch, Some(at))
 }
 
 /// Names another program's chain that drops everything forwarded that it does not know.
