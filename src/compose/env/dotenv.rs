@@ -3,7 +3,7 @@
 //! **Invariant:** unquoted and double-quoted values are interpolated, single-quoted ones never;
 //! variables outside the file go before those of the file, as in Docker Compose.
 
-use crate::compose::env::{LineError, Lookup, Variables};
+use crate::compose::env::{LineError, Lookup, Variables, check_bytes};
 use crate::compose::interpolate::{Problem, Scope, substitute};
 
 /// Reads a file into `variables`, which may hold those of earlier files; a name alone is inherited.
@@ -13,6 +13,7 @@ pub(crate) fn parse(
     lookup: Lookup<'_>,
 ) -> Result<(), LineError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    check_bytes(text)?;
     let mut reader = Reader {
         rest: text,
         line: 1,
@@ -259,5 +260,6 @@ mod tests {
         assert_eq!(read("A=1\nB C=2\n").unwrap_err().line, 2);
         assert_eq!(read("A=1\n\nB='open\n").unwrap_err().line, 3);
         assert_eq!(read("A=1\n?=2\n").unwrap_err().line, 2);
+        assert_eq!(read("A=1\n\0B=2\n").unwrap_err().line, 2);
     }
 }

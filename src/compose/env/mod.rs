@@ -20,5 +20,17 @@ pub(crate) struct LineError {
     pub(crate) message: String,
 }
 
+/// Refuses a file with a NUL byte: no process can be given such a variable.
+pub(super) fn check_bytes(text: &str) -> Result<(), LineError> {
+    let Some(at) = text.find('\0') else {
+        return Ok(());
+    };
+    let before = text[..at].bytes().filter(|byte| *byte == b'\n').count();
+    Err(LineError {
+        line: u32::try_from(before + 1).unwrap_or(u32::MAX),
+        message: "a NUL character cannot be part of a variable".to_owned(),
+    })
+}
+
 /// Answers what a variable outside the file is.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;

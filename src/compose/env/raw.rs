@@ -1,6 +1,6 @@
 //! The `raw` format: `KEY=value` lines whose values are taken as they are.
 
-use crate::compose::env::{LineError, Lookup, Variables};
+use crate::compose::env::{LineError, Lookup, Variables, check_bytes};
 
 /// Reads a file into `variables`; a name alone is inherited.
 pub(crate) fn parse(
@@ -9,6 +9,7 @@ pub(crate) fn parse(
     lookup: Lookup<'_>,
 ) -> Result<(), LineError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    check_bytes(text)?;
     for (line, number) in text.lines().zip(1..) {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {

@@ -15,6 +15,9 @@ pub enum PortError {
     /// A number is no port.
     #[error("`{0}` is no port or range of ports")]
     NoPort(String),
+    /// The container port is 0, which is none.
+    #[error("a container has no port 0")]
+    Zero,
     /// The protocol is unknown.
     #[error("`{0}` is no protocol")]
     Protocol(String),
@@ -45,6 +48,9 @@ pub fn parse_port(text: &str) -> Result<Vec<Port>, PortError> {
         return Err(PortError::NoTarget);
     }
     let container = range(target)?;
+    if container.0 == 0 {
+        return Err(PortError::Zero);
+    }
     let host = if published.is_empty() {
         None
     } else {
@@ -169,7 +175,8 @@ mod tests {
     #[test]
     fn what_is_no_port_is_refused() {
         for text in [
-            "", "a:80", "80:b", "99999", "1-3:5-6", "x:80:80", "80/http", "5-4", "-1",
+            "", "a:80", "80:b", "99999", "1-3:5-6", "x:80:80", "80/http", "5-4", "-1", "0", ":00",
+            "80:0",
         ] {
             assert!(parse_port(text).is_err(), "{text}");
         }

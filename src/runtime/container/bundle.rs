@@ -14,7 +14,7 @@ use super::seccomp::Seccomp;
 pub struct Bundle {
     /// The OCI `Spec`, with the user as numbers.
     pub spec: Spec,
-    /// The root filesystem as a detached mount; see `kernel::mount::overlay`.
+    /// The root filesystem as a detached mount; see `kernel::overlay`.
     pub rootfs: OwnedFd,
     /// Namespaces of others that the container lives in.
     pub join: JoinedNamespaces,

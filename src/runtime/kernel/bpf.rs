@@ -120,6 +120,7 @@ fn compile(rules: &[DeviceRule]) -> Vec<Op> {
     ];
     for rule in rules.iter().rev() {
         let mut block = conditions(rule);
+        let always = block.is_empty();
         block.push(set(0, i32::from(rule.answer == DeviceAnswer::Allow)));
         block.push(EXIT);
         let length = block.len();
@@ -129,6 +130,10 @@ fn compile(rules: &[DeviceRule]) -> Vec<Op> {
             }
         }
         program.extend(block);
+        if always {
+            // The kernel refuses a program with a part that nothing reaches.
+            return program;
+        }
     }
     program.extend([set(0, 0), EXIT]);
     program
@@ -240,4 +245,65 @@ fn load_program(program: &[Op]) -> Result<OwnedFd, Errno> {
     let fd = RawFd::try_from(fd).map_err(|_| Errno::BADF)?;
     // SAFETY: the kernel has just made this descriptor for us and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: DeviceRule = DeviceRule {
+        answer: DeviceAnswer::Deny,
+        kind: None,
+        major: None,
+        minor: None,
+        read: true,
+        write: true,
+        make_node: true,
+    };
+
+    /// Follows the program as the kernel's verifier does.
+    fn reached(program: &[Op]) -> Vec<bool> {
+        let mut reached = vec![false; program.len()];
+        let mut next = vec![0];
+        while let Some(index) = next.pop() {
+            if std::mem::replace(&mut reached[index], true) || program[index] == EXIT {
+                continue;
+            }
+            next.push(index + 1);
+            if is_skip(program[index]) {
+                next.push(index + 1 + usize::try_from(program[index].offset).unwrap());
+            }
+        }
+        reached
+    }
+
+    #[test]
+    fn every_part_of_a_program_is_reached() {
+        let null = DeviceRule {
+            answer: DeviceAnswer::Allow,
+            kind: Some(DeviceKind::Character),
+            major: Some(1),
+            minor: Some(3),
+            ..ANY
+        };
+        let nodes = DeviceRule {
+            answer: DeviceAnswer::Allow,
+            read: false,
+            write: false,
+            ..ANY
+        };
+        for rules in [
+            vec![],
+            vec![ANY],
+            vec![null],
+            vec![ANY, null, nodes],
+            vec![null, ANY, nodes],
+        ] {
+            let program = compile(&rules);
+            assert!(
+                reached(&program).iter().all(|is| *is),
+                "{rules:?}: {program:?}"
+            );
+        }
+    }
 }

@@ -17,6 +17,7 @@ pub mod sys;
 pub mod pidfd;
 pub mod namespace;
 pub mod mount;
+pub mod overlay;
 pub mod rooted;
 pub mod process;
 pub mod clone;

@@ -2,19 +2,16 @@
 //!
 //! A mount that is not attached anywhere goes away with its descriptor, so a crash leaves nothing.
 //!
-//! **Invariant:** no function here but [`overlay`] allocates; the child between `clone` and `execve`
-//! uses the others.
+//! **Invariant:** no function here allocates: the child between `clone` and `execve` uses them.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 
 use nix::libc;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MoveMountFlags, OpenTreeFlags};
 
-use super::error::KernelError;
 use super::process::check;
 
 /// Restrictions of one mount, as a set.
@@ -200,77 +197,4 @@ fn set_attributes(
 /// Takes a mount and all below it out of sight; it goes away when the last user does.
 pub fn detach(path: &CStr) -> Result<(), Errno> {
     rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH)
-}
-
-/// What an overlay is made of.
-#[derive(Debug, Clone)]
-pub struct Overlay {
-    /// Read-only directories, the topmost first.
-    pub lowers: Vec<PathBuf>,
-    /// Where changes go, and an empty directory beside it; without, the overlay is read-only.
-    pub upper: Option<OverlayUpper>,
-    /// Marks are kept in `user.*` attributes, which is all that a user namespace may write.
-    pub in_user_namespace: bool,
-    /// Never synced, and of no use after a crash: for what is thrown away anyway.
-    pub volatile: bool,
-}
-
-/// The writable part of an overlay; both directories are on one filesystem.
-#[derive(Debug, Clone)]
-pub struct OverlayUpper {
-    /// Holds what differs from the lower directories.
-    pub upper: PathBuf,
-    /// The kernel's own scratch directory.
-    pub work: PathBuf,
-}
-
-/// Makes an overlay and returns it as a detached mount.
-pub fn overlay(overlay: &Overlay) -> Result<OwnedFd, KernelError> {
-    let act = "configure an overlay";
-    let context = FsContext::new(c"overlay").map_err(KernelError::call("make an overlay"))?;
-    for lower in &overlay.lowers {
-        set_layer(&context, c"lowerdir+", lower)?;
-    }
-    if let Some(OverlayUpper { upper, work }) = &overlay.upper {
-        set_layer(&context, c"upperdir", upper)?;
-        set_layer(&context, c"workdir", work)?;
-    }
-    // Layers come from images: a redirect in one would show what lies elsewhere in the store.
-    context
-        .string(c"redirect_dir", c"nofollow")
-        .map_err(KernelError::call(act))?;
-    context
-        .string(c"metacopy", c"off")
-        .map_err(KernelError::call(act))?;
-    if overlay.in_user_namespace {
-        context.flag(c"userxattr").map_err(KernelError::call(act))?;
-    }
-    if overlay.volatile {
-        context.flag(c"volatile").map_err(KernelError::call(act))?;
-    }
-    context
-        .mount(Restrictions::empty())
-        .map_err(KernelError::call("mount an overlay"))
-}
-
-/// Names a layer by descriptor, so that neither `:` nor the length of its path matters.
-fn set_layer(context: &FsContext, key: &CStr, path: &PathBuf) -> Result<(), KernelError> {
-    let shown = path.display();
-    let layer = rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(KernelError::call_on("open layer", &shown))?;
-    let set = match context.file(key, &layer) {
-        // Before Linux 6.13 a layer has to be a path.
-        Err(Errno::INVAL | Errno::BADF) => {
-            let link = format!("/proc/self/fd/{}\0", layer.as_raw_fd());
-            let link = CStr::from_bytes_with_nul(link.as_bytes()).unwrap_or_default();
-            context.string(key, link)
-        }
-        other => other,
-    };
-    set.map_err(KernelError::call_on("use layer", &shown))?;
-    Ok(())
 }

@@ -30,7 +30,8 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::Privilege;
 use super::{ImageError, RootSource};
-use crate::runtime::kernel::mount::{self, Depth, Overlay, OverlayUpper};
+use crate::runtime::kernel::mount::{self, Depth};
+use crate::runtime::kernel::overlay::{self, Overlay, OverlayUpper};
 use crate::runtime::kernel::{KernelError, failpoint};
 use crate::runtime::store::{self, Durability};
 
@@ -147,7 +148,7 @@ impl Snapshot {
 }
 
 fn mount_overlay(lowers: &[PathBuf], upper: &Path, work: &Path) -> Result<OwnedFd, KernelError> {
-    mount::overlay(&Overlay {
+    overlay::mount(&Overlay {
         lowers: lowers.to_vec(),
         upper: Some(OverlayUpper {
             upper: upper.to_owned(),

@@ -1,0 +1,74 @@
+//! What the targets share: projects in memory, and what must hold of whatever comes out of them.
+
+use std::collections::BTreeMap;
+
+use consort::compose::diagnostic::Colour;
+use consort::compose::render::{self, Format};
+use consort::compose::source::Memory;
+use consort::compose::{self, ComposeError, LoadOptions, Loaded, Report, Switches};
+
+/// Loads the files of a project, which lie in `/p`.
+pub fn load<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<Loaded, ComposeError> {
+    let files = files
+        .into_iter()
+        .map(|(name, bytes)| (format!("/p/{name}"), bytes.to_vec()));
+    compose::load(&options(), &Memory::new(files))
+}
+
+fn options() -> LoadOptions {
+    LoadOptions {
+        cwd: "/p".into(),
+        environment: BTreeMap::from([
+            ("HOME".to_owned(), "/home/me".to_owned()),
+            ("A".to_owned(), "a".to_owned()),
+            ("EMPTY".to_owned(), String::new()),
+        ]),
+        files: Vec::new(),
+        project_directory: None,
+        project_name: Some("p".to_owned()),
+        profiles: Vec::new(),
+        env_files: Vec::new(),
+        services: Vec::new(),
+        switches: Switches::default(),
+    }
+}
+
+/// Whatever is said of a project can be shown, in each form.
+pub fn check(outcome: &Result<Loaded, ComposeError>) {
+    match outcome {
+        Ok(loaded) => show(&loaded.warnings),
+        Err(ComposeError { report }) => {
+            assert!(!report.diagnostics.is_empty(), "refused without a reason");
+            show(report);
+        }
+    }
+}
+
+fn show(report: &Report) {
+    let text = report.render(Colour::Never);
+    assert!(
+        !text.contains('\u{1b}'),
+        "a control character reaches the terminal: {text:?}"
+    );
+    drop(report.to_json());
+    drop(report.to_github());
+}
+
+/// What `config` prints loads again, to what it was.
+pub fn round_trip(loaded: &Loaded) {
+    for format in [Format::Yaml, Format::Json] {
+        let printed = render::config(&loaded.project, format);
+        let again = load([("compose.yaml", printed.as_bytes())]);
+        let again = again.unwrap_or_else(|error| panic!("{error}\n{printed}"));
+        assert_eq!(render::config(&again.project, format), printed);
+    }
+}
+
+/// A project of one service, which is JSON as every JSON text is YAML.
+pub fn service(fields: serde_json::Value) -> Vec<u8> {
+    serde_json::json!({ "services": { "web": fields } })
+        .to_string()
+        .into_bytes()
+}
