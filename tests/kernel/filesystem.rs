@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::symlink;
 
-use consort::runtime::container::FileMount;
 use consort::runtime::container::description::{MountRequest, MountSource, RootAccess};
 
 use crate::needs_privileges;
@@ -149,16 +148,17 @@ fn links_of_the_image_never_lead_a_mount_outside() {
     write(&root, "etc/hosts.image", "image\n");
     symlink(canary.path(), root.join("w")).unwrap();
     symlink("/nowhere/at/all", root.join("etc/dangling")).unwrap();
-    let file = |target: &str| FileMount {
-        source: host.path().join("hosts"),
+    let file = |target: &str| MountRequest {
+        source: MountSource::Bind(host.path().join("hosts")),
         target: target.into(),
         access: RootAccess::ReadOnly,
+        options: Vec::new(),
     };
-    sandbox.files = vec![
+    sandbox.description.mounts.extend([
         file("/etc/hosts"),
         file("/etc/resolv.conf"),
         file("/etc/dangling"),
-    ];
+    ]);
     let output = sandbox.run();
     assert_eq!(output.matches("localhost").count(), 2, "{output}");
     assert!(output.contains("/etc/dangling\n"), "{output}");

@@ -17,8 +17,8 @@ use consort::runtime::container::description::{
 use consort::runtime::container::seccomp::Seccomp;
 use consort::runtime::container::spec::{self, Machine};
 use consort::runtime::container::{
-    Bundle, Container, ContainerError, Created, FileMount, FirstProcess, JoinedNamespaces, Stdio,
-    create, users,
+    Bundle, Container, ContainerError, Created, FirstProcess, JoinedNamespaces, Stdio, create,
+    users,
 };
 use consort::runtime::kernel::mount::{self, Depth};
 use consort::runtime::kernel::pidfd::Exit;
@@ -64,7 +64,6 @@ pub(crate) struct Sandbox {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) description: Description,
     pub(crate) seccomp: Seccomp,
-    pub(crate) files: Vec<FileMount>,
     pub(crate) join: JoinedNamespaces,
     pub(crate) first_process: FirstProcess,
     name: String,
@@ -115,7 +114,6 @@ impl Sandbox {
             dir,
             description: description(script),
             seccomp: Seccomp::Default,
-            files: Vec::new(),
             join: JoinedNamespaces::default(),
             first_process: FirstProcess::Program,
             name: format!("{}-{number}", std::process::id()),
@@ -145,7 +143,7 @@ impl Sandbox {
             spec: self.spec()?,
             rootfs,
             join: std::mem::take(&mut self.join),
-            files: std::mem::take(&mut self.files),
+            mounted: BTreeMap::new(),
             stdio,
             placement: Placement {
                 parent: "consort/tests".to_owned(),

@@ -1,12 +1,12 @@
 //! Everything that a container is made from.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
 
 use super::cgroup::Placement;
-use super::description::RootAccess;
 use super::seccomp::Seccomp;
 
 /// What [`super::create()`] takes.
@@ -18,8 +18,9 @@ pub struct Bundle {
     pub rootfs: OwnedFd,
     /// Namespaces of others that the container lives in.
     pub join: JoinedNamespaces,
-    /// Files of the host that take the place of files of the image: hosts, resolv.conf, secrets.
-    pub files: Vec<FileMount>,
+    /// What is bound at these targets is mounted already, and detached: volumes. It takes the place
+    /// of the source that the `Spec` names, which a kernel before Linux 6.15 could not copy.
+    pub mounted: BTreeMap<PathBuf, OwnedFd>,
     /// Descriptors 0, 1 and 2.
     pub stdio: Stdio,
     /// Which cgroup it belongs in.
@@ -41,17 +42,6 @@ pub struct JoinedNamespaces {
     pub pid: Option<OwnedFd>,
     /// Another container's host name.
     pub uts: Option<OwnedFd>,
-}
-
-/// A file or directory of the host that is mounted in the container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileMount {
-    /// The path on the host.
-    pub source: PathBuf,
-    /// The absolute path in the container; links on the way are followed inside it.
-    pub target: PathBuf,
-    /// Whether the container may write to it.
-    pub access: RootAccess,
 }
 
 /// Where a program reads from and writes to.

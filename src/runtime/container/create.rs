@@ -3,11 +3,10 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
-use super::bundle::{Bundle, FileMount, FirstProcess, JoinedNamespaces, Stdio};
+use super::bundle::{Bundle, FirstProcess, JoinedNamespaces, Stdio};
 use super::cgroup::{Cgroup, Hierarchies, Unenforced};
-use super::description::RootAccess;
 use super::error::ContainerError;
 use super::handle::Container;
 use super::init::{
@@ -95,7 +94,7 @@ fn first_process(
         spec,
         rootfs,
         join,
-        files,
+        mounted,
         stdio,
         first_process,
         ..
@@ -119,7 +118,7 @@ fn first_process(
         settings: &surroundings.settings,
         rootfs,
         join,
-        files: files.iter().map(file_mount).collect(),
+        mounted,
         tasks: cgroup.open_tasks()?,
         hierarchies: &surroundings.hierarchies,
         stdio: stdio_plan(stdio)?,
@@ -156,20 +155,6 @@ fn new_namespaces(spec: &Spec) -> Namespaces {
     own.map(|(_, flag)| flag)
         .collect::<Namespaces>()
         .union(Namespaces::NEWNS)
-}
-
-fn file_mount(file: &FileMount) -> Mount {
-    let mut options = vec!["rbind".to_owned()];
-    if file.access == RootAccess::ReadOnly {
-        options.push("ro".to_owned());
-    }
-    let mut mount = Mount::default();
-    mount
-        .set_destination(file.target.clone())
-        .set_typ(Some("bind".to_owned()))
-        .set_source(Some(file.source.clone()))
-        .set_options(Some(options));
-    mount
 }
 
 fn stdio_plan(stdio: Stdio) -> Result<StdioPlan, ContainerError> {

@@ -1,9 +1,10 @@
 //! A bundle into a running container, and a running container found again.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 
@@ -14,7 +15,7 @@ use super::pipes::{self, Stdin};
 use super::state::ContainerState;
 use super::waits::{Source, Watched};
 use crate::runtime::container::cgroup::{Hierarchies, Placement, Unenforced};
-use crate::runtime::container::description::{Description, MountSource, Privilege, Terminal};
+use crate::runtime::container::description::{Privilege, Terminal};
 use crate::runtime::container::exec::{self, ExecRequest, Executed};
 use crate::runtime::container::spec::{self, Machine};
 use crate::runtime::container::users::{self, Identity};
@@ -62,19 +63,19 @@ pub(super) fn start(bundle: &Bundle, network: &mut Network) -> Result<Running, M
 
 fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Spec), MonitorError> {
     let rootfs = mount_root(bundle)?;
-    let mut description = bundle.container.clone();
+    let description = &bundle.container;
     let root = Root::from_fd(rootfs);
-    let _volumes = mount_volumes(bundle, &root, &mut description)?;
+    let mounted = mount_volumes(bundle, &root)?;
     let identity = users::resolve(&root, &description.user, &description.groups)?;
     let in_user_namespace =
         sys::in_user_namespace().map_err(MonitorError::kernel("look at the user namespace"))?;
-    let spec = spec::build(&description, &identity, Machine { in_user_namespace })?;
+    let spec = spec::build(description, &identity, Machine { in_user_namespace })?;
     bundle::write_spec(&bundle.run_dir, &spec)?;
     let created = container::create(container::Bundle {
         spec: spec.clone(),
         rootfs: root.into_fd(),
         join: namespaces(bundle, network)?,
-        files: Vec::new(),
+        mounted,
         stdio: stdio(bundle, &identity)?,
         placement: Placement {
             parent: bundle.cgroup_parent.clone(),
@@ -103,20 +104,14 @@ fn mount_root(bundle: &Bundle) -> Result<OwnedFd, MonitorError> {
     snapshot.mount().map_err(MonitorError::Root)
 }
 
-/// Mounts each volume, fills those that are new, and makes them the sources of their requests.
-///
-/// The descriptors must live until the container has taken them over.
-fn mount_volumes(
-    bundle: &Bundle,
-    root: &Root,
-    description: &mut Description,
-) -> Result<Vec<OwnedFd>, MonitorError> {
+/// Mounts each volume and fills those that are new; returns them by their targets.
+fn mount_volumes(bundle: &Bundle, root: &Root) -> Result<BTreeMap<PathBuf, OwnedFd>, MonitorError> {
+    let mut mounted = BTreeMap::new();
     if bundle.volumes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(mounted);
     }
     let store =
         VolumeStore::open(&bundle.state_dir.join("volumes")).map_err(MonitorError::Volume)?;
-    let mut mounted = Vec::new();
     for volume in &bundle.volumes {
         let fd = store
             .mount(&volume.name, volume.subpath.as_deref())
@@ -131,14 +126,7 @@ fn mount_volumes(
                 let _how = seeded.map_err(MonitorError::Volume)?;
             }
         }
-        let wanted = description
-            .mounts
-            .iter_mut()
-            .filter(|request| request.target == volume.target);
-        for request in wanted {
-            request.source = MountSource::Bind(format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
-        }
-        mounted.push(fd);
+        mounted.insert(volume.target.clone(), fd);
     }
     Ok(mounted)
 }
@@ -157,7 +145,7 @@ fn namespaces(bundle: &Bundle, network: &Network) -> Result<JoinedNamespaces, Mo
         .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 3))
         .transpose()
         .map_err(keep)?;
-    let of = |dir: &Option<std::path::PathBuf>, kind: &str| {
+    let of = |dir: &Option<PathBuf>, kind: &str| {
         dir.as_deref()
             .map(|dir| namespace_of(dir, kind))
             .transpose()

@@ -1,5 +1,6 @@
 //! A `Spec` and what goes with it → an [`InitPlan`]: every choice taken, every host path opened.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -28,8 +29,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) rootfs: OwnedFd,
     /// Namespaces of others to enter in the child.
     pub(crate) join: Vec<(OwnedFd, Namespaces)>,
-    /// Files of the host to mount over files of the image.
-    pub(crate) files: Vec<Mount>,
+    /// What is mounted already, detached, by its target.
+    pub(crate) mounted: BTreeMap<PathBuf, OwnedFd>,
     /// The v1 `tasks` files to enter.
     pub(crate) tasks: Vec<OwnedFd>,
     pub(crate) hierarchies: &'a Hierarchies,
@@ -85,8 +86,11 @@ impl InitPlan {
         } = parts;
         let linux = spec.linux().clone().unwrap_or_default();
         let own = |kind| own_namespace(&linux, kind);
-        let mut compiled = Mounts::default();
-        for mount in spec.mounts().iter().flatten().chain(&parts.files) {
+        let mut compiled = Mounts {
+            mounted: parts.mounted,
+            ..Mounts::default()
+        };
+        for mount in spec.mounts().iter().flatten() {
             compiled.add(mount, parts.hierarchies)?;
         }
         let own_namespaces = OwnNamespaces {
@@ -270,6 +274,7 @@ fn targets(paths: Option<&[String]>) -> Result<Vec<Target>, ContainerError> {
 
 #[derive(Debug, Default)]
 struct Mounts {
+    mounted: BTreeMap<PathBuf, OwnedFd>,
     steps: Vec<MountStep>,
     dev_after: Option<usize>,
     sealed: Vec<Target>,
@@ -347,8 +352,11 @@ impl Mounts {
             ));
         }
         let depth = options.bind.unwrap_or(Depth::Tree);
-        let (tree, is_directory) = open_source(&source, depth)?;
-        let kind = if is_directory {
+        let tree = match self.mounted.remove(destination) {
+            Some(mounted) => mounted,
+            None => open_source(&source, depth)?,
+        };
+        let kind = if is_directory(&tree)? {
             TargetKind::Directory
         } else {
             TargetKind::File
@@ -446,8 +454,8 @@ fn refuse_over_proc(destination: &Path, kind: &str) -> Result<(), ContainerError
     ))
 }
 
-/// Opens a path of the host that the user chose, and says whether it is a directory.
-fn open_source(source: &Path, depth: Depth) -> Result<(OwnedFd, bool), ContainerError> {
+/// Opens a path of the host that the user chose.
+fn open_source(source: &Path, depth: Depth) -> Result<OwnedFd, ContainerError> {
     let fail = |errno: rustix::io::Errno| ContainerError::HostFile {
         act: "mount",
         path: source.to_owned(),
@@ -455,12 +463,12 @@ fn open_source(source: &Path, depth: Depth) -> Result<(OwnedFd, bool), Container
     };
     let path =
         CString::new(source.as_os_str().as_bytes()).map_err(|_| fail(rustix::io::Errno::INVAL))?;
-    let tree = mount::clone_path(&path, depth).map_err(fail)?;
-    let stat = rustix::fs::fstat(&tree).map_err(fail)?;
-    Ok((
-        tree,
-        FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
-    ))
+    mount::clone_path(&path, depth).map_err(fail)
+}
+
+fn is_directory(tree: &OwnedFd) -> Result<bool, ContainerError> {
+    let stat = rustix::fs::fstat(tree).map_err(ContainerError::call("look at what is mounted"))?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// The devices that every program expects.
@@ -525,9 +533,8 @@ fn node(device: &LinuxDevice) -> Result<DeviceHow, ContainerError> {
 }
 
 fn bind_device(path: &Path) -> Result<DeviceHow, ContainerError> {
-    let (tree, _) = open_source(path, Depth::One)?;
     Ok(DeviceHow::Bind {
-        tree,
+        tree: open_source(path, Depth::One)?,
         target: target(path, TargetKind::File)?,
     })
 }
