@@ -306,7 +306,7 @@ impl<'a> Up<'a> {
                     there,
                     endpoint,
                     Cause::NetworkRecreated { network },
-                    [*made],
+                    renamed.into_iter().chain([*made]),
                 )),
                 None => self.reconnect(there, endpoint, renamed),
             };

@@ -9,6 +9,7 @@
 //! | [`address`] | pools and leases into subnets and addresses; pure |
 //! | [`bridge`] | a network into a bridge with our mark |
 //! | [`endpoint`] | a container into a namespace with interfaces |
+//! | `rewire` | the interfaces of a container that runs into those it should have |
 //! | [`nat`] | networks into one packet filter table |
 //! | [`publish`] | wanted ports into listening sockets of the host |
 //! | [`names`] | who runs under which name, as records, and the answers made of them |
@@ -19,6 +20,7 @@
 mod error;
 mod links;
 mod settings;
+mod rewire;
 pub mod address;
 pub mod bridge;
 pub mod endpoint;
@@ -30,3 +32,4 @@ pub mod serve;
 pub mod holder;
 
 pub use error::NetworkError;
+pub use rewire::rewire;
