@@ -272,14 +272,13 @@ impl Inner {
                     .map(publish_config)
                     .collect::<Result<_, _>>()?;
                 let networks = self.named_networks(record)?;
-                let links = BTreeMap::new();
                 Ok(NetworkBundle::Own(OwnNetwork {
                     mark: endpoint_mark(self.layout.installation(), &record.id),
                     endpoints,
                     ports,
                     upstream,
                     networks,
-                    links,
+                    links: spec.resolver.links.clone(),
                 }))
             }
         }
