@@ -390,3 +390,34 @@ services:
     let plan = sandbox.consort(&["plan"]);
     assert_eq!(plan.status.code(), Some(0), "{plan}");
 }
+
+#[test]
+fn ports_that_two_services_exchange_change_hands_in_one_up() {
+    needs!(machine::images());
+    let (one, other) = (free_port(), free_port());
+    let project = |api: u16, web: u16| {
+        format!(
+            "
+services:
+  api: {{image: '${{BUSYBOX}}', command: SERVER, hostname: api, ports: ['127.0.0.1:{api}:7000'], stop_grace_period: 0s}}
+  web:
+    image: ${{BUSYBOX}}
+    command: SERVER
+    hostname: web
+    ports: ['127.0.0.1:{web}:7000']
+    depends_on: [api]
+    stop_grace_period: 0s
+"
+        )
+        .replace("SERVER", SERVER)
+    };
+    let sandbox = Sandbox::new(&project(one, other));
+    for (api, web) in [(one, other), (other, one), (one, other), (other, one)] {
+        sandbox.rewrite(&project(api, web));
+        sandbox.consort(&["up", "-d"]).succeeds();
+        for (port, name) in [(api, "api"), (web, "web")] {
+            let heard = until("an answer", || tcp_read(&format!("127.0.0.1:{port}")));
+            assert_eq!(heard, format!("hello from {name}\n"));
+        }
+    }
+}

@@ -137,6 +137,13 @@ impl Network {
         }
     }
 
+    /// Stops serving and gives the published ports back.
+    pub(super) fn close(&mut self) {
+        self.thread = None;
+        self.published.clear();
+        self.bound.clear();
+    }
+
     /// Returns the published ports as they are bound.
     pub(super) fn bound_ports(&self) -> Vec<BoundPort> {
         self.bound.clone()

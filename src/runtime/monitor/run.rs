@@ -470,6 +470,8 @@ impl Monitor {
             running.clean_up();
         }
         self.phase = Phase::Ended;
+        // Whoever hears of the end may want the same ports at once.
+        self.network.close();
         self.state.ports.clear();
         self.withdraw_name()?;
         self.save(Durability::Cached)?;
