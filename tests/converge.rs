@@ -41,6 +41,7 @@ struct Wish {
     hooks: bool,
     healthcheck: bool,
     always_pull: bool,
+    port: bool,
 }
 
 prop_compose! {
@@ -51,13 +52,13 @@ prop_compose! {
         variable in 0..2_u8,
         memory in 0..2_u8,
         networks in prop::collection::vec(any::<bool>(), NETWORKS.len()),
-        flags in prop::collection::vec(any::<bool>(), 4),
+        flags in prop::collection::vec(any::<bool>(), 5),
         always_pull in prop::bool::weighted(0.1),
     ) -> Wish {
         Wish {
             present, replicas, needs, variable, memory, networks,
             volume: flags[0], anonymous: flags[1], hooks: flags[2], healthcheck: flags[3],
-            always_pull,
+            always_pull, port: flags[4],
         }
     }
 }
@@ -67,14 +68,17 @@ prop_compose! {
 struct Wishes {
     services: Vec<Wish>,
     internal: bool,
+    /// By how many services each port has moved on.
+    turn: usize,
 }
 
 prop_compose! {
     fn wishes()(
         services in prop::collection::vec(wish(), NAMES.len()),
         internal: bool,
+        turn in 0..NAMES.len(),
     ) -> Wishes {
-        Wishes { services, internal }
+        Wishes { services, internal, turn }
     }
 }
 
@@ -111,6 +115,12 @@ fn service(index: usize, wishes: &Wishes) -> model::Service {
     let mut volumes = Vec::new();
     volumes.extend(wish.volume.then(|| mount(Some("data"), "/data")));
     volumes.extend(wish.anonymous.then(|| mount(None, "/cache")));
+    // One replica alone can have it.
+    let port = (wish.port && wish.replicas == 1).then(|| model::Port {
+        target: 80,
+        published: Some((8000 + (index + wishes.turn) % NAMES.len()).to_string()),
+        ..model::Port::default()
+    });
     let hook = || model::Hook {
         command: Some(vec!["sync".to_owned()]),
         ..model::Hook::default()
@@ -127,6 +137,7 @@ fn service(index: usize, wishes: &Wishes) -> model::Service {
         networks: networks
             .map(|(name, _)| ((*name).to_owned(), None))
             .collect(),
+        ports: port.into_iter().collect(),
         volumes,
         pre_stop: hooks.clone(),
         post_start: hooks,
@@ -321,6 +332,7 @@ fn a_container_changes_in_place_while_its_network_is_away() -> Result<(), TestCa
         Wishes {
             services: services.to_vec(),
             internal,
+            turn: 0,
         }
     };
     now(async {
@@ -336,6 +348,43 @@ fn a_container_changes_in_place_while_its_network_is_away() -> Result<(), TestCa
         }
         bring_up(&engine, &desired).await
     })
+}
+
+/// Frozen, and its image is fetched each time: whether or not there is a new one, it runs afterwards.
+#[test]
+fn a_frozen_container_whose_image_may_change_runs_afterwards() {
+    let web = Wish {
+        present: true,
+        replicas: 1,
+        always_pull: true,
+        ..Wish::default()
+    };
+    let services = NAMES.map(|name| match name {
+        "web" => web.clone(),
+        _ => Wish::default(),
+    });
+    let wishes = Wishes {
+        services: services.to_vec(),
+        internal: false,
+        turn: 0,
+    };
+    for image in ["sha256:base", "sha256:new"] {
+        now(async {
+            let (engine, desired) = (engine(), desire(&wishes));
+            bring_up(&engine, &desired).await.unwrap();
+            let name: consort::value::ContainerName = "demo-web-1".parse().unwrap();
+            let pause = plan::Action::PauseContainer { name: name.clone() };
+            engine.perform(&pause, &()).await.unwrap();
+            engine.publish(&"base:1".parse().unwrap(), image);
+            let plan = plan_up(&engine, &desired).await;
+            let (_, succeeded) = walk(&plan, &engine).await;
+            assert!(succeeded, "{plan}");
+            let after = observe(&engine, &desired).await;
+            let state = after.containers[&name].state;
+            assert_eq!(state, consort::observed::RunState::Running, "{plan}");
+            assert_eq!(after.containers[&name].image_id, image, "{plan}");
+        });
+    }
 }
 
 proptest! {

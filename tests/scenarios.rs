@@ -14,6 +14,7 @@ mod support;
 
 mod scenarios {
     mod bad_input;
+    mod connections;
     mod containers;
     mod crash;
     mod examples;

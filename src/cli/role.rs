@@ -15,6 +15,7 @@ use crate::runtime::network::{holder, removal};
 pub(super) fn play(words: &[OsString]) -> Option<ExitCode> {
     let name = words.first()?.as_bytes();
     if name == exec::PROCESS_NAME.to_bytes() {
+        arm();
         return Some(code(exec::main()));
     }
     if name == monitor::ARG0.to_bytes() {

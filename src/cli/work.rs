@@ -319,6 +319,7 @@ impl From<PlanError> for CommandError {
             }
             PlanError::Cycle { places, .. } => places.iter().map(ToString::to_string).collect(),
             PlanError::UnknownService { .. }
+            | PlanError::Tangled { .. }
             | PlanError::ExternalNetwork { .. }
             | PlanError::ExternalVolume { .. } => Vec::new(),
         };
@@ -337,6 +338,10 @@ fn plan_advice(error: &PlanError) -> String {
             format!("the services are {}", known.join(", "))
         }
         PlanError::Cycle { .. } => "remove one of the `depends_on` entries".to_owned(),
+        PlanError::Tangled { .. } => {
+            "this is a bug in consort, please report it; `down` and `up` again gets around it"
+                .to_owned()
+        }
         PlanError::ExternalNetwork { .. } | PlanError::ExternalVolume { .. } => {
             "make it first, or remove `external`".to_owned()
         }

@@ -128,6 +128,9 @@ pub struct ResolverSpec {
     pub options: Vec<String>,
     /// Additional lines of `/etc/hosts`, in the order in which they are written.
     pub hosts: Vec<HostName>,
+    /// Names that this container alone uses, each for a service that its networks know.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
 }
 
 /// A line of `/etc/hosts`.

@@ -21,7 +21,7 @@ const SECRET_WORDS: [&str; 7] = [
     "PASSPHRASE",
 ];
 /// What can be changed while a container runs.
-const HOT: [&str; 14] = [
+const HOT: [&str; 15] = [
     "restart",
     "labels",
     "stop",
@@ -36,9 +36,10 @@ const HOT: [&str; 14] = [
     "limits.memory_swap_bytes",
     "limits.pids",
     "network.endpoints.*.aliases",
+    "resolver.links",
 ];
 /// How paths of a spec are called in a Compose file; the first that fits counts.
-const NAMES: [(&str, &str); 48] = [
+const NAMES: [(&str, &str); 49] = [
     ("name", "container_name"),
     ("process.", ""),
     ("image.reference", "image"),
@@ -51,6 +52,7 @@ const NAMES: [(&str, &str); 48] = [
     ("resolver.search", "dns_search"),
     ("resolver.options", "dns_opt"),
     ("resolver.hosts", "extra_hosts"),
+    ("resolver.links", "links"),
     ("namespaces.userns", "userns_mode"),
     ("namespaces.", ""),
     ("mounts.", "volumes."),

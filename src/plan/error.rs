@@ -21,6 +21,12 @@ pub enum PlanError {
         /// Where each of its dependencies is written, in order.
         places: Vec<Place>,
     },
+    /// Steps of the plan itself wait for each other in a circle.
+    #[error("order the steps: {}", steps.join(" → "))]
+    Tangled {
+        /// The circle, such as `stop container web → start container db → stop container web`.
+        steps: Vec<String>,
+    },
     /// A network is said to be there and is not.
     #[error("find network `{network}`, which is declared as external")]
     ExternalNetwork {

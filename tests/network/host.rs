@@ -78,11 +78,7 @@ impl Network {
         let endpoint = self.endpoint("eth0");
         let netns = endpoint::create_netns().unwrap();
         endpoint::attach(&netns, std::slice::from_ref(&endpoint)).unwrap();
-        Container {
-            netns,
-            ipv4: endpoint.ipv4.unwrap().address(),
-            ipv6: endpoint.ipv6.unwrap().address(),
-        }
+        Container::around(netns, &endpoint)
     }
 }
 
@@ -94,6 +90,28 @@ pub(crate) struct Container {
 }
 
 impl Container {
+    /// A namespace that has this interface.
+    pub(crate) fn around(netns: OwnedFd, endpoint: &EndpointConfig) -> Self {
+        Self {
+            netns,
+            ipv4: endpoint.ipv4.unwrap().address(),
+            ipv6: endpoint.ipv6.unwrap().address(),
+        }
+    }
+
+    /// Returns the interfaces and gateways of its IPv4 default routes.
+    pub(crate) fn ways_out(&self) -> Vec<String> {
+        let table = self.run(|| std::fs::read_to_string("/proc/thread-self/net/route").unwrap());
+        let lines = table.lines().skip(1).map(|line| line.split_whitespace());
+        lines
+            .filter_map(|mut words| {
+                let (name, to, gateway) = (words.next()?, words.next()?, words.next()?);
+                let gateway = u32::from_str_radix(gateway, 16).ok()?.swap_bytes();
+                (to == "00000000").then(|| format!("{name} {}", Ipv4Addr::from(gateway)))
+            })
+            .collect()
+    }
+
     /// Runs `act` inside.
     pub(crate) fn run<T>(&self, act: impl FnOnce() -> T) -> T {
         netlink::inside(&self.netns, || Ok::<T, io::Error>(act())).unwrap()

@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use consort::runtime::network::NetworkError;
 use consort::runtime::network::bridge::{self, BridgeConfig, Ensured};
 use consort::runtime::network::endpoint::{self, EndpointConfig};
+use consort::runtime::network::rewire;
 
-use crate::host::{Network, cidr, enter_new_host};
+use crate::host::{Container, Network, cidr, enter_new_host};
 use crate::support::machine::{needs, root};
 
 #[test]
@@ -84,22 +85,48 @@ fn a_network_comes_and_goes_while_the_container_runs() {
     needs!(root());
     enter_new_host();
     let (front, back) = (Network::new(4), Network::new(5));
-    let web = front.container();
     let db = back.container();
     let listener = db.listen("0.0.0.0:5432");
+    let mark = "consort:test/web";
+    let marked = |endpoint: EndpointConfig, ways_out: &[&str]| EndpointConfig {
+        mark: mark.to_owned(),
+        default_gateways: ways_out.iter().map(|ip| ip.parse().unwrap()).collect(),
+        ..endpoint
+    };
+    let first = marked(front.endpoint("eth0"), &["10.99.4.1", "fd99:4::1"]);
+    let second = marked(back.endpoint("eth1"), &[]);
+    let netns = endpoint::create_netns().unwrap();
+    endpoint::attach(&netns, std::slice::from_ref(&first)).unwrap();
+    let web = Container::around(netns, &first);
     assert!(web.is_cut_off_from(db.ipv4, 5432));
-    let mut second = back.endpoint("eth1");
-    second.default_gateways = Vec::new();
-    endpoint::attach(&web.netns, &[second]).unwrap();
-    assert_eq!(
-        endpoint::interface_names(&web.netns).unwrap(),
-        ["eth0", "eth1"]
-    );
+    // Each twice: what is as it should be stays as it is.
+    for _ in 0..2 {
+        rewire(&web.netns, mark, &[first.clone(), second.clone()]).unwrap();
+        let names = endpoint::interface_names(&web.netns).unwrap();
+        assert_eq!(names, ["eth0", "eth1"]);
+        assert_eq!(web.ways_out(), ["eth0 10.99.4.1"]);
+    }
     assert!(web.reaches(db.ipv4, 5432));
-    endpoint::detach(&web.netns, "eth1").unwrap();
-    endpoint::detach(&web.netns, "eth1").unwrap();
-    assert_eq!(endpoint::interface_names(&web.netns).unwrap(), ["eth0"]);
-    drop(listener);
+    let stream = web.connect(db.ipv4, 5432).unwrap();
+    let quiet = marked(first.clone(), &[]);
+    let loud = marked(second, &["10.99.5.1", "fd99:5::1"]);
+    rewire(&web.netns, mark, &[quiet, loud.clone()]).unwrap();
+    assert_eq!(web.ways_out(), ["eth1 10.99.5.1"]);
+    for _ in 0..2 {
+        rewire(&web.netns, mark, std::slice::from_ref(&loud)).unwrap();
+        assert_eq!(endpoint::interface_names(&web.netns).unwrap(), ["eth1"]);
+    }
+    listener.accept().unwrap();
+    let mut open = listener.accept().unwrap().0;
+    open.write_all(b"still here").unwrap();
+    drop(open);
+    let mut text = String::new();
+    (&stream).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "still here", "an interface that stays is not touched");
+    rewire(&web.netns, mark, &[]).unwrap();
+    assert_eq!(endpoint::interface_names(&web.netns).unwrap(), [""; 0]);
+    let others = endpoint::interface_names(&db.netns).unwrap();
+    assert_eq!(others, ["eth0"], "others on the network stay on it");
 }
 
 #[test]

@@ -290,3 +290,25 @@ fn foreign_things_that_look_like_ours_are_never_touched() {
     assert!(ip(&["link", "delete", &name]));
     assert!(kept);
 }
+
+#[test]
+fn the_process_that_enters_a_container_has_failpoints_too() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}}",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let enter = ["exec", "-T", "one", "echo", "inside"];
+    let list = sandbox.path("points");
+    let armed = format!("list:{}", list.display());
+    let run = sandbox.consort_with(&[("CONSORT_FAIL", &armed)], &enter);
+    assert_eq!(run.succeeds(), "inside\n");
+    let points = fs::read_to_string(&list).unwrap();
+    assert!(points.contains("exec.enter\n"), "{points}");
+    for action in ["errno=EPERM", "abort"] {
+        let armed = format!("exec.enter:1:{action}");
+        let run = sandbox.consort_with(&[("CONSORT_FAIL", &armed)], &enter);
+        assert!(!run.ok() && !run.stdout.contains("inside"), "{run}");
+    }
+    assert_eq!(sandbox.consort(&enter).succeeds(), "inside\n");
+}

@@ -349,3 +349,75 @@ fn an_address_is_free_again_after_down() {
     }
     assert_eq!(hosts(), first);
 }
+
+#[test]
+fn a_link_is_a_name_for_the_linking_container_alone() {
+    needs!(machine::images());
+    let project = |link: &str| {
+        "
+services:
+  db: {image: '${BUSYBOX}', command: SERVER, scale: 2, stop_grace_period: 0s}
+  web: {image: '${BUSYBOX}', command: [sleep, '1000'], links: ['LINK'], stop_grace_period: 0s}
+  client: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+"
+        .replace("LINK", link)
+        .replace("SERVER", SERVER)
+    };
+    let sandbox = Sandbox::new(&project("db:database"));
+    let run = sandbox.consort(&["up", "-d"]);
+    assert!(run.ok() && !run.stderr.contains("links"), "{run}");
+    let addresses = |service: &str, name: &str| {
+        let line = format!("nslookup {name} | grep -A 100 '^Name' | grep '^Address' | sort");
+        sandbox.sh(service, &line)
+    };
+    for name in ["database", "Database", "db"] {
+        until(name, || reaches(&sandbox, "web", name, 7000).then_some(()));
+    }
+    assert_eq!(addresses("web", "database"), addresses("web", "db"));
+    assert_eq!(addresses("web", "database").lines().count(), 2);
+    assert_eq!(
+        addresses("client", "database"),
+        "",
+        "no other container knows it"
+    );
+    assert_eq!(addresses("client", "db").lines().count(), 2);
+    let id = sandbox.field("web", "ID");
+    sandbox.rewrite(&project("db:store"));
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.field("web", "ID"), id, "a link changes in place");
+    assert_eq!(addresses("web", "store"), addresses("web", "db"));
+    assert_eq!(addresses("web", "database"), "", "and the old name is gone");
+    let plan = sandbox.consort(&["plan"]);
+    assert_eq!(plan.status.code(), Some(0), "{plan}");
+}
+
+#[test]
+fn ports_that_two_services_exchange_change_hands_in_one_up() {
+    needs!(machine::images());
+    let (one, other) = (free_port(), free_port());
+    let project = |api: u16, web: u16| {
+        format!(
+            "
+services:
+  api: {{image: '${{BUSYBOX}}', command: SERVER, hostname: api, ports: ['127.0.0.1:{api}:7000'], stop_grace_period: 0s}}
+  web:
+    image: ${{BUSYBOX}}
+    command: SERVER
+    hostname: web
+    ports: ['127.0.0.1:{web}:7000']
+    depends_on: [api]
+    stop_grace_period: 0s
+"
+        )
+        .replace("SERVER", SERVER)
+    };
+    let sandbox = Sandbox::new(&project(one, other));
+    for (api, web) in [(one, other), (other, one), (one, other), (other, one)] {
+        sandbox.rewrite(&project(api, web));
+        sandbox.consort(&["up", "-d"]).succeeds();
+        for (port, name) in [(api, "api"), (web, "web")] {
+            let heard = until("an answer", || tcp_read(&format!("127.0.0.1:{port}")));
+            assert_eq!(heard, format!("hello from {name}\n"));
+        }
+    }
+}

@@ -45,6 +45,11 @@ fn passed(sandbox: &Sandbox, args: &[&str]) -> BTreeMap<String, u32> {
         .succeeds();
     let mut counts = BTreeMap::new();
     for name in fs::read_to_string(&list).unwrap().lines() {
+        // Each probe of a monitor is a process of its own, so each would meet it: that is no moment
+        // of a command but a container that never gets healthy.
+        if name == "exec.enter" {
+            continue;
+        }
         *counts.entry(name.to_owned()).or_insert(0) += 1;
     }
     counts

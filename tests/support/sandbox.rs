@@ -119,6 +119,19 @@ impl Sandbox {
         run
     }
 
+    /// Runs consort with other files than the project's, and with the same state.
+    pub(crate) fn other(&self, args: &[&str]) -> Run {
+        let mut command = Command::new(binary());
+        command
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(self.path("project"))
+            .args(args);
+        let run = Running::start(command).wait();
+        self.transcript.borrow_mut().push(run.clone());
+        run
+    }
+
     /// Starts consort on the project, and does not wait.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         self.start_with(&[], args)

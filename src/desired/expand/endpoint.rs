@@ -128,5 +128,13 @@ pub(super) fn resolver(model: &model::Service) -> ResolverSpec {
         search: model.dns_search.clone(),
         options: model.dns_opt.clone(),
         hosts: hosts.collect(),
+        links: model.links.iter().filter_map(|link| alias(link)).collect(),
     }
+}
+
+/// Reads `db:database` into the other name and the service; without another name there is nothing
+/// that the service's own name is not enough for.
+fn alias(link: &str) -> Option<(String, String)> {
+    let (service, alias) = link.split_once(':')?;
+    (service != alias).then(|| (alias.to_ascii_lowercase(), service.to_owned()))
 }

@@ -40,13 +40,7 @@ pub(super) fn check(desk: &mut Desk<'_>, model: &model::Service) {
     for (field, _, reason) in refused.into_iter().filter(|(_, asked, _)| *asked) {
         desk.refuse_support(field, reason);
     }
-    let aliased = model.links.iter().any(|link| link.contains(':'));
     let noticed = [
-        (
-            "links",
-            aliased,
-            "the service is found by its own name, not by the one of the link",
-        ),
         (
             "isolation",
             model.isolation.is_some(),

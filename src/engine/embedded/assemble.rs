@@ -1,6 +1,7 @@
 //! A container's record into the bundle that its monitor starts from, and the files beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use super::describe;
 use super::events::event_attributes;
 use super::holder::Holder;
 use super::inner::Inner;
+use super::network::endpoint_mark;
 use super::record::ContainerRecord;
 use super::volume::same_path;
 use crate::desired::{
@@ -28,12 +30,13 @@ use crate::runtime::network::NetworkError;
 use crate::runtime::network::files::{self, HostAddress, HostsFile};
 use crate::runtime::network::names::{NameRecord, ResolvConf, host_resolvers};
 use crate::runtime::network::publish::{self, HostPort, PublishConfig};
-use crate::runtime::store::{Durability, make_dir, write_atomic};
+use crate::runtime::store::{Durability, make_dir, read_bounded, write_atomic};
 use crate::value::{ContainerName, Signal};
 
 impl Inner {
     /// Puts together all that a monitor needs to start a container.
     pub(super) fn assemble(&self, record: &ContainerRecord) -> Result<Bundle, EngineError> {
+        let record = &self.with_current_leases(record)?;
         let spec = &record.spec;
         let hostname = hostname(record);
         let run_dir = self.layout.container_run(&record.id);
@@ -213,8 +216,15 @@ impl Inner {
             ("hostname", files::hostname(hostname).map_err(failed)?),
             ("resolv.conf", resolv_conf.map_err(failed)?),
         ];
+        let is_mounted = self.is_watched(&record.id);
         for (name, text) in texts {
             let path = run_dir.join(name);
+            if is_mounted && path.exists() {
+                refresh(&path, &text).map_err(|error| {
+                    EngineError::act(format!("write `{}`", path.display()), error)
+                })?;
+                continue;
+            }
             let act = |error| EngineError::act(format!("write `{}`", path.display()), error);
             write_atomic(&path, text.as_bytes(), Durability::Cached).map_err(act)?;
             let readable = std::fs::Permissions::from_mode(0o644);
@@ -262,16 +272,32 @@ impl Inner {
                     .map(publish_config)
                     .collect::<Result<_, _>>()?;
                 let networks = self.named_networks(record)?;
-                let links = BTreeMap::new();
                 Ok(NetworkBundle::Own(OwnNetwork {
+                    mark: endpoint_mark(self.layout.installation(), &record.id),
                     endpoints,
                     ports,
                     upstream,
                     networks,
-                    links,
+                    links: spec.resolver.links.clone(),
                 }))
             }
         }
+    }
+
+    /// Leaves out addresses on networks that are gone or were made again: nothing leads there.
+    pub(super) fn with_current_leases(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<ContainerRecord, EngineError> {
+        let mut current = record.clone();
+        current.endpoints.clear();
+        for lease in &record.endpoints {
+            let network = self.find_network(&lease.network)?;
+            if network.is_some_and(|network| network.id == lease.network_id) {
+                current.endpoints.push(lease.clone());
+            }
+        }
+        Ok(current)
     }
 
     fn named_networks(&self, record: &ContainerRecord) -> Result<Vec<NamedNetwork>, EngineError> {
@@ -318,9 +344,12 @@ impl Inner {
     }
 
     fn name_records(&self, record: &ContainerRecord) -> BTreeMap<PathBuf, NameRecord> {
-        let endpoints = record.spec.network.endpoints().iter();
         let mut records = BTreeMap::new();
-        for (endpoint, lease) in endpoints.zip(&record.endpoints) {
+        for endpoint in record.spec.network.endpoints() {
+            let mut leases = record.endpoints.iter();
+            let Some(lease) = leases.find(|lease| lease.network == endpoint.network) else {
+                continue;
+            };
             let mut names = endpoint.aliases.clone();
             names.push(record.name.to_string());
             names.push(short_id(&record.id).to_owned());
@@ -337,6 +366,25 @@ impl Inner {
         }
         records
     }
+}
+
+/// Writes a file that a running container has mounted, where its lines are no longer all in it.
+///
+/// In place, because the mount stays with the file that it was made of. What a program inside has
+/// added stays as long as nothing of ours changes.
+fn refresh(path: &Path, text: &str) -> std::io::Result<()> {
+    const LIMIT_BYTES: u64 = 1 << 20;
+    let current = read_bounded(path, LIMIT_BYTES).unwrap_or_default();
+    let current = String::from_utf8_lossy(&current);
+    let current: BTreeSet<&str> = current.lines().collect();
+    if text.lines().all(|line| current.contains(line)) {
+        return Ok(());
+    }
+    let mut file = std::fs::File::options()
+        .write(true)
+        .truncate(true)
+        .open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 /// Returns the cgroup below which a container's own is made.

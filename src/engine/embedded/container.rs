@@ -164,11 +164,13 @@ impl Inner {
         name: &ContainerName,
         to: &ContainerName,
     ) -> Result<Performed, EngineError> {
-        let Some(mut record) = self.find(name)? else {
+        let Some(record) = self.find(name)? else {
             // Renamed before a crash: then the new name leads to it.
             let _renamed = self.get(to)?;
             return Ok(Performed::Done);
         };
+        let _turn = self.turns.take(&record.id);
+        let mut record = self.get(name)?;
         let located = Located {
             project: record.spec.project.clone(),
             id: record.id.clone(),
@@ -187,6 +189,8 @@ impl Inner {
         name: &ContainerName,
         spec: &ContainerSpec,
     ) -> Result<Performed, EngineError> {
+        let id = self.get(name)?.id;
+        let _turn = self.turns.take(&id);
         let mut record = self.get(name)?;
         record.spec = spec.clone();
         self.rewrite(&record)?;
@@ -199,7 +203,8 @@ impl Inner {
         record
             .write(&self.layout, Durability::Cached)
             .map_err(|error| EngineError::act(act(), error))?;
-        if !self.is_watched(&record.id) {
+        // One that lost its monitor gets another, which begins with the bundle as it is now.
+        if !self.is_watched(&record.id) && !self.state(record)?.has_process_or_pause() {
             return Ok(());
         }
         let bundle = self.assemble(record)?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::{EngineError, LockHolder, LockWait, Performed, ProjectLock};
 use super::holder::Holder;
+use super::turns::Turns;
 use crate::plan::Action;
 use crate::runtime::image::{Credentials, RegistrySettings, Store};
 use crate::runtime::kernel::reexec::OwnProgram;
@@ -41,6 +42,8 @@ pub(super) struct Inner {
     pub(super) credentials: Credentials,
     /// The holder of this user's namespaces; `None` as root.
     pub(super) holder: Option<Holder>,
+    /// Whose record is being changed now.
+    pub(super) turns: Turns,
     journals: Mutex<BTreeMap<ProjectName, Journal>>,
 }
 
@@ -62,6 +65,7 @@ impl Inner {
             registries: options.registries,
             credentials: options.credentials,
             holder,
+            turns: Turns::default(),
             journals: Mutex::default(),
         })
     }
@@ -90,12 +94,17 @@ impl Inner {
             Action::RemoveContainer { name, volumes } => self.remove_container(name, *volumes),
             Action::RenameContainer { name, to } => self.rename_container(name, to),
             Action::UpdateContainer { name, spec } => self.update_container(name, spec),
+            Action::ConnectNetwork {
+                container,
+                endpoint,
+            } => self.connect_network(container, endpoint),
+            Action::DisconnectNetwork { container, network } => {
+                self.disconnect_network(container, network)
+            }
             Action::RemoveImage { image } => self.remove_image(image),
             Action::PullImage { .. }
             | Action::BuildImage(_)
             | Action::WaitContainer { .. }
-            | Action::ConnectNetwork { .. }
-            | Action::DisconnectNetwork { .. }
             | Action::RunHook { .. } => Err(EngineError::NotSupported {
                 what: format!("{} in the background", action.verb()),
                 engine: "embedded",

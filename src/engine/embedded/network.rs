@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::inner::Inner;
-use super::record::{Lease, NetworkRecord, SubnetRecord, folders, new_id};
+use super::record::{ContainerRecord, Lease, NetworkRecord, SubnetRecord, folders, new_id};
 use crate::desired::{ContainerSpec, EndpointSpec, IpamPool, NetworkSpec};
 use crate::engine::{EngineError, Performed};
 use crate::runtime::network::address::{
@@ -245,6 +245,32 @@ impl Inner {
             .collect()
     }
 
+    /// Gives a container that is there an address on one network more.
+    pub(super) fn lease_again(
+        &self,
+        record: &ContainerRecord,
+        endpoint: &EndpointSpec,
+    ) -> Result<Lease, EngineError> {
+        let _lock = self.lock_addresses()?;
+        let leases = record.endpoints.iter();
+        let taken: BTreeSet<&str> = leases.map(|lease| lease.interface_name.as_str()).collect();
+        // The name that it would have had from the beginning, if nobody has it.
+        let endpoints = record.spec.network.endpoints();
+        let mut names = InterfaceNames::new(endpoints);
+        let mut own = endpoints
+            .iter()
+            .map(|one| (&one.network, names.next(one)))
+            .filter(|(network, name)| {
+                **network == endpoint.network && !taken.contains(name.as_str())
+            });
+        let own = own.next().map(|(_, name)| name);
+        let name = own.unwrap_or_else(|| {
+            let mut free = InterfaceNames::around(taken.iter().map(|name| (*name).to_owned()));
+            free.next(endpoint)
+        });
+        self.lease_one(&record.spec, &record.id, endpoint, name)
+    }
+
     fn lease_one(
         &self,
         spec: &ContainerSpec,
@@ -379,6 +405,11 @@ fn way_out(spec: &ContainerSpec, leases: &[Lease]) -> Option<NetworkName> {
         .map(|endpoint| endpoint.network.clone())
 }
 
+/// Returns what the outer ends of a container's interfaces carry.
+pub(super) fn endpoint_mark(installation: &str, container: &str) -> String {
+    format!("consort:{installation}/{container}")
+}
+
 fn endpoint_config(
     installation: &str,
     lease: &Lease,
@@ -403,7 +434,7 @@ fn endpoint_config(
         interface_name: lease.interface_name.clone(),
         bridge: network.link.clone(),
         host_link,
-        mark: format!("consort:{installation}/{}", lease.container),
+        mark: endpoint_mark(installation, &lease.container),
         ipv4: on_link(lease.ipv4.map(IpAddr::V4), &network.ipv4),
         ipv6: on_link(lease.ipv6.map(IpAddr::V6), &network.ipv6),
         mac,
@@ -424,9 +455,11 @@ struct InterfaceNames {
 
 impl InterfaceNames {
     fn new(endpoints: &[EndpointSpec]) -> Self {
-        let taken = endpoints
-            .iter()
-            .filter_map(|endpoint| endpoint.interface_name.clone());
+        let named = endpoints.iter();
+        Self::around(named.filter_map(|endpoint| endpoint.interface_name.clone()))
+    }
+
+    fn around(taken: impl Iterator<Item = String>) -> Self {
         Self {
             taken: taken.collect(),
             next: 0,

@@ -74,6 +74,7 @@ impl Inner {
             Entry::CreateNetwork { name } => self.undo_network(name),
             Entry::RemoveNetwork { name } => self.undo_network(name),
             Entry::CreateContainer { id } => self.undo_container(project, id),
+            Entry::PlugContainer { id, network } => self.undo_plugging(project, id, network),
             Entry::RemoveContainer { id } => self.finish_container_removal(project, id),
         }
     }

@@ -113,13 +113,28 @@ impl Inner {
     /// Makes what the kernel has of a container's networks again, where it is gone: after a reboot,
     /// and for an ordinary user with the holder that had it.
     fn raise_networks(&self, record: &ContainerRecord) -> Result<(), EngineError> {
+        let current = self.with_current_leases(record)?;
+        for lease in &record.endpoints {
+            if !current.endpoints.contains(lease) {
+                return Err(EngineError::NetworkNotFound {
+                    name: lease.network.clone(),
+                });
+            }
+        }
+        self.raise_current_networks(&current)
+    }
+
+    /// The same for those of its networks that are still the ones it was connected to.
+    pub(super) fn raise_current_networks(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<(), EngineError> {
         for lease in &record.endpoints {
             let network = self.find_network(&lease.network)?;
-            let network = network.ok_or_else(|| EngineError::NetworkNotFound {
-                name: lease.network.clone(),
-            })?;
+            let Some(network) = network.filter(|network| network.id == lease.network_id) else {
+                continue;
+            };
             let is_there = self.holder.is_none()
-                && network.id == lease.network_id
                 && self.layout.names(&lease.network).exists()
                 && Path::new("/sys/class/net").join(&network.link).exists();
             if !is_there {
@@ -150,7 +165,7 @@ impl Inner {
 
     /// Starts a new monitor for a container whose last one is gone.
     pub(super) fn adopt(&self, record: &ContainerRecord) -> Result<(), EngineError> {
-        self.raise_networks(record)?;
+        self.raise_current_networks(record)?;
         match self.spawn_monitor(record, Mode::Adopt)? {
             StartReport::Started { .. } | StartReport::Watched => Ok(()),
             StartReport::Failed { chain, .. } => {

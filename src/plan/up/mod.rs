@@ -12,12 +12,13 @@ mod service;
 mod stops;
 mod departure;
 mod gate;
+mod port;
 
 use super::{
     Dependencies, Plan, PlanError, Recreate, StepId, UpOptions, WaitFor, Warning, sketch::Sketch,
     stored,
 };
-use crate::desired::{Condition, DesiredService, DesiredState};
+use crate::desired::{Condition, ContainerSpec, DesiredService, DesiredState};
 use crate::graph::Dag;
 use crate::observed::{ObservedContainer, ObservedState};
 use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
@@ -40,8 +41,9 @@ pub fn up(
     for service in up.order.clone() {
         up.service(&service);
     }
+    up.hand_ports_over();
     up.notices();
-    Ok(up.sketch.finish())
+    up.sketch.weave(up.arrows)
 }
 
 struct Up<'a> {
@@ -49,6 +51,10 @@ struct Up<'a> {
     observed: &'a ObservedState,
     options: &'a UpOptions,
     sketch: Sketch,
+    /// Steps, and others that each of them waits for although they may have been thought of later.
+    arrows: Vec<(StepId, StepId)>,
+    /// What starts, and the step that does it.
+    starts: Vec<(&'a ContainerSpec, StepId)>,
     /// The services that are meant, each after what it depends on.
     order: Vec<ServiceName>,
     /// The services that are meant by name, not only because others depend on them.
@@ -107,6 +113,8 @@ impl<'a> Up<'a> {
             observed,
             options,
             sketch: Sketch::default(),
+            arrows: Vec::new(),
+            starts: Vec::new(),
             stops: Stops::default(),
             images: Images::default(),
             networks: BTreeMap::new(),
@@ -116,6 +124,12 @@ impl<'a> Up<'a> {
             fates: BTreeMap::new(),
             waits: BTreeMap::new(),
         })
+    }
+
+    /// Makes `step` wait for `prerequisites` as well.
+    fn after(&mut self, step: StepId, prerequisites: impl IntoIterator<Item = StepId>) {
+        let arrows = prerequisites.into_iter().map(|before| (step, before));
+        self.arrows.extend(arrows);
     }
 
     /// The services that are meant.

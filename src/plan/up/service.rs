@@ -90,6 +90,10 @@ impl<'a> Up<'a> {
         };
         match self.verdict(service, spec, there) {
             Verdict::Recreate { cause, guard } => {
+                let (cause, guard) = match self.unplugs(&current) {
+                    Some(cause_of_its_own) if guard.is_some() => (cause_of_its_own, None),
+                    _ => (cause, guard),
+                };
                 let because = (cause, guard.clone());
                 let started = self.replace(service, spec, (&current, renamed), because);
                 fate(
@@ -109,7 +113,7 @@ impl<'a> Up<'a> {
     fn create(&mut self, service: &DesiredService, spec: &'a ContainerSpec) -> Option<StepId> {
         let made = self.add_create(spec, (spec.name.clone(), None), Cause::NotFound);
         let gone = self.gone.get(&spec.name).copied();
-        self.sketch.after(made, gone);
+        self.after(made, gone);
         let way = Way {
             spec,
             before_start: vec![made],
@@ -171,13 +175,13 @@ impl<'a> Up<'a> {
         };
         let made = self.add_create(spec, (temporary_name(old, spec), inherit), cause);
         let taken = self.gone.get(&temporary_name(old, spec)).copied();
-        self.sketch.after(made, renamed.into_iter().chain(taken));
+        self.after(made, renamed.into_iter().chain(taken));
         let replaced = Cause::ReplacedBy(made);
         // The old one runs until the new one can start, unless it stops with what it depends on.
-        let mut ready = Vec::new();
+        let mut ready: Vec<StepId> = guard.and(self.thaw(old, renamed)).into_iter().collect();
         if !self.restarts_with_dependency(service) {
             ready.push(made);
-            if self.options.start == StartMode::Start {
+            if self.options.start == StartMode::Start && !self.is_contested(old) {
                 ready.extend(self.gates(service));
             }
         }
@@ -225,10 +229,32 @@ impl<'a> Up<'a> {
         guard.filter(|_| old.is_alive() || is_done).cloned()
     }
 
+    /// Why a container is made again whether or not its image changes: the plan takes a network from
+    /// it in any case, and nothing else would give it back.
+    fn unplugs(&self, there: &ObservedContainer) -> Option<Cause> {
+        let network = self.unplugged.get(&there.name)?.keys().next()?.clone();
+        Some(Cause::NetworkRecreated { network })
+    }
+
+    /// Lets a frozen container run, which it should when it turns out that it stays.
+    fn thaw(&mut self, there: &ObservedContainer, renamed: Option<StepId>) -> Option<StepId> {
+        if there.state != RunState::Paused {
+            return None;
+        }
+        let action = Action::UnpauseContainer {
+            name: there.name.clone(),
+        };
+        let cause = Cause::NotRunning {
+            state: there.state,
+            exit_code: there.exit_code,
+        };
+        Some(self.sketch.add(action, cause, renamed))
+    }
+
     /// A replacement is made on the network's new self.
     fn after_unplugging(&mut self, old: &ContainerName, made: StepId) {
         let plugs = self.unplugged.remove(old).unwrap_or_default();
-        self.sketch.after(made, plugs.into_values());
+        self.after(made, plugs.into_values());
     }
 
     /// Leaves a container in its place, changed where that can be done in place; returns the step
@@ -306,7 +332,7 @@ impl<'a> Up<'a> {
                     there,
                     endpoint,
                     Cause::NetworkRecreated { network },
-                    [*made],
+                    renamed.into_iter().chain([*made]),
                 )),
                 None => self.reconnect(there, endpoint, renamed),
             };
@@ -397,14 +423,14 @@ impl<'a> Up<'a> {
             .filter(|(_, needs)| needs.restart)
         {
             for first in self.stops.of_service(name) {
-                self.sketch.after(first, [stopped]);
+                self.after(first, [stopped]);
             }
         }
     }
 
     /// Starts a container once its dependencies are as it needs them; returns the step after which
     /// it has started, its hooks included.
-    fn start(&mut self, service: &DesiredService, way: Way<'_>, cause: Cause) -> Option<StepId> {
+    fn start(&mut self, service: &DesiredService, way: Way<'a>, cause: Cause) -> Option<StepId> {
         if self.options.start == StartMode::CreateOnly {
             return None;
         }
@@ -423,6 +449,7 @@ impl<'a> Up<'a> {
             files: way.spec.files.clone(),
         };
         let started = self.sketch.add(action, cause, before);
+        self.starts.push((way.spec, started));
         self.guarded(started, way.guard.as_ref());
         if let Some(group) = &way.group {
             self.sketch.group(started, group);

@@ -169,7 +169,7 @@ fn parse(text: &str) -> Result<Mode, FailpointError> {
                 path: path.to_owned(),
                 source,
             })?;
-        return Ok(Mode::List(file));
+        return Ok(Mode::List(out_of_the_way(file)));
     }
     let mut parts = text.splitn(3, ':');
     let (Some(name), Some(nth), Some(action)) = (parts.next(), parts.next(), parts.next()) else {
@@ -187,6 +187,13 @@ fn parse(text: &str) -> Result<Mode, FailpointError> {
         passes: AtomicU32::new(0),
         effect,
     })
+}
+
+/// Moves a file to a number far above those that a process of ours is passed: it takes them over by
+/// counting from the lowest.
+fn out_of_the_way(file: File) -> File {
+    const FIRST: i32 = 512;
+    rustix::io::fcntl_dupfd_cloexec(&file, FIRST).map_or(file, File::from)
 }
 
 fn parse_effect(action: &str) -> Option<Effect> {

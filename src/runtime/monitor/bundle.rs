@@ -129,6 +129,8 @@ pub enum NetworkBundle {
 /// A network namespace of a container's own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OwnNetwork {
+    /// What the outer ends of its interfaces carry.
+    pub mark: String,
     /// Its interfaces; none for loopback alone.
     pub endpoints: Vec<EndpointConfig>,
     /// Its published ports.

@@ -6,9 +6,10 @@ use super::MonitorError;
 use super::bundle::{Bundle, NetworkBundle, OwnNetwork};
 use super::state::{BoundPort, ContainerState};
 use crate::runtime::kernel::namespace;
-use crate::runtime::network::endpoint;
+use crate::runtime::network::endpoint::{self, EndpointConfig};
 use crate::runtime::network::holder::HolderClient;
 use crate::runtime::network::publish::{self, HostSockets, PublishedPort};
+use crate::runtime::network::rewire;
 use crate::runtime::network::serve::{
     NameServerPort, NamesConfig, NetThread, PortTarget, ServeConfig, ServedNetwork,
 };
@@ -22,6 +23,8 @@ pub(super) struct Network {
     /// Bound, and not served yet.
     published: Vec<PublishedPort>,
     thread: Option<NetThread>,
+    /// Whether the interfaces are known to be those of the bundle.
+    is_wired: bool,
 }
 
 impl Network {
@@ -54,7 +57,13 @@ impl Network {
             return Self::prepare(bundle);
         };
         let published = publish::bind(&own.ports, &host_sockets(bundle))?;
-        let mut network = Self::with(namespace, published);
+        // The last monitor may have gone before it heard of a change, or in the middle of it.
+        // A bridge that is gone is no reason not to watch it; a change that needs it says so.
+        let is_wired = rewire(&namespace, &own.mark, &own.endpoints).is_ok();
+        let mut network = Self {
+            is_wired,
+            ..Self::with(namespace, published)
+        };
         network.serve(bundle)?;
         Ok(network)
     }
@@ -65,6 +74,7 @@ impl Network {
             bound: Vec::new(),
             published: Vec::new(),
             thread: None,
+            is_wired: true,
         }
     }
 
@@ -81,6 +91,7 @@ impl Network {
             bound,
             published,
             thread: None,
+            is_wired: true,
         }
     }
 
@@ -107,6 +118,32 @@ impl Network {
         Ok(())
     }
 
+    /// Gives a namespace that is there the interfaces of another bundle, and serves names and ports
+    /// by them; a container that is only called differently now keeps its interfaces untouched.
+    pub(super) fn change(&mut self, old: &Bundle, new: &Bundle) -> Result<(), MonitorError> {
+        let (Some(namespace), NetworkBundle::Own(old), NetworkBundle::Own(own)) =
+            (&self.namespace, &old.network, &new.network)
+        else {
+            return Ok(());
+        };
+        if !self.is_wired || !same_interfaces(&old.endpoints, &own.endpoints) {
+            self.is_wired = false;
+            rewire(namespace, &own.mark, &own.endpoints)?;
+            self.is_wired = true;
+        }
+        match &self.thread {
+            Some(thread) => Ok(thread.update(target(own), Some(names(own)))?),
+            None => self.serve(new),
+        }
+    }
+
+    /// Stops serving and gives the published ports back.
+    pub(super) fn close(&mut self) {
+        self.thread = None;
+        self.published.clear();
+        self.bound.clear();
+    }
+
     /// Returns the published ports as they are bound.
     pub(super) fn bound_ports(&self) -> Vec<BoundPort> {
         self.bound.clone()
@@ -116,6 +153,19 @@ impl Network {
     pub(super) fn namespace(&self) -> Option<&OwnedFd> {
         self.namespace.as_ref()
     }
+}
+
+/// Whether nothing but the names of the outer ends differs, which each bundle makes up anew.
+fn same_interfaces(old: &[EndpointConfig], new: &[EndpointConfig]) -> bool {
+    let unnamed = |endpoint: &EndpointConfig| EndpointConfig {
+        host_link: String::new(),
+        ..endpoint.clone()
+    };
+    old.len() == new.len()
+        && old
+            .iter()
+            .zip(new)
+            .all(|(old, new)| unnamed(old) == unnamed(new))
 }
 
 fn host_sockets(bundle: &Bundle) -> HostSockets {

@@ -3,6 +3,7 @@
 //! **Invariant:** the state record is replaced before anyone is told of a change.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -332,11 +333,19 @@ impl Monitor {
         if let Phase::Running(running) = &mut self.phase {
             self.state.unenforced = running.update(&new)?;
         }
+        self.withdraw_names(|network| !new.names.contains_key(network))?;
+        let changed = self.network.change(&self.bundle, &new);
         self.bundle.restart = new.restart;
         self.bundle.names = new.names;
         self.bundle.name = new.name;
         self.bundle.container = new.container;
-        self.publish_name()?;
+        self.bundle.network = new.network;
+        self.bundle.addresses.clone_from(&new.addresses);
+        self.state.addresses = new.addresses;
+        changed?;
+        if matches!(self.phase, Phase::Running(_)) {
+            self.publish_name()?;
+        }
         self.save(Durability::Cached)
     }
 
@@ -461,6 +470,8 @@ impl Monitor {
             running.clean_up();
         }
         self.phase = Phase::Ended;
+        // Whoever hears of the end may want the same ports at once.
+        self.network.close();
         self.state.ports.clear();
         self.withdraw_name()?;
         self.save(Durability::Cached)?;
@@ -548,7 +559,12 @@ impl Monitor {
     }
 
     fn withdraw_name(&self) -> Result<(), MonitorError> {
-        for network in self.bundle.names.keys() {
+        self.withdraw_names(|_| true)
+    }
+
+    fn withdraw_names(&self, is_left: impl Fn(&Path) -> bool) -> Result<(), MonitorError> {
+        let networks = self.bundle.names.keys();
+        for network in networks.filter(|network| is_left(network)) {
             names::remove_record(network, &self.bundle.id)?;
         }
         Ok(())

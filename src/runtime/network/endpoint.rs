@@ -108,20 +108,6 @@ pub fn attach(netns: impl AsFd, endpoints: &[EndpointConfig]) -> Result<(), Netw
     result
 }
 
-/// Takes one interface, and with it the other end, away from a running container.
-pub fn detach(netns: impl AsFd, interface_name: &str) -> Result<(), NetworkError> {
-    visit(netns, || {
-        let failed = link_error("remove interface", interface_name);
-        let mut socket = open_socket()?;
-        match links::find(&mut socket, interface_name).map_err(&failed)? {
-            Some(link) => socket
-                .request_all(vec![links::delete_link(link.index)])
-                .map_err(failed),
-            None => Ok(()),
-        }
-    })
-}
-
 /// Returns the names of the interfaces in a namespace, loopback left out.
 pub fn interface_names(netns: impl AsFd) -> Result<Vec<String>, NetworkError> {
     let links = visit(netns, || {
@@ -183,7 +169,7 @@ fn copy_of(error: &io::Error) -> io::Error {
         .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
-fn bridge_indexes(
+pub(super) fn bridge_indexes(
     socket: &mut RouteSocket,
     endpoints: &[EndpointConfig],
 ) -> Result<BTreeMap<String, u32>, NetworkError> {
@@ -256,12 +242,15 @@ fn set_up_inside(endpoints: &[EndpointConfig]) -> Result<(), NetworkError> {
         .map_err(link_error("give addresses to interface", first))
 }
 
-fn open_socket() -> Result<RouteSocket, NetworkError> {
+pub(super) fn open_socket() -> Result<RouteSocket, NetworkError> {
     let act = "open a netlink socket";
     RouteSocket::open().map_err(|source| NetworkError::Namespace { act, source })
 }
 
-fn link_error<'a>(act: &'static str, link: &'a str) -> impl Fn(io::Error) -> NetworkError + 'a {
+pub(super) fn link_error<'a>(
+    act: &'static str,
+    link: &'a str,
+) -> impl Fn(io::Error) -> NetworkError + 'a {
     move |source| NetworkError::Link {
         act,
         link: link.to_owned(),
@@ -270,7 +259,7 @@ fn link_error<'a>(act: &'static str, link: &'a str) -> impl Fn(io::Error) -> Net
 }
 
 /// Runs `act` inside a namespace, with our own kind of error.
-fn visit<T>(
+pub(super) fn visit<T>(
     netns: impl AsFd,
     act: impl FnOnce() -> Result<T, NetworkError>,
 ) -> Result<T, NetworkError> {

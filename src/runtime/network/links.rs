@@ -28,6 +28,8 @@ pub(super) struct Link {
     pub(super) name: String,
     pub(super) alias: Option<String>,
     pub(super) is_bridge: bool,
+    /// The bridge that it is in.
+    pub(super) controller: Option<u32>,
 }
 
 /// Refuses what the kernel would refuse, or cut.
@@ -74,6 +76,7 @@ pub(super) fn read_link(message: &RouteNetlinkMessage) -> Option<Link> {
         name: String::new(),
         alias: None,
         is_bridge: false,
+        controller: None,
     };
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(name) = attribute {
@@ -81,6 +84,9 @@ pub(super) fn read_link(message: &RouteNetlinkMessage) -> Option<Link> {
         }
         if let LinkAttribute::IfAlias(alias) = attribute {
             link.alias = Some(alias.clone());
+        }
+        if let LinkAttribute::Controller(index) = attribute {
+            link.controller = Some(*index);
         }
         if let LinkAttribute::LinkInfo(info) = attribute {
             link.is_bridge = info.contains(&LinkInfo::Kind(InfoKind::Bridge));
@@ -155,6 +161,15 @@ fn address_message(index: u32, cidr: Cidr) -> AddressMessage {
 
 /// Sends everything that has no nearer route through `gateway`, or, without one, out of the link.
 pub(super) fn default_route(index: u32, gateway: IpAddr) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::NewRoute(route_message(index, gateway))
+}
+
+/// Sends nothing more through `gateway` for want of a nearer route.
+pub(super) fn delete_default_route(index: u32, gateway: IpAddr) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::DelRoute(route_message(index, gateway))
+}
+
+fn route_message(index: u32, gateway: IpAddr) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.table = RouteHeader::RT_TABLE_MAIN;
     message.header.protocol = RouteProtocol::Boot;
@@ -166,7 +181,7 @@ pub(super) fn default_route(index: u32, gateway: IpAddr) -> RouteNetlinkMessage 
     };
     message.header.address_family = family;
     message.attributes = vec![RouteAttribute::Gateway(address), RouteAttribute::Oif(index)];
-    RouteNetlinkMessage::NewRoute(message)
+    message
 }
 
 /// Returns the address on a link that an answer describes.

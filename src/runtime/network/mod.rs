@@ -9,6 +9,7 @@
 //! | [`address`] | pools and leases into subnets and addresses; pure |
 //! | [`bridge`] | a network into a bridge with our mark |
 //! | [`endpoint`] | a container into a namespace with interfaces |
+//! | `rewire` | the interfaces of a container that runs into those it should have |
 //! | [`nat`] | networks into one packet filter table |
 //! | [`publish`] | wanted ports into listening sockets of the host |
 //! | [`names`] | who runs under which name, as records, and the answers made of them |
@@ -20,6 +21,7 @@
 mod error;
 mod links;
 mod settings;
+mod rewire;
 pub mod address;
 pub mod bridge;
 pub mod endpoint;
@@ -32,3 +34,4 @@ pub mod holder;
 pub mod removal;
 
 pub use error::NetworkError;
+pub use rewire::rewire;

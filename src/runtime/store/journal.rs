@@ -40,6 +40,13 @@ pub enum Entry {
         /// Id of the container.
         id: String,
     },
+    /// A container's lease on a network and its interface there come or go.
+    PlugContainer {
+        /// Id of the container.
+        id: String,
+        /// Real name of the network.
+        network: String,
+    },
     /// A container's processes, leases, folder and record are removed.
     RemoveContainer {
         /// Id of the container.

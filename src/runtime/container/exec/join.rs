@@ -8,7 +8,8 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::init::{
-    ABANDONED, Act, Failure, FinishPlan, Message, become_unseen, make_terminal, report, use_files,
+    ABANDONED, Act, Failure, FinishPlan, Message, become_unseen, make_terminal, pass, report,
+    use_files,
 };
 use super::request::ExecSettings;
 use crate::runtime::kernel::channel::Channel;
@@ -108,6 +109,7 @@ fn enter(
         | Namespaces::NEWNET
         | Namespaces::NEWIPC
         | Namespaces::NEWUTS;
+    pass("exec.enter")?;
     namespace::enter_raw(&plan.container, kinds).map_err(Failure::of(Act::EnterNamespace, 0))?;
     let options = CloneOptions {
         namespaces: Namespaces::empty(),

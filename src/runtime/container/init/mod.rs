@@ -29,5 +29,5 @@ pub(super) use plan::{
     InitPlan, Parts, StdioPlan, describe_finish, own_namespace, resource_number, target,
 };
 pub(super) use report::{Act, Failure, MESSAGE_BYTES, Message};
-pub(super) use setup::{ABANDONED, become_unseen, report, run};
+pub(super) use setup::{ABANDONED, become_unseen, pass, report, run};
 pub(super) use terminal::{make as make_terminal, use_files};

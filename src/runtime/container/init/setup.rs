@@ -71,7 +71,8 @@ fn launch(plan: &InitPlan, channel: &Channel) -> Failure {
     }
 }
 
-fn pass(name: &'static str) -> Result<(), Failure> {
+/// Passes a failpoint.
+pub(in crate::runtime::container) fn pass(name: &'static str) -> Result<(), Failure> {
     failpoint::hit(name).map_err(|error| {
         let errno = error
             .raw_os_error()

@@ -1,0 +1,61 @@
+//! Ports of the host that move from one container to another: who has one stops before who gets it
+//! starts.
+//!
+//! **Invariant:** what has a port that another one gets never waits for that other one to start.
+
+use super::Up;
+use crate::desired::{ContainerSpec, PortSpec};
+use crate::observed::{ObservedContainer, ObservedPort};
+use crate::plan::{StepId, stored};
+
+impl Up<'_> {
+    /// Whether a container has a port that another one is to have.
+    pub(super) fn is_contested(&self, there: &ObservedContainer) -> bool {
+        let own = stored::final_name(there);
+        self.meant()
+            .flat_map(|service| &service.replicas)
+            .any(|spec| spec.name != own && takes_over(spec, there))
+    }
+
+    /// Lets everyone who takes a port over start after the one who has it has stopped.
+    pub(super) fn hand_ports_over(&mut self) {
+        let mut arrows: Vec<(StepId, StepId)> = Vec::new();
+        for (spec, start) in &self.starts {
+            for there in self.observed.containers.values() {
+                let stopped = self.stops.of(&there.name);
+                let stopped = stopped.or_else(|| self.stops.of(&stored::final_name(there)));
+                let Some(stopped) = stopped.filter(|_| takes_over(spec, there)) else {
+                    continue;
+                };
+                arrows.push((*start, stopped));
+            }
+        }
+        for (start, stopped) in arrows {
+            self.after(start, [stopped]);
+        }
+    }
+}
+
+/// Whether a container, once it starts, wants a port that another one has now.
+fn takes_over(spec: &ContainerSpec, there: &ObservedContainer) -> bool {
+    let wanted = spec.ports.iter();
+    wanted
+        .filter_map(fixed)
+        .any(|(number, wanted)| there.ports.iter().any(|port| is_same(number, wanted, port)))
+}
+
+/// The one port of the host that will do, if there is only one.
+fn fixed(port: &PortSpec) -> Option<(u16, &PortSpec)> {
+    let range = port.published.filter(|range| range.first == range.last)?;
+    Some((range.first, port))
+}
+
+fn is_same(number: u16, wanted: &PortSpec, there: &ObservedPort) -> bool {
+    let on_one_address = match wanted.host_ip {
+        None => true,
+        Some(ip) => ip == there.host_ip || ip.is_unspecified() || there.host_ip.is_unspecified(),
+    };
+    there.published == Some(number)
+        && there.protocol == wanted.protocol.to_string()
+        && on_one_address
+}
