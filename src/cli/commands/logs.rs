@@ -86,7 +86,7 @@ pub(in crate::cli) fn logs(
             invocation,
             style(args),
             (Streams::Together, args.no_color.into()),
-            &sources,
+            sources.iter().map(|source| source.label.as_str()),
         );
         let last_times = follow::write_history(engine, &sources, &query, &mut sink).await?;
         if let Some(events) = events {
@@ -157,7 +157,7 @@ impl Live<'_> {
                 }
             }
         }
-        let times = (&self.last_times, self.query.since);
+        let times = (&mut self.last_times, self.query.since);
         follow::write_rest(self.engine, &sources, times, &mut self.sink).await
     }
 

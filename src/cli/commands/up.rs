@@ -11,14 +11,15 @@ use crate::cli::desire::{self, PullChoice};
 use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
+use crate::cli::follow;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::select;
-use crate::cli::work::{Carried, Unchanged, Work};
+use crate::cli::work::{Unchanged, Work};
 use crate::desired::DesiredState;
 use crate::plan::{
     self, Dependencies, OrphanPolicy, Recreate, Renew, StartMode, UpOptions, WaitFor,
 };
-use crate::report::{LogStyle, Prefix, ProgressStyle, Timestamps};
+use crate::report::{LogStyle, Prefix, ProgressStyle, Rehearsal, Timestamps};
 use crate::value::ServiceName;
 
 /// Create and start containers
@@ -156,30 +157,33 @@ pub(in crate::cli) fn up(
             },
         )?)
     };
+    let is_rehearsal = invocation.rehearsal() == Rehearsal::Yes;
     block_on(async {
-        if args.detach || args.wait || args.no_start {
+        if args.detach || args.wait || args.no_start || is_rehearsal {
             work.carry_out(&planner).await?;
             return Ok(ExitStatus::Done);
         }
-        let began = environment::now();
-        // The events are listened to before anything starts, so that no early end is missed.
-        let events = engine.events(&desired.project).await?;
-        match work.carry_out(&planner).await? {
-            Carried::Rehearsed => Ok(ExitStatus::Done),
-            Carried::Done => {
-                let attached = Attached {
-                    shown: shown(args, &desired)?,
-                    services: meant(args, &desired),
-                    ends_with: ends_with(args),
-                    exit_code_from: args.exit_code_from.clone(),
-                    style: style(args),
-                    no_color: Flag::from(args.no_color),
-                    grace: args.timeout.map(desire::seconds),
-                    began,
-                };
-                attached::stay(&work, events, &attached).await
-            }
-        }
+        attached::up(&work, &planner, &attached(args, &desired)?).await
+    })
+}
+
+fn attached(args: &UpArgs, desired: &DesiredState) -> Result<Attached, CommandError> {
+    let shown = shown(args, desired)?;
+    let services = shown.iter().filter_map(|name| desired.services.get(name));
+    let labels = services
+        .flat_map(|service| &service.replicas)
+        .map(|spec| follow::label(&spec.name, &spec.service, spec.number))
+        .collect();
+    Ok(Attached {
+        shown,
+        labels,
+        services: meant(args, desired),
+        ends_with: ends_with(args),
+        exit_code_from: args.exit_code_from.clone(),
+        style: style(args),
+        no_color: Flag::from(args.no_color),
+        grace: args.timeout.map(desire::seconds),
+        began: environment::now(),
     })
 }
 
