@@ -41,11 +41,11 @@ fn a_name_that_is_no_project_name_is_wrong_usage() {
 }
 
 #[test]
-fn a_template_with_more_than_fields_is_refused_before_anything_is_looked_at() {
+fn a_template_that_cannot_be_used_is_refused_before_anything_is_looked_at() {
     let sandbox = Sandbox::with("services: {web: {image: x}}");
-    let said = sandbox.consort(&["stats", "--format", "{{range .X}}{{end}}"]);
+    let said = sandbox.consort(&["stats", "--format", "{{template \"x\"}}"]);
     assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("`range`"), "{}", said.stderr);
+    assert!(said.stderr.contains("`template`"), "{}", said.stderr);
 }
 
 #[test]
