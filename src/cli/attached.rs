@@ -15,7 +15,7 @@ use super::interrupt::Interrupts;
 use super::invocation::Flag;
 use super::show::Show;
 use super::work::{Planner, Prepared, Unchanged, Work};
-use crate::engine::EventStream;
+use crate::engine::{EventStream, EventsFrom};
 use crate::observed::{ObservedState, Scope};
 use crate::plan::{self, Dependencies, StopOptions};
 use crate::reconcile::{Canceller, Outcome, ReconcileError, cancellation};
@@ -77,7 +77,10 @@ pub(super) async fn up(
     attached: &Attached,
 ) -> Result<ExitStatus, CommandError> {
     // The events are listened to before anybody looks, so that no end is missed.
-    let events = work.engine.events(&work.scope.project).await?;
+    let events = work
+        .engine
+        .events(&work.scope.project, EventsFrom::Now)
+        .await?;
     let prepared = work.prepare(planner).await?;
     let mut stage = Stage {
         work,
@@ -262,12 +265,12 @@ impl Stage<'_> {
 
     fn say_stopping(&self) -> Result<(), CommandError> {
         let text = "Gracefully stopping... (press Ctrl+C again to force)";
-        Ok(self.work.invocation.stderr().line(text)?)
+        Ok(self.work.invocation.status().line(text)?)
     }
 
     fn say_aborting(&self) -> Result<(), CommandError> {
         let text = "Aborting on container exit...";
-        Ok(self.work.invocation.stderr().line(text)?)
+        Ok(self.work.invocation.status().line(text)?)
     }
 
     /// Returns how we end: with the code of the service that was asked for, else with `usual`.

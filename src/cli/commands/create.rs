@@ -32,6 +32,10 @@ pub(in crate::cli) struct CreateArgs {
     #[arg(long)]
     no_recreate: bool,
 
+    /// Do not build images that are missing; consort builds none yet, so that this changes nothing
+    #[arg(long)]
+    no_build: bool,
+
     /// Fetch images before creating
     #[arg(long, value_name = "POLICY")]
     pull: Option<PullChoice>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::cli::args::Scale;
 use crate::cli::attached::{self, Attached, EndsWith};
@@ -77,6 +77,14 @@ pub(in crate::cli) struct UpArgs {
     #[arg(long)]
     remove_orphans: bool,
 
+    /// Do not build images that are missing; consort builds none yet, so that this changes nothing
+    #[arg(long)]
+    no_build: bool,
+
+    /// Do not show the progress of builds; consort builds none yet, so that this changes nothing
+    #[arg(long)]
+    quiet_build: bool,
+
     /// Fetch images before starting
     #[arg(long, value_name = "POLICY")]
     pull: Option<PullChoice>,
@@ -125,6 +133,10 @@ pub(in crate::cli) struct UpArgs {
     #[arg(short, long, value_name = "SECONDS")]
     timeout: Option<u32>,
 
+    /// Offer shortcuts on the terminal while services run; only `--menu=false` is supported yet
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    menu: Option<bool>,
+
     /// Answer yes to every question
     #[arg(short, long)]
     yes: bool,
@@ -135,6 +147,10 @@ pub(in crate::cli) fn up(
     invocation: &Invocation,
     args: &UpArgs,
 ) -> Result<ExitStatus, CommandError> {
+    if args.menu == Some(true) {
+        return Err(CommandError::user("`--menu` is not supported yet")
+            .hint("the terminal has no shortcuts while services run"));
+    }
     let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
     let options = options(args, orphans)?;
     let desired = desire::state(invocation, &args.services, &args.scale)?;
