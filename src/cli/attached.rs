@@ -32,8 +32,10 @@ pub(super) struct Attached {
     pub(super) shown: BTreeSet<ServiceName>,
     /// What their containers will be called before their lines.
     pub(super) labels: Vec<String>,
-    /// The services that come up, and that are stopped at the end.
-    pub(super) services: BTreeSet<ServiceName>,
+    /// The services whose end counts: the named ones, else those that are shown.
+    pub(super) watched: BTreeSet<ServiceName>,
+    /// The services that are stopped at the end: the named ones, else all; what they depend on goes on.
+    pub(super) stopped: BTreeSet<ServiceName>,
     /// What ends it.
     pub(super) ends_with: EndsWith,
     /// The service whose exit code is ours.
@@ -299,7 +301,7 @@ async fn stop(work: &Work<'_>, attached: &Attached) -> Result<(), CommandError> 
         stop.style = ProgressStyle::Plain;
     }
     let options = StopOptions {
-        services: attached.services.clone(),
+        services: attached.stopped.clone(),
         grace: attached.grace,
         dependents: Dependencies::Skip,
     };
@@ -313,7 +315,7 @@ async fn kill(work: &Work<'_>, attached: &Attached) -> Result<(), CommandError> 
     let kills = observed
         .containers
         .values()
-        .filter(|it| it.is_alive() && attached.services.contains(&it.service))
+        .filter(|it| it.is_alive() && attached.stopped.contains(&it.service))
         .map(|container| async {
             let name = container.name.clone();
             let action = plan::Action::KillContainer {

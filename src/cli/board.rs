@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::environment;
 use super::error::CommandError;
 use super::work::{Prepared, Unchanged, Work};
-use crate::plan::Plan;
+use crate::plan::{Action, Plan};
 use crate::reconcile::{self, Cancel, Outcome, ReconcileError};
 use crate::report::{self, Output, Progress, ProgressStyle, Shown, Status, Update};
 
@@ -46,6 +46,9 @@ impl Board {
         let options = reconcile::Options { parallelism };
         // What cannot be shown is done all the same.
         let mut on_event = |event: reconcile::Event<'_>| {
+            if work.quiet_pull.is_set() && tells_how_far_a_pull_is(&event) {
+                return;
+            }
             let mut progress = self.progress();
             let written = match report::shown(&event) {
                 Some(Shown::Update(update)) => progress.update(update, environment::instant()),
@@ -121,5 +124,19 @@ impl Board {
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tells_how_far_a_pull_is(event: &reconcile::Event<'_>) -> bool {
+    match event {
+        reconcile::Event::StepProgress { step, .. } => {
+            matches!(step.action, Action::PullImage { .. })
+        }
+        reconcile::Event::StepStarted { .. }
+        | reconcile::Event::StepDone { .. }
+        | reconcile::Event::StepFailed { .. }
+        | reconcile::Event::StepSkipped { .. }
+        | reconcile::Event::Warning { .. }
+        | reconcile::Event::Finished(_) => false,
     }
 }

@@ -10,7 +10,7 @@ use super::work::{Prepared, Work};
 use crate::engine::{ContainerEvent, EventKind, LogLine};
 use crate::observed::{ObservedContainer, OneOff, RunState};
 use crate::plan::Action;
-use crate::value::ContainerName;
+use crate::value::{ContainerName, ServiceName};
 
 /// The containers as they are shown.
 pub(super) struct Show<'run> {
@@ -20,7 +20,7 @@ pub(super) struct Show<'run> {
     following: Following<'run>,
     /// The containers that were seen, by name.
     sources: BTreeMap<ContainerName, Source>,
-    /// The ids of the containers of the services that came up and of whose end nobody has told yet.
+    /// The ids of the containers whose end counts and of which nobody has told it yet.
     running: BTreeSet<String>,
     /// The ids of containers of whose end somebody has told.
     ended: BTreeSet<String>,
@@ -105,7 +105,7 @@ impl<'run> Show<'run> {
         &mut self,
         event: ContainerEvent,
     ) -> Result<Option<i32>, CommandError> {
-        if !self.attached.services.contains(&event.service) {
+        if !self.concerns(&event.service) {
             return Ok(None);
         }
         match event.kind {
@@ -141,10 +141,12 @@ impl<'run> Show<'run> {
 
     /// Follows a container, unless it is followed already or is not to be shown.
     async fn welcome(&mut self, container: &ObservedContainer) -> Result<(), CommandError> {
-        if container.oneoff != OneOff::No || !self.attached.services.contains(&container.service) {
+        if container.oneoff != OneOff::No || !self.concerns(&container.service) {
             return Ok(());
         }
-        self.running.insert(container.id.clone());
+        if self.attached.watched.contains(&container.service) {
+            self.running.insert(container.id.clone());
+        }
         if !self.attached.shown.contains(&container.service) {
             return Ok(());
         }
@@ -154,6 +156,10 @@ impl<'run> Show<'run> {
             .await?;
         self.sources.insert(source.container.clone(), source);
         Ok(())
+    }
+
+    fn concerns(&self, service: &ServiceName) -> bool {
+        self.attached.watched.contains(service) || self.attached.shown.contains(service)
     }
 
     /// Says once whose lines are about to come.
@@ -187,6 +193,9 @@ impl<'run> Show<'run> {
         }
         self.running.remove(&event.id);
         self.ended.insert(event.id);
+        if !self.attached.watched.contains(&event.service) {
+            return Ok(None);
+        }
         let code = exit_code.unwrap_or(1);
         let is_end = match self.attached.ends_with {
             EndsWith::LastExit => false,

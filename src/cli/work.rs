@@ -30,6 +30,8 @@ pub(super) struct Work<'run> {
     pub(super) style: ProgressStyle,
     /// Whether questions are answered with yes.
     pub(super) yes: Flag,
+    /// Whether it is left out how far pulls are.
+    pub(super) quiet_pull: Flag,
     /// Whether containers that run already are shown too.
     pub(super) unchanged: Unchanged,
 }
@@ -71,6 +73,7 @@ impl<'run> Work<'run> {
             verb,
             style,
             yes,
+            quiet_pull: Flag::Unset,
             unchanged,
         }
     }

@@ -165,3 +165,41 @@ services:
     assert_eq!(run.status.code(), Some(130), "{run}");
     assert!(!run.stdout.contains("| old"), "{run}");
 }
+
+#[test]
+fn a_named_service_ends_alone_and_what_it_depends_on_goes_on() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  base: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+  brief:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'echo done; exit 3']
+    depends_on: [base]
+",
+    );
+    let run = sandbox.consort(&["up", "brief"]);
+    assert_eq!(run.status.code(), Some(0), "{run}");
+    assert!(run.stdout.starts_with("Attaching to brief-1\n"), "{run}");
+    assert_eq!(sandbox.field("base", "State").as_deref(), Some("running"));
+    let run = sandbox.consort(&["up", "--abort-on-container-exit", "brief"]);
+    assert_eq!(run.status.code(), Some(3), "{run}");
+    assert_eq!(sandbox.field("base", "State").as_deref(), Some("running"));
+    let run = sandbox.consort(&["up", "--no-attach", "base"]);
+    assert_eq!(run.status.code(), Some(0), "{run}");
+}
+
+#[test]
+fn quiet_pulls_leave_out_only_how_far_they_are() {
+    needs!(machine::images());
+    let compose =
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}}";
+    let sandbox = Sandbox::new(compose);
+    let run = sandbox.consort(&["--progress", "json", "up", "-d", "--quiet-pull"]);
+    assert!(run.ok(), "{run}");
+    assert!(!run.stderr.contains("parent_id"), "{run}");
+    for word in ["Pulled", "Container project-one-1"] {
+        assert!(run.stderr.contains(word), "{word} is missing: {run}");
+    }
+}

@@ -9,7 +9,6 @@ use crate::cli::event_loop::block_on;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::work::{Unchanged, Work};
 use crate::plan::{self, OrphanPolicy, Recreate, StartMode, UpOptions};
-use crate::report::ProgressStyle;
 
 use crate::cli::args::Scale;
 
@@ -70,9 +69,7 @@ pub(in crate::cli) fn create(
     let mut work = Work::new(invocation, engine.as_ref(), scope, "create");
     work.yes = Flag::from(args.yes);
     work.unchanged = Unchanged::Shown;
-    if args.quiet_pull {
-        work.style = ProgressStyle::Quiet;
-    }
+    work.quiet_pull = Flag::from(args.quiet_pull);
     block_on(work.carry_out(&|observed, diverged_volumes| {
         Ok(plan::up(
             &desired,

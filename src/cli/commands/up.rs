@@ -19,7 +19,7 @@ use crate::desired::DesiredState;
 use crate::plan::{
     self, Dependencies, OrphanPolicy, Recreate, Renew, StartMode, UpOptions, WaitFor,
 };
-use crate::report::{LogStyle, Prefix, ProgressStyle, Rehearsal, Timestamps};
+use crate::report::{LogStyle, Prefix, Rehearsal, Timestamps};
 use crate::value::ServiceName;
 
 /// Create and start containers
@@ -160,9 +160,7 @@ pub(in crate::cli) fn up(
     let mut work = Work::new(invocation, engine.as_ref(), scope, "up");
     work.yes = Flag::from(args.yes);
     work.unchanged = Unchanged::Shown;
-    if args.quiet_pull {
-        work.style = ProgressStyle::Quiet;
-    }
+    work.quiet_pull = Flag::from(args.quiet_pull);
     let planner = |observed: &_, diverged_volumes| {
         Ok(plan::up(
             &desired,
@@ -190,10 +188,19 @@ fn attached(args: &UpArgs, desired: &DesiredState) -> Result<Attached, CommandEr
         .flat_map(|service| &service.replicas)
         .map(|spec| follow::label(&spec.name, &spec.service, spec.number))
         .collect();
+    let named = desire::services(&args.services)?;
+    let all = desired.services.keys().cloned().collect();
+    let mut watched = if named.is_empty() {
+        shown.clone()
+    } else {
+        named.clone()
+    };
+    watched.extend(desire::services(args.exit_code_from.as_slice())?);
     Ok(Attached {
         shown,
         labels,
-        services: meant(args, desired),
+        watched,
+        stopped: if named.is_empty() { all } else { named },
         ends_with: ends_with(args),
         exit_code_from: args.exit_code_from.clone(),
         style: style(args),
