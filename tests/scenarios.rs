@@ -13,6 +13,7 @@
 mod support;
 
 mod scenarios {
+    mod attached;
     mod bad_input;
     mod connections;
     mod containers;

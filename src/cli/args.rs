@@ -41,6 +41,10 @@ Exit codes:
 /// What can stand before every verb.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
 pub(super) struct GlobalArgs {
     /// Read this Compose file; repeat it to merge several, `-` reads standard input (`COMPOSE_FILE`)
     #[arg(short = 'f', long = "file", value_name = "FILE")]
@@ -51,7 +55,7 @@ pub(super) struct GlobalArgs {
     pub(super) project_name: Option<String>,
 
     /// Resolve relative paths from this directory instead of that of the first Compose file
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", alias = "workdir")]
     pub(super) project_directory: Option<PathBuf>,
 
     /// Activate a profile; repeat it for several, `*` activates all (`COMPOSE_PROFILES`)
@@ -77,6 +81,14 @@ pub(super) struct GlobalArgs {
     /// Do at most so many steps at the same time; -1 sets no limit (`COMPOSE_PARALLEL_LIMIT`)
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(super) parallel: Option<i64>,
+
+    /// Never use colours, as `--ansi never` does
+    #[arg(long, hide = true, conflicts_with = "ansi")]
+    pub(super) no_ansi: bool,
+
+    /// Say more; there is nothing more to say
+    #[arg(long, hide = true)]
+    pub(super) verbose: bool,
 
     /// Show what would be done and change nothing
     #[arg(long, global = true)]

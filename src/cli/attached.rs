@@ -1,30 +1,41 @@
-//! `up` in the foreground: shows what containers write until they end, or until the user has had enough.
+//! `up` in the foreground: shows what containers write from their start on, until they end or the user has had enough.
 //!
-//! The first Ctrl-C stops the containers and goes on showing what they say; the second one kills them.
+//! The first Ctrl-C stops the containers and goes on showing what they say; the second one kills them; the third one
+//! leaves at once. One stream of signals serves from the first step to the last line, so that none is missed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::collections::BTreeSet;
+use std::time::{Duration as Span, SystemTime};
 
 use futures_util::StreamExt as _;
+use futures_util::future::join;
 
+use super::board::Board;
 use super::error::{CommandError, ExitStatus};
-use super::follow::{self, Following, LogSink, Source, Streams};
 use super::interrupt::Interrupts;
 use super::invocation::Flag;
-use super::work::{Unchanged, Work};
-use crate::engine::{ContainerEvent, EventKind, EventStream, LogLine};
-use crate::observed::{ObservedContainer, ObservedState, OneOff, RunState, Scope};
+use super::show::Show;
+use super::work::{Planner, Prepared, Unchanged, Work};
+use crate::engine::{EventStream, EventsFrom};
+use crate::observed::{ObservedState, Scope};
 use crate::plan::{self, Dependencies, StopOptions};
+use crate::reconcile::{Canceller, Outcome, ReconcileError, cancellation};
 use crate::report::{LogStyle, ProgressStyle};
-use crate::value::{ContainerName, Duration, ServiceName, Signal};
+use crate::value::{Duration, ServiceName, Signal};
+
+/// So long a tree of progress has the terminal to itself: most projects are up by then, and lines follow below it.
+const TREE_ALONE: Span = Span::from_millis(300);
 
 /// What a foreground `up` shows, and when it ends.
 #[derive(Clone, Debug)]
 pub(super) struct Attached {
     /// The services whose output is shown.
     pub(super) shown: BTreeSet<ServiceName>,
-    /// The services that came up, and that are stopped at the end.
-    pub(super) services: BTreeSet<ServiceName>,
+    /// What their containers will be called before their lines.
+    pub(super) labels: Vec<String>,
+    /// The services whose end counts: the named ones, else those that are shown.
+    pub(super) watched: BTreeSet<ServiceName>,
+    /// The services that are stopped at the end: the named ones, else all; what they depend on goes on.
+    pub(super) stopped: BTreeSet<ServiceName>,
     /// What ends it.
     pub(super) ends_with: EndsWith,
     /// The service whose exit code is ours.
@@ -52,7 +63,7 @@ pub(super) enum EndsWith {
 
 /// Why it is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// No container runs any more.
     NothingRuns,
     /// A container ended that takes the others with it.
@@ -61,291 +72,207 @@ enum End {
     Interrupted,
 }
 
-/// Shows output until the end, stops what then still runs, and returns the exit code.
-pub(super) async fn stay(
+/// Walks what is planned and shows output until the end, stops what then still runs, and returns the exit code.
+pub(super) async fn up(
     work: &Work<'_>,
-    mut events: EventStream,
+    planner: Planner<'_>,
     attached: &Attached,
 ) -> Result<ExitStatus, CommandError> {
-    let mut interrupts = Interrupts::listen()?;
-    let observed = work.engine.observe(&project_scope(work)).await?;
-    let mut show = Show::begin(work, attached, &observed).await?;
-    let end = show.until_the_end(&mut events, &mut interrupts).await?;
-    if end == End::Interrupted {
-        let text = "Gracefully stopping... (press Ctrl+C again to force)";
-        work.invocation.stderr().line(text)?;
-    } else if let End::Exited { .. } = end {
-        work.invocation
-            .stderr()
-            .line("Aborting on container exit...")?;
-    }
-    if end != End::NothingRuns {
-        show.stop(&mut events, &mut interrupts).await?;
-    }
-    show.last_words().await?;
+    // The events are listened to before anybody looks, so that no end is missed.
+    let events = work
+        .engine
+        .events(&work.scope.project, EventsFrom::Now)
+        .await?;
+    let prepared = work.prepare(planner).await?;
+    let mut stage = Stage {
+        work,
+        attached,
+        show: Show::begin(work, attached, &prepared).await?,
+        events,
+        interrupts: Interrupts::listen()?,
+        insists: Flag::Unset,
+    };
+    let (walked, end) = stage.walk(&prepared).await?;
+    // Others may change the project from here on, and we ourselves when we stop it.
+    drop(prepared);
+    let end = match (walked, end) {
+        (walked, Some(end)) => {
+            stage.show.settle().await?;
+            stage.stop(&end).await?;
+            if let Err(error @ ReconcileError::Failed { .. }) = walked {
+                return Err(error.into());
+            }
+            end
+        }
+        (Err(error), None) => {
+            stage.show.settle().await?;
+            stage.show.last_words().await?;
+            return Err(error.into());
+        }
+        (Ok(_), None) => {
+            let end = stage.until_the_end().await?;
+            stage.stop(&end).await?;
+            end
+        }
+    };
     match end {
         End::Interrupted => Ok(ExitStatus::Interrupted),
-        End::NothingRuns => show.exit_code(0).await,
-        End::Exited { code } => show.exit_code(code).await,
+        End::NothingRuns => stage.exit_code(0).await,
+        End::Exited { code } => stage.exit_code(code).await,
     }
 }
 
-/// The containers as they are shown.
-struct Show<'run> {
+/// What came of walking, and why it shall be over, if it shall.
+type Walked = (Result<Outcome, ReconcileError>, Option<End>);
+
+/// All that a foreground `up` listens to.
+struct Stage<'run> {
     work: &'run Work<'run>,
     attached: &'run Attached,
-    sink: LogSink,
-    following: Following<'run>,
-    /// The containers that were seen, by name.
-    sources: BTreeMap<ContainerName, Source>,
-    /// The containers of the services that came up and of whose end nobody has told yet.
-    running: BTreeSet<ContainerName>,
-    /// When each of them wrote the last line that was shown.
-    last_times: BTreeMap<ContainerName, SystemTime>,
+    show: Show<'run>,
+    events: EventStream,
+    interrupts: Interrupts,
+    /// Whether the user has asked twice.
+    insists: Flag,
 }
 
-impl<'run> Show<'run> {
-    async fn begin(
-        work: &'run Work<'run>,
-        attached: &'run Attached,
-        observed: &ObservedState,
-    ) -> Result<Self, CommandError> {
-        let containers: Vec<&ObservedContainer> = observed
-            .containers
-            .values()
-            .filter(|it| it.oneoff == OneOff::No && attached.services.contains(&it.service))
-            .collect();
-        let sources: Vec<Source> = containers
-            .iter()
-            .filter(|container| attached.shown.contains(&container.service))
-            .map(|container| Source::of(container))
-            .collect();
-        let sink = LogSink::new(
-            work.invocation,
-            attached.style,
-            (Streams::Apart, attached.no_color),
-            &sources,
-        );
-        let mut show = Self {
-            work,
-            attached,
-            sink,
-            following: Following::new(work.engine),
-            sources: BTreeMap::new(),
-            running: containers
-                .iter()
-                .filter(|it| it.is_alive() || it.started.is_some_and(|time| time >= attached.began))
-                .map(|container| container.name.clone())
-                .collect(),
-            last_times: BTreeMap::new(),
+impl Stage<'_> {
+    /// Walks the plan and shows meanwhile what containers write; an end that comes meanwhile cancels the rest.
+    async fn walk(&mut self, prepared: &Prepared) -> Result<Walked, CommandError> {
+        let board = Board::new(self.work, prepared)?;
+        let (canceller, cancel) = cancellation();
+        let walked = {
+            let walking = board.walk(self.work, &prepared.plan, cancel);
+            tokio::pin!(walking);
+            self.accompany(walking, &board, &canceller).await?
         };
-        let labels: Vec<&str> = sources.iter().map(|source| source.label.as_str()).collect();
-        work.invocation
-            .stdout()
-            .line(&format!("Attaching to {}", labels.join(", ")))?;
-        for source in &sources {
-            show.follow(source).await?;
-        }
-        Ok(show)
+        board.close(&prepared.plan, &walked.0)?;
+        Ok(walked)
     }
 
-    async fn follow(&mut self, source: &Source) -> Result<(), CommandError> {
-        self.following
-            .add(source, Some(self.attached.began), None)
-            .await?;
-        self.sources
-            .insert(source.container.clone(), source.clone());
-        Ok(())
-    }
-
-    async fn until_the_end(
+    async fn accompany(
         &mut self,
-        events: &mut EventStream,
-        interrupts: &mut Interrupts,
-    ) -> Result<End, CommandError> {
-        if self.running.is_empty() {
-            return Ok(End::NothingRuns);
-        }
+        mut walking: impl Future<Output = Result<Outcome, ReconcileError>> + Unpin,
+        board: &Board,
+        canceller: &Canceller,
+    ) -> Result<Walked, CommandError> {
+        let mut end = None;
+        let alone = tokio::time::sleep(match self.work.style {
+            ProgressStyle::Tree => TREE_ALONE,
+            ProgressStyle::Plain | ProgressStyle::Json | ProgressStyle::Quiet => Span::ZERO,
+        });
+        tokio::pin!(alone);
         loop {
             tokio::select! {
-                () = interrupts.next() => return Ok(End::Interrupted),
-                Some((source, line)) = self.following.next() => self.show(&source, &line?)?,
-                event = events.next() => match event {
+                biased;
+                walked = &mut walking => return Ok((walked, end)),
+                () = self.interrupts.next() => {
+                    board.step_aside()?;
+                    if end.is_some() {
+                        return Ok((self.kill_during(walking).await?, end));
+                    }
+                    end = Some(End::Interrupted);
+                    self.say_stopping()?;
+                    canceller.cancel();
+                }
+                () = &mut alone, if !alone.is_elapsed() => {}
+                Some(event) = self.events.next(), if alone.is_elapsed() => {
+                    board.step_aside()?;
+                    if let Some(code) = self.show.take_in(event?).await?
+                        && end.is_none()
+                    {
+                        end = Some(End::Exited { code });
+                        self.say_aborting()?;
+                        canceller.cancel();
+                    }
+                }
+                Some((source, line)) = self.show.next_line(), if alone.is_elapsed() => {
+                    board.step_aside()?;
+                    self.show.line(&source, &line?)?;
+                }
+            }
+        }
+    }
+
+    async fn until_the_end(&mut self) -> Result<End, CommandError> {
+        self.show.settle().await?;
+        self.show.announce()?;
+        let end = loop {
+            if self.show.is_over() {
+                return Ok(End::NothingRuns);
+            }
+            tokio::select! {
+                () = self.interrupts.next() => break End::Interrupted,
+                Some((source, line)) = self.show.next_line() => self.show.line(&source, &line?)?,
+                event = self.events.next() => match event {
                     Some(event) => {
-                        if let Some(end) = self.take_in(event?).await? {
-                            return Ok(end);
+                        if let Some(code) = self.show.take_in(event?).await? {
+                            break End::Exited { code };
                         }
                     }
                     None => return Ok(End::NothingRuns),
                 },
             }
-        }
-    }
-
-    fn show(&mut self, source: &Source, line: &LogLine) -> Result<(), CommandError> {
-        self.last_times.insert(source.container.clone(), line.time);
-        self.sink.write(source, line)
-    }
-
-    /// Takes in what happened to a container, and returns the end if it is one.
-    async fn take_in(&mut self, event: ContainerEvent) -> Result<Option<End>, CommandError> {
-        if !self.attached.services.contains(&event.service) {
-            return Ok(None);
-        }
-        match event.kind {
-            EventKind::Start | EventKind::Restart => self.welcome(event).await?,
-            EventKind::Die { exit_code } => return self.see_off(event, exit_code).await,
-            EventKind::Destroy => {
-                self.running.remove(&event.container);
-                return Ok(self.running.is_empty().then_some(End::NothingRuns));
-            }
-            EventKind::Create
-            | EventKind::Pause
-            | EventKind::Unpause
-            | EventKind::Kill { .. }
-            | EventKind::OutOfMemory
-            | EventKind::Stop
-            | EventKind::Rename
-            | EventKind::Healthy
-            | EventKind::Unhealthy => {}
-        }
-        Ok(None)
-    }
-
-    /// Follows a container that started, unless it is followed already.
-    async fn welcome(&mut self, event: ContainerEvent) -> Result<(), CommandError> {
-        self.running.insert(event.container.clone());
-        if !self.attached.shown.contains(&event.service) {
-            return Ok(());
-        }
-        let observed = self.work.engine.observe(&project_scope(self.work)).await?;
-        match observed.containers.get(&event.container) {
-            Some(container) if container.oneoff == OneOff::No => {
-                self.follow(&Source::of(container)).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Says that a container ended, and returns the end if that was the end of all.
-    async fn see_off(
-        &mut self,
-        event: ContainerEvent,
-        exit_code: Option<i32>,
-    ) -> Result<Option<End>, CommandError> {
-        let observed = self.work.engine.observe(&project_scope(self.work)).await?;
-        let state = observed
-            .containers
-            .get(&event.container)
-            .map(|container| container.state);
-        let state = state.unwrap_or(RunState::Exited);
-        if let Some(source) = self.sources.get(&event.container).cloned() {
-            self.say_exit(&source, exit_code, state)?;
-        }
-        if matches!(state, RunState::Restarting | RunState::Running) {
-            return Ok(None);
-        }
-        self.running.remove(&event.container);
-        let code = exit_code.unwrap_or(1);
-        let ends = match self.attached.ends_with {
-            EndsWith::LastExit => false,
-            EndsWith::FirstExit => true,
-            EndsWith::FirstFailure => code != 0,
         };
-        if ends {
-            return Ok(Some(End::Exited { code }));
+        match end {
+            End::Interrupted => self.say_stopping()?,
+            End::Exited { .. } => self.say_aborting()?,
+            End::NothingRuns => {}
         }
-        Ok(self.running.is_empty().then_some(End::NothingRuns))
-    }
-
-    fn say_exit(
-        &mut self,
-        source: &Source,
-        exit_code: Option<i32>,
-        state: RunState,
-    ) -> Result<(), CommandError> {
-        let code =
-            exit_code.map_or_else(|| "an unknown code".to_owned(), |it| format!("code {it}"));
-        let more = if state == RunState::Restarting {
-            " (restarting)"
-        } else {
-            ""
-        };
-        self.sink
-            .status(source, &format!("exited with {code}{more}"))
+        Ok(end)
     }
 
     /// Stops the containers, and kills them when the user insists; shows meanwhile what they say.
-    async fn stop(
-        &mut self,
-        events: &mut EventStream,
-        interrupts: &mut Interrupts,
-    ) -> Result<(), CommandError> {
-        let attached = self.attached;
-        let stopping = Self::changing(self.work, move |observed| {
-            let options = StopOptions {
-                services: attached.services.clone(),
-                grace: attached.grace,
-                dependents: Dependencies::Skip,
-            };
-            plan::stop(observed, &options)
-        });
+    async fn stop(&mut self, end: &End) -> Result<(), CommandError> {
+        if *end == End::NothingRuns {
+            return self.show.last_words().await;
+        }
+        if self.insists.is_set() {
+            kill(self.work, self.attached).await?;
+            return self.show.last_words().await;
+        }
+        let stopping = stop(self.work, self.attached);
         tokio::pin!(stopping);
         loop {
             tokio::select! {
-                stopped = &mut stopping => return stopped,
-                () = interrupts.next() => break,
-                Some(event) = events.next() => {
-                    // Whatever ends now, the end has come already.
-                    let _ended = self.take_in(event?).await?;
+                stopped = &mut stopping => {
+                    stopped?;
+                    break;
                 }
-                Some((source, line)) = self.following.next() => self.show(&source, &line?)?,
+                () = self.interrupts.next() => {
+                    self.kill_during(stopping).await??;
+                    break;
+                }
+                Some(event) = self.events.next() => {
+                    // Whatever ends now, the end has come already.
+                    let _ended = self.show.take_in(event?).await?;
+                }
+                Some((source, line)) = self.show.next_line() => self.show.line(&source, &line?)?,
             }
         }
-        self.kill().await
+        self.show.last_words().await
     }
 
-    /// Kills what still runs, without waiting for what stops it.
-    async fn kill(&self) -> Result<(), CommandError> {
-        let observed = self.work.engine.observe(&project_scope(self.work)).await?;
-        let kills = observed
-            .containers
-            .values()
-            .filter(|it| it.is_alive() && self.attached.services.contains(&it.service))
-            .map(|container| async {
-                let name = container.name.clone();
-                let action = plan::Action::KillContainer {
-                    name,
-                    signal: Signal::KILL,
-                };
-                self.work.engine.perform(&action, &()).await
-            });
-        for killed in futures_util::future::join_all(kills).await {
-            killed?;
+    /// Kills the containers while something else still waits for them; the next signal leaves at once.
+    async fn kill_during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, CommandError> {
+        self.insists = Flag::Set;
+        tokio::select! {
+            (done, killed) = join(work, kill(self.work, self.attached)) => {
+                killed?;
+                Ok(done)
+            }
+            () = self.interrupts.next() => Err(CommandError::silent(ExitStatus::Interrupted)),
         }
-        Ok(())
     }
 
-    async fn changing(
-        work: &Work<'_>,
-        planner: impl Fn(&ObservedState) -> plan::Plan,
-    ) -> Result<(), CommandError> {
-        let mut stop = Work::new(work.invocation, work.engine, project_scope(work), "stop");
-        stop.unchanged = Unchanged::Hidden;
-        if stop.style == ProgressStyle::Tree {
-            // A block that is drawn over itself cannot stand between lines that go on.
-            stop.style = ProgressStyle::Plain;
-        }
-        stop.carry_out(&|observed, _| Ok(planner(observed)))
-            .await
-            .map(|_| ())
+    fn say_stopping(&self) -> Result<(), CommandError> {
+        let text = "Gracefully stopping... (press Ctrl+C again to force)";
+        Ok(self.work.invocation.status().line(text)?)
     }
 
-    /// Shows what was written at the very end and not yet read.
-    async fn last_words(&mut self) -> Result<(), CommandError> {
-        let sources: Vec<Source> = self.sources.values().cloned().collect();
-        let times = (&self.last_times, Some(self.attached.began));
-        follow::write_rest(self.work.engine, &sources, times, &mut self.sink).await
+    fn say_aborting(&self) -> Result<(), CommandError> {
+        let text = "Aborting on container exit...";
+        Ok(self.work.invocation.status().line(text)?)
     }
 
     /// Returns how we end: with the code of the service that was asked for, else with `usual`.
@@ -365,6 +292,45 @@ impl<'run> Show<'run> {
     }
 }
 
-fn project_scope(work: &Work<'_>) -> Scope {
+/// Stops what came up.
+async fn stop(work: &Work<'_>, attached: &Attached) -> Result<(), CommandError> {
+    let mut stop = Work::new(work.invocation, work.engine, project_scope(work), "stop");
+    stop.unchanged = Unchanged::Hidden;
+    if stop.style == ProgressStyle::Tree {
+        // A block that is drawn over itself cannot stand between lines that go on.
+        stop.style = ProgressStyle::Plain;
+    }
+    let options = StopOptions {
+        services: attached.stopped.clone(),
+        grace: attached.grace,
+        dependents: Dependencies::Skip,
+    };
+    let plan = |observed: &ObservedState, _| Ok(plan::stop(observed, &options));
+    stop.carry_out_deaf(&plan).await
+}
+
+/// Kills what still runs, without waiting for what stops it.
+async fn kill(work: &Work<'_>, attached: &Attached) -> Result<(), CommandError> {
+    let observed = work.engine.observe(&project_scope(work)).await?;
+    let kills = observed
+        .containers
+        .values()
+        .filter(|it| it.is_alive() && attached.stopped.contains(&it.service))
+        .map(|container| async {
+            let name = container.name.clone();
+            let action = plan::Action::KillContainer {
+                name,
+                signal: Signal::KILL,
+            };
+            work.engine.perform(&action, &()).await
+        });
+    for killed in futures_util::future::join_all(kills).await {
+        killed?;
+    }
+    Ok(())
+}
+
+/// All of the project, and nothing else.
+pub(super) fn project_scope(work: &Work<'_>) -> Scope {
     Scope::project(work.scope.project.clone())
 }

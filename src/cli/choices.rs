@@ -4,15 +4,6 @@ use clap::ValueEnum;
 
 use crate::observed::RunState;
 
-/// The values of `--format` where there is a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum TableFormat {
-    /// Columns for people
-    Table,
-    /// JSON for programs
-    Json,
-}
-
 /// The values of `plan --format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum PlanFormat {

@@ -16,6 +16,8 @@ use super::error::CommandError;
 #[derive(Clone, Debug)]
 pub(super) struct Environment {
     variables: BTreeMap<String, String>,
+    /// `COMPOSE_*` variables of the project's files of variables.
+    settings: BTreeMap<String, String>,
     working_directory: PathBuf,
     user_id: u32,
 }
@@ -30,15 +32,23 @@ impl Environment {
             .collect();
         Ok(Self {
             variables,
+            settings: BTreeMap::new(),
             working_directory,
             user_id: rustix::process::geteuid().as_raw(),
         })
+    }
+
+    /// Takes settings from the project's files of variables; what is set already stays as it is.
+    pub(super) fn take_settings(&mut self, variables: BTreeMap<String, String>) {
+        self.settings = variables;
+        self.settings.retain(|name, _| name.starts_with("COMPOSE_"));
     }
 
     /// Returns the value of a variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.variables
             .get(name)
+            .or_else(|| self.settings.get(name))
             .map(String::as_str)
             .filter(|value| !value.is_empty())
     }
@@ -52,7 +62,7 @@ impl Environment {
         )
     }
 
-    /// Returns all variables.
+    /// Returns all variables of the process.
     pub(super) fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
     }

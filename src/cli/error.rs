@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use super::invocation::Invocation;
 use crate::compose::diagnostic::Colour;
-use crate::compose::{ComposeError, Report};
+use crate::compose::{ComposeError, Report, Wrong};
 use crate::report::{Output, Span, Style};
 
 /// How the process ends.
@@ -119,10 +119,14 @@ impl CommandError {
         Self::new(status, Message::Room(source.into()))
     }
 
-    /// Returns mistakes in Compose files, already written out.
+    /// Returns what kept a project from being loaded, already written out.
     pub(super) fn compose(invocation: &Invocation, error: &ComposeError) -> Self {
         let text = rendered(&error.report, &invocation.stderr());
-        Self::new(ExitStatus::Compose, Message::Rendered(text))
+        let status = match error.wrong {
+            Wrong::Files => ExitStatus::Compose,
+            Wrong::Request => ExitStatus::Failed,
+        };
+        Self::new(status, Message::Rendered(text))
     }
 
     /// Returns several errors as one.

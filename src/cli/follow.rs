@@ -10,7 +10,7 @@ use super::invocation::{Flag, Invocation};
 use crate::engine::{Engine, EngineError, LogLine, LogQuery, OutputStream, Tail};
 use crate::observed::ObservedContainer;
 use crate::report::{LogPrinter, LogStyle, Output};
-use crate::value::ContainerName;
+use crate::value::{ContainerName, ServiceName};
 
 /// What lies between a moment and the next one.
 const INSTANT: Duration = Duration::from_nanos(1);
@@ -20,22 +20,27 @@ const INSTANT: Duration = Duration::from_nanos(1);
 pub(super) struct Source {
     pub(super) container: ContainerName,
     pub(super) label: String,
+    id: String,
 }
 
 impl Source {
     /// Returns the source of a container, labelled with its name without the project's.
     pub(super) fn of(container: &ObservedContainer) -> Self {
-        let usual = format!("{}-{}", container.service, container.number);
-        let has_usual_name = container.name.ends_with(&usual);
-        let label = if has_usual_name {
-            usual
-        } else {
-            container.name.to_string()
-        };
         Self {
             container: container.name.clone(),
-            label,
+            label: label(&container.name, &container.service, container.number),
+            id: container.id.clone(),
         }
+    }
+}
+
+/// Returns how a replica is called before its lines: its name without the project's, unless it has one of its own.
+pub(super) fn label(container: &ContainerName, service: &ServiceName, number: u32) -> String {
+    let usual = format!("{service}-{number}");
+    if container.ends_with(&usual) {
+        usual
+    } else {
+        container.to_string()
     }
 }
 
@@ -67,14 +72,13 @@ pub(super) enum Streams {
 }
 
 impl LogSink {
-    /// Returns a sink for these sources.
-    pub(super) fn new(
+    /// Returns a sink that has room for these labels before lines.
+    pub(super) fn new<'labels>(
         invocation: &Invocation,
         style: LogStyle,
         (streams, no_color): (Streams, Flag),
-        sources: &[Source],
+        labels: impl IntoIterator<Item = &'labels str>,
     ) -> Self {
-        let labels = sources.iter().map(|source| source.label.as_str());
         Self {
             printer: LogPrinter::new(style, labels),
             stdout: invocation.stdout_without_colours(no_color),
@@ -135,7 +139,7 @@ pub(super) async fn write_history(
 pub(super) async fn write_rest(
     engine: &dyn Engine,
     sources: &[Source],
-    (last_times, began): (&BTreeMap<ContainerName, SystemTime>, Option<SystemTime>),
+    (last_times, began): (&mut BTreeMap<ContainerName, SystemTime>, Option<SystemTime>),
     sink: &mut LogSink,
 ) -> Result<(), CommandError> {
     for source in sources {
@@ -148,7 +152,8 @@ pub(super) async fn write_rest(
             until: None,
             follow: false,
         };
-        drop(write_history(engine, std::slice::from_ref(source), &query, sink).await?);
+        let written = write_history(engine, std::slice::from_ref(source), &query, sink).await?;
+        last_times.extend(written);
     }
     Ok(())
 }
@@ -173,7 +178,8 @@ async fn earliest(heads: &mut [Head]) -> Option<Tagged> {
 /// Lines as they are written, by sources that may become more.
 pub(super) struct Following<'engine> {
     engine: &'engine dyn Engine,
-    known: BTreeSet<ContainerName>,
+    /// By id: another container may have the name later.
+    known: BTreeSet<String>,
     lines: SelectAll<BoxStream<'static, Tagged>>,
 }
 
@@ -203,7 +209,7 @@ impl<'engine> Following<'engine> {
         after: Option<SystemTime>,
         until: Option<SystemTime>,
     ) -> Result<(), CommandError> {
-        if !self.known.insert(source.container.clone()) {
+        if !self.known.insert(source.id.clone()) {
             return Ok(());
         }
         let since = after.map(|time| time + INSTANT);

@@ -3,15 +3,15 @@
 use serde::Serialize;
 
 use super::error::{CommandError, ExitStatus};
-use crate::report::{Output, Template, WriteError};
+use crate::report::{Output, Row, Template, WriteError};
 
 /// How rows are written.
 #[derive(Clone, Debug)]
 pub(super) enum Rows {
     /// In columns, with a header.
     Table,
-    /// One JSON object on each line.
-    JsonLines,
+    /// As JSON.
+    Json,
     /// Through a template.
     Template(Template),
 }
@@ -21,7 +21,7 @@ impl Rows {
     pub(super) fn from_flag(text: Option<&str>) -> Result<Self, CommandError> {
         match text {
             None | Some("" | "table") => Ok(Self::Table),
-            Some("json") => Ok(Self::JsonLines),
+            Some("json") => Ok(Self::Json),
             Some(template) => Template::parse(template)
                 .map(Self::Template)
                 .map_err(|error| CommandError::room(ExitStatus::Usage, error)),
@@ -29,26 +29,19 @@ impl Rows {
     }
 }
 
-/// Writes rows as JSON or through a template; of a table, the verb itself knows the columns.
-pub(super) fn write_rows<T: Serialize>(
+/// Writes rows as JSON, one on each line, or through a template; of a table, the verb itself knows the columns.
+pub(super) fn write_rows<T: Row>(
     output: &mut Output,
     rows: &[T],
     template: Option<&Template>,
 ) -> Result<(), CommandError> {
-    let values: Vec<serde_json::Value> = rows.iter().map(to_value).collect::<Result<_, _>>()?;
     match template {
-        None => {
-            for value in values {
-                output.line(&value.to_string())?;
-            }
-            Ok(())
-        }
-        Some(template) => template
-            .write(output, &values)
-            .map_err(|error| match error {
-                WriteError::Output(error) => error.into(),
-                WriteError::Template(error) => CommandError::room(ExitStatus::Usage, error),
-            }),
+        None => rows.iter().try_for_each(|row| write_json(output, row)),
+        Some(template) => template.write(output, rows).map_err(|error| match error {
+            WriteError::Output(error) => error.into(),
+            WriteError::Template(error) => CommandError::room(ExitStatus::Usage, error),
+            WriteError::Row(_) => CommandError::room(ExitStatus::Bug, error),
+        }),
     }
 }
 

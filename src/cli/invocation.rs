@@ -44,6 +44,14 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Tells whether the files have a service, switched on or not; without files, whatever is there belongs there.
+    pub(super) fn knows(&self, service: &str) -> bool {
+        self.project.as_ref().is_none_or(|project| {
+            project.services.contains_key(service)
+                || project.disabled_services.contains_key(service)
+        })
+    }
+
     /// Returns what the files want, where there are files.
     pub(super) fn desired(&self) -> Result<Option<DesiredState>, CommandError> {
         self.project
@@ -60,6 +68,9 @@ impl Invocation {
         global: GlobalArgs,
         command_line: String,
     ) -> Result<Self, CommandError> {
+        let mut environment = environment;
+        let options = load_options(&environment, &global, &[], Switches::default());
+        environment.take_settings(compose::variables(&options, &Disk));
         let ansi = ansi(&environment, &global)?;
         let progress = match global.progress {
             Some(progress) => progress,
@@ -84,6 +95,15 @@ impl Invocation {
     /// Returns standard error.
     pub(super) fn stderr(&self) -> Output {
         Output::stderr(self.ansi)
+    }
+
+    /// Returns where it is said what is being done: standard error, unless `COMPOSE_STATUS_STDOUT` says otherwise.
+    pub(super) fn status(&self) -> Output {
+        if self.environment.says_yes("COMPOSE_STATUS_STDOUT") {
+            self.stdout()
+        } else {
+            self.stderr()
+        }
     }
 
     /// Returns standard output as a verb with `--no-color` wants it.
@@ -121,7 +141,7 @@ impl Invocation {
     /// Returns how progress is shown.
     pub(super) fn progress_style(&self) -> ProgressStyle {
         match self.progress {
-            ProgressChoice::Auto if self.stderr().is_terminal() && self.ansi != Ansi::Never => {
+            ProgressChoice::Auto if self.status().is_terminal() && self.ansi != Ansi::Never => {
                 ProgressStyle::Tree
             }
             ProgressChoice::Auto | ProgressChoice::Plain => ProgressStyle::Plain,
@@ -139,7 +159,7 @@ impl Invocation {
     /// Returns a progress in a style that the verb decides on.
     pub(super) fn progress_in(&self, style: ProgressStyle, verb: &str) -> Progress {
         let now = environment::instant();
-        Progress::new(style, verb, self.rehearsal(), self.stderr(), now)
+        Progress::new(style, verb, self.rehearsal(), self.status(), now)
     }
 
     /// Returns what happens to containers of services that the files no longer have.
@@ -174,20 +194,7 @@ impl Invocation {
 
     /// Returns what decides how the project is loaded.
     pub(super) fn load_options(&self, services: &[String], switches: Switches) -> LoadOptions {
-        LoadOptions {
-            cwd: self.environment.working_directory().to_owned(),
-            environment: self.environment.variables().clone(),
-            files: self.global.files.clone(),
-            project_directory: self.global.project_directory.clone(),
-            project_name: self.global.project_name.clone(),
-            profiles: self.global.profiles.clone(),
-            env_files: self.global.env_files.clone(),
-            services: services.to_vec(),
-            switches: Switches {
-                all_resources: self.global.all_resources,
-                ..switches
-            },
-        }
+        load_options(&self.environment, &self.global, services, switches)
     }
 
     /// Finds the project that a verb works on: by its files, or by its name alone where there are none.
@@ -316,6 +323,28 @@ pub(super) fn show_warnings(
     Ok(output.bytes(text.as_bytes())?)
 }
 
+fn load_options(
+    environment: &Environment,
+    global: &GlobalArgs,
+    services: &[String],
+    switches: Switches,
+) -> LoadOptions {
+    LoadOptions {
+        cwd: environment.working_directory().to_owned(),
+        environment: environment.variables().clone(),
+        files: global.files.clone(),
+        project_directory: global.project_directory.clone(),
+        project_name: global.project_name.clone(),
+        profiles: global.profiles.clone(),
+        env_files: global.env_files.clone(),
+        services: services.to_vec(),
+        switches: Switches {
+            all_resources: global.all_resources,
+            ..switches
+        },
+    }
+}
+
 fn project_name(text: &str) -> Result<ProjectName, CommandError> {
     text.parse()
         .map_err(|error: NameError| CommandError::room(ExitStatus::Usage, error))
@@ -324,6 +353,9 @@ fn project_name(text: &str) -> Result<ProjectName, CommandError> {
 fn ansi(environment: &Environment, global: &GlobalArgs) -> Result<Ansi, CommandError> {
     if let Some(choice) = global.ansi {
         return Ok(choice.into());
+    }
+    if global.no_ansi {
+        return Ok(Ansi::Never);
     }
     if let Some(choice) = choice::<AnsiChoice>(environment, "COMPOSE_ANSI")? {
         return Ok(choice.into());

@@ -32,7 +32,9 @@ mod terminal;
 mod follow;
 mod desire;
 mod attached;
+mod show;
 mod work;
+mod board;
 mod complete;
 mod commands;
 

@@ -12,7 +12,7 @@ const VERBS: [&str; 11] = [
 ];
 
 /// Flags of Docker Compose that are not there yet, and what can be done instead.
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 6] = [
     (
         "--build",
         "build the image with another tool and name it in `image`",
@@ -21,7 +21,6 @@ const FLAGS: [(&str, &str); 7] = [
         "--compatibility",
         "container names have `-` between their parts",
     ),
-    ("--menu", "the terminal has no shortcuts while services run"),
     ("--watch", "run `consort up -d` again after a change"),
     ("-w", "run `consort up -d` again after a change"),
     ("--lock-image-digests", "name the digest in `image`"),

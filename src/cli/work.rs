@@ -3,9 +3,8 @@
 //! The order is always the same: lock, observe, plan, ask, and then either show the plan or walk it.
 
 use std::io::{self, BufRead as _};
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 
+use super::board::Board;
 use super::engine::advice;
 use super::environment;
 use super::error::{CommandError, ExitStatus};
@@ -15,13 +14,8 @@ use super::terminal;
 use crate::engine::{Engine, EngineError, LockWait, ProjectLock};
 use crate::observed::{ObservedState, Scope};
 use crate::plan::{Diverged, Plan, PlanError, Warning};
-use crate::reconcile::{self, Cancel, Outcome, ReconcileError, cancellation};
-use crate::report::{
-    self, Output, Progress, ProgressStyle, Rehearsal, Shown, Span, Status, Update,
-};
-
-/// Steps that are done at the same time where nothing else is said: enough to keep every wait busy.
-const USUAL_PARALLELISM: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
+use crate::reconcile::{Cancel, ReconcileError, cancellation};
+use crate::report::{self, Output, ProgressStyle, Rehearsal, Span};
 
 /// Something to change in one project.
 #[derive(Debug)]
@@ -36,6 +30,8 @@ pub(super) struct Work<'run> {
     pub(super) style: ProgressStyle,
     /// Whether questions are answered with yes.
     pub(super) yes: Flag,
+    /// Whether it is left out how far pulls are.
+    pub(super) quiet_pull: Flag,
     /// Whether containers that run already are shown too.
     pub(super) unchanged: Unchanged,
 }
@@ -47,13 +43,13 @@ pub(super) enum Unchanged {
     Hidden,
 }
 
-/// What came of it.
+/// A plan that can be walked, and the right to do so.
 #[derive(Debug)]
-pub(super) enum Carried {
-    /// The plan was shown and nothing was changed.
-    Rehearsed,
-    /// It is done.
-    Done,
+pub(super) struct Prepared {
+    pub(super) plan: Plan,
+    /// What it was made for.
+    pub(super) observed: ObservedState,
+    _lock: ProjectLock,
 }
 
 /// Makes a plan of what is there; the second argument is the answer to the question about volumes.
@@ -77,19 +73,32 @@ impl<'run> Work<'run> {
             verb,
             style,
             yes,
+            quiet_pull: Flag::Unset,
             unchanged,
         }
     }
 
     /// Plans and carries the plan out, or shows it where nothing may change.
-    pub(super) async fn carry_out(&self, planner: Planner<'_>) -> Result<Carried, CommandError> {
+    pub(super) async fn carry_out(&self, planner: Planner<'_>) -> Result<(), CommandError> {
         if self.invocation.rehearsal() == Rehearsal::Yes {
             let observed = self.engine.observe(&self.scope).await?;
-            let plan = planner(&observed, Diverged::Keep)?;
-            self.rehearse(&plan)?;
-            return Ok(Carried::Rehearsed);
+            return self.rehearse(&planner(&observed, Diverged::Keep)?);
         }
-        let _lock = self.lock().await?;
+        self.walk(&self.prepare(planner).await?).await
+    }
+
+    /// Does the same while somebody else listens to the user.
+    pub(super) async fn carry_out_deaf(&self, planner: Planner<'_>) -> Result<(), CommandError> {
+        let prepared = self.prepare(planner).await?;
+        let board = Board::new(self, &prepared)?;
+        let walked = board.walk(self, &prepared.plan, Cancel::never()).await;
+        board.close(&prepared.plan, &walked)?;
+        walked.map(|_| ()).map_err(CommandError::from)
+    }
+
+    /// Takes the project's lock, plans, and asks what the plan asks; nothing has changed yet.
+    pub(super) async fn prepare(&self, planner: Planner<'_>) -> Result<Prepared, CommandError> {
+        let lock = self.lock().await?;
         let observed = self.engine.observe(&self.scope).await?;
         let mut plan = planner(&observed, Diverged::Keep)?;
         if plan.warnings.iter().any(Warning::is_question) && self.agrees(&plan.warnings)? {
@@ -102,8 +111,11 @@ impl<'run> Work<'run> {
         {
             self.invocation.warn(&warning.to_string())?;
         }
-        self.walk(&plan, &observed).await?;
-        Ok(Carried::Done)
+        Ok(Prepared {
+            plan,
+            observed,
+            _lock: lock,
+        })
     }
 
     /// Takes the project's lock; says for whom it waits, if it does.
@@ -154,22 +166,16 @@ impl<'run> Work<'run> {
     }
 
     /// Walks a plan and shows how far it is. Ctrl-C brings it to an end, a second one at once.
-    async fn walk(&self, plan: &Plan, observed: &ObservedState) -> Result<(), CommandError> {
-        let progress = Mutex::new(self.invocation.progress_in(self.style, self.verb));
-        if self.unchanged == Unchanged::Shown {
-            Self::show_unchanged(plan, observed, &progress)?;
-        }
-        if plan.is_empty() {
-            let progress = progress
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner);
-            progress.finish(environment::instant())?;
+    async fn walk(&self, prepared: &Prepared) -> Result<(), CommandError> {
+        let board = Board::new(self, prepared)?;
+        if prepared.plan.is_empty() {
+            drop(board.finish()?);
             return Ok(());
         }
         let (canceller, cancel) = cancellation();
         let walked = {
             let mut interrupts = Interrupts::listen()?;
-            let walking = self.walk_plan(plan, cancel, &progress);
+            let walking = board.walk(self, &prepared.plan, cancel);
             tokio::pin!(walking);
             tokio::select! {
                 walked = &mut walking => walked,
@@ -184,93 +190,8 @@ impl<'run> Work<'run> {
                 }
             }
         };
-        let progress = progress
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let now = environment::instant();
-        let mut output = progress.finish(now)?;
-        self.say_critical_path(&mut output, plan, &walked)?;
+        board.close(&prepared.plan, &walked)?;
         walked.map(|_| ()).map_err(CommandError::from)
-    }
-
-    async fn walk_plan(
-        &self,
-        plan: &Plan,
-        cancel: Cancel,
-        progress: &Mutex<Progress>,
-    ) -> Result<Outcome, ReconcileError> {
-        let parallelism = self.invocation.parallel.unwrap_or(USUAL_PARALLELISM);
-        let options = reconcile::Options { parallelism };
-        // What cannot be shown is done all the same.
-        let mut on_event = |event: reconcile::Event<'_>| {
-            let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-            let written = match report::shown(&event) {
-                Some(Shown::Update(update)) => progress.update(update, environment::instant()),
-                Some(Shown::Note(spans)) => progress.note(&spans, environment::instant()),
-                None => Ok(()),
-            };
-            drop(written);
-        };
-        let walking = reconcile::run(plan, self.engine, options, cancel, &mut on_event);
-        let period = progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .period();
-        let Some(period) = period else {
-            return walking.await;
-        };
-        tokio::pin!(walking);
-        let mut beat = tokio::time::interval(period);
-        loop {
-            tokio::select! {
-                biased;
-                walked = &mut walking => return walked,
-                _ = beat.tick() => {
-                    let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-                    drop(progress.tick(environment::instant()));
-                }
-            }
-        }
-    }
-
-    fn show_unchanged(
-        plan: &Plan,
-        observed: &ObservedState,
-        progress: &Mutex<Progress>,
-    ) -> Result<(), CommandError> {
-        let touched: Vec<String> = plan
-            .steps
-            .iter()
-            .map(|step| step.action.subject())
-            .collect();
-        let now = environment::instant();
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        for container in observed
-            .containers
-            .values()
-            .filter(|container| container.is_alive())
-        {
-            if !touched.iter().any(|name| container.name == name.as_str()) {
-                let id = format!("Container {}", container.name);
-                progress.update(Update::new(id, Status::Done, "Running"), now)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn say_critical_path(
-        &self,
-        output: &mut Output,
-        plan: &Plan,
-        walked: &Result<Outcome, ReconcileError>,
-    ) -> Result<(), CommandError> {
-        let shows = matches!(self.style, ProgressStyle::Tree | ProgressStyle::Plain);
-        if let (true, Ok(outcome)) = (shows, walked)
-            && let Some(spans) = report::critical_path(plan, &outcome.finished)
-        {
-            output.spans(&spans)?;
-        }
-        Ok(())
     }
 }
 

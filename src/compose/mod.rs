@@ -19,8 +19,8 @@ pub mod render;
 pub mod explain;
 mod suggest;
 
-pub use diagnostic::{ComposeError, Diagnostic, Report, Severity};
-pub use load::{Loaded, load};
+pub use diagnostic::{ComposeError, Diagnostic, Report, Severity, Wrong};
+pub use load::{Loaded, load, variables};
 pub use model::Project;
 pub use options::{LoadOptions, Switches};
 pub use schema::json_schema;

@@ -1,8 +1,8 @@
 //! What every engine can do.
 
 use super::{
-    AttachRequest, EngineError, EventStream, ExecRequest, LockHolder, LockWait, LogQuery,
-    LogStream, ProcessRow, Stats,
+    AttachRequest, EngineError, EventStream, EventsFrom, ExecRequest, LockHolder, LockWait,
+    LogQuery, LogStream, ProcessRow, Stats,
 };
 use crate::observed::{ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
@@ -50,8 +50,12 @@ pub trait Engine: Send + Sync + fmt::Debug {
         query: &LogQuery,
     ) -> Result<LogStream, EngineError>;
 
-    /// Reports what happens to the containers of a project from now on, until it is dropped.
-    async fn events(&self, project: &ProjectName) -> Result<EventStream, EngineError>;
+    /// Reports what happens to the containers of a project, until it is dropped.
+    async fn events(
+        &self,
+        project: &ProjectName,
+        from: EventsFrom,
+    ) -> Result<EventStream, EngineError>;
 
     /// Runs a command inside a container and returns its exit code; 0 at once when detached.
     async fn exec(

@@ -63,6 +63,15 @@ pub enum OutputStream {
 /// What happens to the containers of one project.
 pub type EventStream = BoxStream<'static, Result<ContainerEvent, EngineError>>;
 
+/// Which events of a project are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventsFrom {
+    /// Those that happen from now on.
+    Now,
+    /// Those that are still known, and then those that happen from now on.
+    Oldest,
+}
+
 /// Something that happened to a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerEvent {

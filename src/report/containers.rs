@@ -1,11 +1,13 @@
 //! Observed containers → the rows of `ps`, in the shape that Docker Compose gives them.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::output::Output;
+use super::template::Row;
 use super::{human, ports, status, table};
 use crate::observed::{ObservedContainer, RunState};
 use crate::value::{NetworkName, ProjectName};
@@ -68,6 +70,15 @@ pub struct ContainerRow {
     pub state: &'static str,
     /// How it is, in words.
     pub status: String,
+    /// All labels, by name.
+    #[serde(skip)]
+    pub labels_by_name: BTreeMap<String, String>,
+}
+
+impl Row for ContainerRow {
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.labels_by_name)
+    }
 }
 
 impl ContainerRow {
@@ -126,6 +137,7 @@ impl ContainerRow {
             size: human::size(0),
             state: container.state.as_str(),
             status: status::status(container, now),
+            labels_by_name: container.labels.clone(),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Projects, images, volumes and processes → the rows of `ls`, `images`, `volumes` and `top`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::output::Output;
+use super::template::Row;
 use super::{human, table};
 use crate::observed::{ObservedContainer, ObservedImage, ObservedVolume, ProjectSummary};
 use crate::value::ImageRef;
@@ -23,6 +25,8 @@ pub struct ProjectRow {
     /// The files it was loaded from, with commas.
     pub config_files: String,
 }
+
+impl Row for ProjectRow {}
 
 impl ProjectRow {
     /// Says what there is to say about a project.
@@ -82,6 +86,8 @@ pub struct ImageRow {
     #[serde(skip)]
     created_at: Option<SystemTime>,
 }
+
+impl Row for ImageRow {}
 
 impl ImageRow {
     /// Says which image a container was made from; the image itself may be gone.
@@ -158,6 +164,15 @@ pub struct VolumeRow {
     pub name: String,
     /// Where it can be used.
     pub scope: &'static str,
+    /// All labels, by name.
+    #[serde(skip)]
+    pub labels_by_name: BTreeMap<String, String>,
+}
+
+impl Row for VolumeRow {
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.labels_by_name)
+    }
 }
 
 impl VolumeRow {
@@ -173,6 +188,7 @@ impl VolumeRow {
             labels: labels.join(","),
             name: volume.name.to_string(),
             scope: "local",
+            labels_by_name: volume.labels.clone(),
         }
     }
 }

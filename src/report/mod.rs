@@ -34,5 +34,5 @@ pub use ports::{Publisher, address};
 pub use progress::{Amount, Progress, ProgressStyle, Rehearsal, Status, Update};
 pub use steps::{Shown, critical_path, rehearsed, shown};
 pub use table::write as write_table;
-pub use template::{Template, TemplateError, WriteError};
+pub use template::{Row, Template, TemplateError, WriteError};
 pub use usage::{Redraw, Usage, UsageRow, write_usage};

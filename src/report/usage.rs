@@ -54,6 +54,8 @@ pub struct UsageRow {
     pids: String,
 }
 
+impl super::Row for UsageRow {}
+
 impl UsageRow {
     /// Says what a container uses; nothing of one that does not run.
     #[expect(

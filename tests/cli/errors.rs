@@ -41,11 +41,93 @@ fn a_name_that_is_no_project_name_is_wrong_usage() {
 }
 
 #[test]
-fn a_template_with_more_than_fields_is_refused_before_anything_is_looked_at() {
+fn a_template_that_cannot_be_used_is_refused_before_anything_is_looked_at() {
     let sandbox = Sandbox::with("services: {web: {image: x}}");
-    let said = sandbox.consort(&["stats", "--format", "{{range .X}}{{end}}"]);
+    let said = sandbox.consort(&["stats", "--format", "{{template \"x\"}}"]);
     assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("`range`"), "{}", said.stderr);
+    assert!(said.stderr.contains("`template`"), "{}", said.stderr);
+}
+
+#[test]
+fn a_mistyped_service_is_no_mistake_of_the_files() {
+    let sandbox = Sandbox::with("services: {web: {image: x}}");
+    for verb in ["up", "create", "pull", "logs", "ps", "stop", "plan"] {
+        let said = sandbox.consort(&[verb, "wbe"]);
+        assert_eq!(said.code, Some(1), "{verb}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("no such service: `wbe`"),
+            "{}",
+            said.stderr
+        );
+        assert!(
+            said.stderr.contains("did you mean `web`?"),
+            "{}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn settings_come_from_the_projects_file_of_variables_too() {
+    let sandbox = Sandbox::with("services: {web: {image: x}}");
+    sandbox.file(".env", "COMPOSE_PROGRESS=bogus\n");
+    let said = sandbox.consort(&["version"]);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.stderr.contains("`COMPOSE_PROGRESS` is `bogus`"),
+        "{}",
+        said.stderr
+    );
+    let set = sandbox.consort_with(&[("COMPOSE_PROGRESS", "plain")], &["version"]);
+    assert_eq!(set.code, Some(0), "what is set goes before: {}", set.stderr);
+    sandbox.file("other.env", "COMPOSE_PARALLEL_LIMIT=few\n");
+    let other = sandbox.consort(&["--env-file", "other.env", "version"]);
+    assert_eq!(other.code, Some(2));
+    assert!(
+        other.stderr.contains("`COMPOSE_PARALLEL_LIMIT` is `few`"),
+        "{}",
+        other.stderr
+    );
+    sandbox.file(
+        ".env",
+        "COMPOSE_IGNORE_ORPHANS=1\nCOMPOSE_REMOVE_ORPHANS=1\n",
+    );
+    let both = sandbox.consort(&["up", "-d"]);
+    assert!(
+        both.stderr.contains("exclude each other"),
+        "{}",
+        both.stderr
+    );
+}
+
+#[test]
+fn flags_that_docker_compose_hides_are_taken() {
+    let sandbox = Sandbox::with("services: {web: {image: x}}");
+    for words in [
+        &["--verbose", "version"][..],
+        &["--no-ansi", "version"],
+        &["--workdir", ".", "version"],
+        &["exec", "-it", "--help"],
+        &["rm", "-a", "--help"],
+        &["pull", "--parallel", "--help"],
+        &[
+            "up",
+            "--no-build",
+            "--quiet-build",
+            "--menu=false",
+            "--help",
+        ],
+    ] {
+        let said = sandbox.consort(words);
+        assert_eq!(said.code, Some(0), "{words:?}: {}", said.stderr);
+    }
+    let menu = sandbox.consort(&["up", "--menu"]);
+    assert_eq!(menu.code, Some(1));
+    assert!(
+        menu.stderr.contains("`--menu` is not supported yet"),
+        "{}",
+        menu.stderr
+    );
 }
 
 #[test]

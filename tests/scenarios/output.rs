@@ -281,6 +281,27 @@ fn ps_tells_what_scripts_read() {
 }
 
 #[test]
+fn listings_go_through_templates() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let said = |verb: &str, format: &str| sandbox.consort(&[verb, "--format", format]).succeeds();
+    let label = "{{.Label \"com.docker.compose.project\"}}";
+    let row = format!("{{{{if eq .State \"running\"}}}}{{{{.Names}}}}{{{{end}}}}\\t{label}");
+    assert_eq!(said("ps", &row), "project-one-1\tproject\n");
+    let table = said(
+        "ps",
+        "table {{.Name}}\\t{{.Label \"com.docker.compose.service\"}}",
+    );
+    assert_eq!(table, "NAME            service\nproject-one-1   one\n");
+    assert_eq!(
+        said("ls", "{{upper .Name}} {{.Status}}"),
+        "PROJECT running(1)\n"
+    );
+    assert_eq!(said("images", "{{.ContainerName}}"), "project-one-1\n");
+}
+
+#[test]
 fn ps_without_a_project_shows_nothing() {
     let sandbox = Sandbox::new(SLEEPER);
     assert!(sandbox.ps().is_empty());
@@ -357,6 +378,55 @@ fn events_tell_of_create_start_and_die() {
         told.iter()
             .all(|event| event["service"] == "one" && event["type"] == "container")
     );
+}
+
+#[test]
+fn events_of_the_past_are_told_and_end_when_they_shall() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let past = sandbox
+        .consort(&["events", "--since", "1h", "--until", "0s"])
+        .succeeds();
+    let actions: Vec<_> = past
+        .lines()
+        .filter_map(|line| line.split(' ').nth(3))
+        .collect();
+    assert_eq!(actions, ["create", "start"], "{past}");
+    let before = sandbox.consort(&["events", "--since", "2h", "--until", "1h"]);
+    assert_eq!(before.succeeds(), "");
+    let now = sandbox.consort(&["events", "--until", "0s"]);
+    assert_eq!(now.succeeds(), "", "without `--since` the past is left out");
+}
+
+#[test]
+fn kill_leaves_orphans_alone_unless_asked() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.rewrite("services: {two: {image: '${BUSYBOX}'}}");
+    sandbox.consort(&["kill"]).succeeds();
+    assert_eq!(sandbox.field("one", "State").as_deref(), Some("running"));
+    sandbox.consort(&["kill", "--remove-orphans"]).succeeds();
+    until("its end", || {
+        (sandbox.field("one", "State")? == "exited").then_some(())
+    });
+}
+
+#[test]
+fn progress_goes_to_standard_output_where_the_project_says_so() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.file(
+        ".env",
+        "COMPOSE_STATUS_STDOUT=true\nCOMPOSE_PROGRESS=json\n",
+    );
+    let run = sandbox.consort(&["up", "-d"]);
+    assert!(
+        run.stdout.contains("{\"id\":\"Container project-one-1\""),
+        "{run}"
+    );
+    assert_eq!(run.stderr, "", "{run}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,8 +65,15 @@ impl fmt::Display for Run {
 pub(crate) struct Running {
     pub(crate) child: Child,
     command: String,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
+    stdout: Collected,
+    stderr: Collected,
+}
+
+/// What is read of an output: so far, and whole once it has ended.
+#[derive(Debug)]
+struct Collected {
+    so_far: Arc<Mutex<Vec<u8>>>,
+    whole: Receiver<String>,
 }
 
 impl Running {
@@ -92,6 +100,14 @@ impl Running {
         }
     }
 
+    /// Tells whether the program has written a text by now, to one of its outputs.
+    pub(crate) fn has_written(&self, text: &str) -> bool {
+        [&self.stdout, &self.stderr].iter().any(|output| {
+            let so_far = output.so_far.lock().expect("no reader panics");
+            String::from_utf8_lossy(&so_far).contains(text)
+        })
+    }
+
     /// Sends a signal to the program itself.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -116,8 +132,8 @@ impl Running {
     }
 
     fn finish(self, status: ExitStatus) -> Run {
-        let read = |output: &Receiver<String>, name| {
-            let text = output.recv_timeout(Duration::from_secs(10));
+        let read = |output: &Collected, name| {
+            let text = output.whole.recv_timeout(Duration::from_secs(10));
             assert!(
                 text.is_ok(),
                 "`{}` ended, but somebody still holds its {name}",
@@ -142,14 +158,20 @@ fn unreachable_patience(run: &Run) -> ! {
     unreachable!("a command is never empty")
 }
 
-fn collect(mut source: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
+fn collect(mut source: impl Read + Send + 'static) -> Collected {
+    let (sender, whole) = mpsc::channel();
+    let so_far = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&so_far);
     thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let ended = source.read_to_end(&mut bytes);
+        let mut piece = [0; 8192];
+        while let Ok(count @ 1..) = source.read(&mut piece) {
+            let mut seen = seen.lock().expect("no other thread panics");
+            seen.extend_from_slice(&piece[..count]);
+        }
+        let bytes = seen.lock().expect("no other thread panics");
         let text = String::from_utf8_lossy(&bytes).into_owned();
         // Nobody listens any more when the test has failed already.
-        drop(ended.map(|_| sender.send(text)));
+        drop(sender.send(text));
     });
-    receiver
+    Collected { so_far, whole }
 }

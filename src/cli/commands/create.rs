@@ -9,7 +9,6 @@ use crate::cli::event_loop::block_on;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::work::{Unchanged, Work};
 use crate::plan::{self, OrphanPolicy, Recreate, StartMode, UpOptions};
-use crate::report::ProgressStyle;
 
 use crate::cli::args::Scale;
 
@@ -31,6 +30,10 @@ pub(in crate::cli) struct CreateArgs {
     /// Keep containers that exist as they are, even if something about them has changed
     #[arg(long)]
     no_recreate: bool,
+
+    /// Do not build images that are missing; consort builds none yet, so that this changes nothing
+    #[arg(long)]
+    no_build: bool,
 
     /// Fetch images before creating
     #[arg(long, value_name = "POLICY")]
@@ -66,9 +69,7 @@ pub(in crate::cli) fn create(
     let mut work = Work::new(invocation, engine.as_ref(), scope, "create");
     work.yes = Flag::from(args.yes);
     work.unchanged = Unchanged::Shown;
-    if args.quiet_pull {
-        work.style = ProgressStyle::Quiet;
-    }
+    work.quiet_pull = Flag::from(args.quiet_pull);
     block_on(work.carry_out(&|observed, diverged_volumes| {
         Ok(plan::up(
             &desired,

@@ -1,5 +1,7 @@
 //! `events`: what happens to the project's containers, as it happens.
 
+use std::time::SystemTime;
+
 use clap::Args;
 use futures_util::StreamExt as _;
 
@@ -8,8 +10,8 @@ use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
 use crate::cli::format;
 use crate::cli::invocation::Invocation;
-use crate::cli::select;
-use crate::engine::ContainerEvent;
+use crate::cli::{environment, select, time};
+use crate::engine::{ContainerEvent, EventsFrom};
 use crate::report::{EventRow, write_event};
 
 /// Show what happens to containers, as it happens
@@ -22,6 +24,14 @@ pub(in crate::cli) struct EventsArgs {
     /// Write one JSON object on each line
     #[arg(long)]
     json: bool,
+
+    /// Begin with what has happened since a time (`2026-01-02T13:23:37Z`) or for a duration (`42m`)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// Return at a time (`2026-01-02T13:23:37Z`), or show what happened until then or until a duration ago (`42m`)
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
 }
 
 /// Shows events until it is interrupted.
@@ -29,13 +39,36 @@ pub(in crate::cli) fn events(
     invocation: &Invocation,
     args: &EventsArgs,
 ) -> Result<ExitStatus, CommandError> {
+    let now = environment::now();
+    let since = moment(args.since.as_deref(), now)?;
+    let until = moment(args.until.as_deref(), now)?;
+    let from = match since {
+        Some(_) => EventsFrom::Oldest,
+        None => EventsFrom::Now,
+    };
     let (engine, target, observed) = invocation.look_and_stay(&args.services)?;
     select::check(&target, &observed, &args.services)?;
     let mut output = invocation.stdout();
     block_on(async {
-        let mut events = engine.events(&target.name).await?;
-        while let Some(event) = events.next().await {
-            let event = event?;
+        let mut events = engine.events(&target.name, from).await?;
+        let time_is_up = reached(until, now);
+        tokio::pin!(time_is_up);
+        loop {
+            // What has happened already is taken first, and only then is it time to go.
+            let event = tokio::select! {
+                biased;
+                event = events.next() => event,
+                () = &mut time_is_up => None,
+            };
+            let Some(event) = event.transpose()? else {
+                return Ok(ExitStatus::Done);
+            };
+            if until.is_some_and(|until| event.time > until) {
+                return Ok(ExitStatus::Done);
+            }
+            if since.is_some_and(|since| event.time < since) {
+                continue;
+            }
             if !args.services.is_empty() && !args.services.iter().any(|it| event.service == **it) {
                 continue;
             }
@@ -46,8 +79,21 @@ pub(in crate::cli) fn events(
                 write_event(&mut output, &row)?;
             }
         }
-        Ok(ExitStatus::Done)
     })
+}
+
+fn moment(text: Option<&str>, now: SystemTime) -> Result<Option<SystemTime>, CommandError> {
+    text.map(|text| time::parse(text, now))
+        .transpose()
+        .map_err(|error| CommandError::room(ExitStatus::Usage, error))
+}
+
+/// Returns at a moment; never without one.
+async fn reached(moment: Option<SystemTime>, now: SystemTime) {
+    match moment {
+        Some(moment) => tokio::time::sleep(moment.duration_since(now).unwrap_or_default()).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn row(event: ContainerEvent) -> EventRow {

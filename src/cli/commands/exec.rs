@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
@@ -15,6 +15,10 @@ use crate::runtime::container::ContainerError;
 
 /// Run a command in a running container
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
 pub(in crate::cli) struct ExecArgs {
     /// Return at once and leave the command running
     #[arg(short, long)]
@@ -27,6 +31,14 @@ pub(in crate::cli) struct ExecArgs {
     /// Run in the replica with this number
     #[arg(long, value_name = "NUMBER")]
     index: Option<u32>,
+
+    /// Pass our input on, as is done anyway
+    #[arg(short, long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    interactive: bool,
+
+    /// Give the command a terminal, as is done anyway where our output is one
+    #[arg(short, long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    tty: bool,
 
     /// Give the command all capabilities
     #[arg(long)]
@@ -61,7 +73,7 @@ pub(in crate::cli) fn exec(
     let services = [args.service.clone()];
     let (engine, target, observed) = invocation.look_and_stay(&services)?;
     let container = select::replica(&target, &observed, &args.service, args.index)?;
-    let has_terminal = !args.no_tty && !args.detach && terminal::is_interactive();
+    let has_terminal = args.tty && !args.no_tty && !args.detach && terminal::is_interactive();
     let code = block_on(async {
         let request = ExecRequest {
             args: args.command.clone(),
@@ -75,11 +87,7 @@ pub(in crate::cli) fn exec(
             },
             privileged: args.privileged,
             detach: args.detach,
-            stdio: if args.detach {
-                Stdio::default()
-            } else {
-                terminal::own_streams()?
-            },
+            stdio: streams(args)?,
         };
         let _raw = if has_terminal {
             Some(RawTerminal::enter()?)
@@ -89,6 +97,18 @@ pub(in crate::cli) fn exec(
         engine.exec(&container.name, request).await.map_err(refused)
     })?;
     Ok(ExitStatus::of_container(code))
+}
+
+/// Returns what the command reads and writes.
+fn streams(args: &ExecArgs) -> Result<Stdio, CommandError> {
+    if args.detach {
+        return Ok(Stdio::default());
+    }
+    let mut streams = terminal::own_streams()?;
+    if !args.interactive {
+        streams.stdin = None;
+    }
+    Ok(streams)
 }
 
 /// Reads `NAME=VALUE`; `NAME` alone passes on our own value, if there is one.

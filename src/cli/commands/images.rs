@@ -2,12 +2,11 @@
 
 use clap::Args;
 
-use crate::cli::choices::TableFormat;
 use crate::cli::complete;
 use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
-use crate::cli::format;
+use crate::cli::format::{self, Rows};
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
 use crate::report::{ImageRow, write_images};
@@ -19,9 +18,9 @@ pub(in crate::cli) struct ImagesArgs {
     #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
-    /// Write in this format
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
-    format: TableFormat,
+    /// Write `table`, `json`, or a template such as `{{.Repository}}`
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
 
     /// Write the ids only
     #[arg(short, long)]
@@ -54,10 +53,12 @@ pub(in crate::cli) fn images(
         for id in ids {
             output.line(id.strip_prefix("sha256:").unwrap_or(id))?;
         }
-    } else if args.format == TableFormat::Json {
-        format::write_json(&mut output, &rows)?;
-    } else {
-        write_images(&mut output, &rows, environment::now())?;
+        return Ok(ExitStatus::Done);
+    }
+    match Rows::from_flag(args.format.as_deref())? {
+        Rows::Table => write_images(&mut output, &rows, environment::now())?,
+        Rows::Json => format::write_json(&mut output, &rows)?,
+        Rows::Template(template) => format::write_rows(&mut output, &rows, Some(&template))?,
     }
     Ok(ExitStatus::Done)
 }

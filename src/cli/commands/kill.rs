@@ -5,8 +5,9 @@ use clap::Args;
 use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
-use crate::cli::invocation::Invocation;
-use crate::plan;
+use crate::cli::invocation::{Flag, Invocation};
+use crate::observed::ObservedContainer;
+use crate::plan::{self, OrphanPolicy};
 use crate::value::Signal;
 
 /// Send a signal to containers
@@ -15,6 +16,10 @@ pub(in crate::cli) struct KillArgs {
     /// Signal only these services
     #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
+
+    /// Signal also containers of services that the Compose file no longer has (`COMPOSE_REMOVE_ORPHANS`)
+    #[arg(long)]
+    remove_orphans: bool,
 
     /// Send this signal, by name or number
     #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
@@ -27,7 +32,13 @@ pub(in crate::cli) fn kill(
     args: &KillArgs,
 ) -> Result<ExitStatus, CommandError> {
     let services = desire::services(&args.services)?;
-    invocation.change("kill", &args.services, &|_, observed| {
-        Ok(plan::kill(observed, &services, args.signal))
+    let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
+    invocation.change("kill", &args.services, &|target, observed| {
+        let mut meant = observed.clone();
+        if orphans != OrphanPolicy::Remove {
+            let is_known = |container: &ObservedContainer| target.knows(&container.service);
+            meant.containers.retain(|_, container| is_known(container));
+        }
+        Ok(plan::kill(&meant, &services, args.signal))
     })
 }

@@ -13,7 +13,7 @@ use crate::cli::event_loop::block_on;
 use crate::cli::follow::{self, Following, LogSink, Source, Streams};
 use crate::cli::invocation::{Invocation, Target};
 use crate::cli::{select, time};
-use crate::engine::{Engine, EventStream, LogQuery, Tail};
+use crate::engine::{Engine, EventStream, EventsFrom, LogQuery, Tail};
 use crate::observed::{ObservedContainer, ObservedState, Scope};
 use crate::report::{LogStyle, Prefix, Timestamps};
 use crate::value::ContainerName;
@@ -75,7 +75,7 @@ pub(in crate::cli) fn logs(
         let scope = Scope::project(target.name.clone());
         // The events are listened to before anybody looks, so that no end is missed.
         let events = if args.follow {
-            Some(engine.events(&target.name).await?)
+            Some(engine.events(&target.name, EventsFrom::Now).await?)
         } else {
             None
         };
@@ -86,7 +86,7 @@ pub(in crate::cli) fn logs(
             invocation,
             style(args),
             (Streams::Together, args.no_color.into()),
-            &sources,
+            sources.iter().map(|source| source.label.as_str()),
         );
         let last_times = follow::write_history(engine, &sources, &query, &mut sink).await?;
         if let Some(events) = events {
@@ -157,7 +157,7 @@ impl Live<'_> {
                 }
             }
         }
-        let times = (&self.last_times, self.query.since);
+        let times = (&mut self.last_times, self.query.since);
         follow::write_rest(self.engine, &sources, times, &mut self.sink).await
     }
 

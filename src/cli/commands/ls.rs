@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use crate::cli::choices::TableFormat;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
-use crate::cli::format;
+use crate::cli::format::{self, Rows};
 use crate::cli::invocation::Invocation;
 use crate::observed::{ProjectSummary, RunState};
 use crate::report::{ProjectRow, write_projects};
@@ -21,9 +20,9 @@ pub(in crate::cli) struct LsArgs {
     #[arg(long, value_name = "PROPERTY=VALUE")]
     filter: Vec<String>,
 
-    /// Write in this format
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
-    format: TableFormat,
+    /// Write `table`, `json`, or a template such as `{{.Name}}`
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
 
     /// Write the names only
     #[arg(short, long)]
@@ -52,10 +51,12 @@ pub(in crate::cli) fn ls(
         for row in &rows {
             output.line(&row.name)?;
         }
-    } else if args.format == TableFormat::Json {
-        format::write_json(&mut output, &rows)?;
-    } else {
-        write_projects(&mut output, &rows)?;
+        return Ok(ExitStatus::Done);
+    }
+    match Rows::from_flag(args.format.as_deref())? {
+        Rows::Table => write_projects(&mut output, &rows)?,
+        Rows::Json => format::write_json(&mut output, &rows)?,
+        Rows::Template(template) => format::write_rows(&mut output, &rows, Some(&template))?,
     }
     Ok(ExitStatus::Done)
 }

@@ -39,6 +39,14 @@ pub(in crate::cli) struct PullArgs {
     #[arg(long, value_name = "POLICY")]
     policy: Option<PolicyChoice>,
 
+    /// Fetch several images at the same time; as Docker Compose has it, without any effect
+    #[arg(long, hide = true)]
+    parallel: bool,
+
+    /// Fetch one image after the other; as Docker Compose has it, without any effect
+    #[arg(long, hide = true)]
+    no_parallel: bool,
+
     /// Do not show progress
     #[arg(short, long)]
     quiet: bool,
@@ -88,6 +96,6 @@ pub(in crate::cli) fn pull(
             error.report(&mut invocation.stderr());
             Ok(ExitStatus::Done)
         }
-        pulled => pulled.map(|_| ExitStatus::Done),
+        pulled => pulled.map(|()| ExitStatus::Done),
     }
 }

@@ -12,10 +12,18 @@ use crate::report::Rehearsal;
 
 /// Remove stopped containers
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field for each switch that can be typed"
+)]
 pub(in crate::cli) struct RmArgs {
     /// Remove only the containers of these services
     #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
+
+    /// Remove one-off containers too, as is done anyway
+    #[arg(short, long, hide = true)]
+    all: bool,
 
     /// Do not ask before removing
     #[arg(short, long)]

@@ -163,7 +163,7 @@ fn write(
     rows: &[UsageRow],
 ) -> Result<(), CommandError> {
     match rows_format {
-        Rows::JsonLines => format::write_rows(output, rows, None),
+        Rows::Json => format::write_rows(output, rows, None),
         Rows::Template(template) => format::write_rows(output, rows, Some(template)),
         Rows::Table => {
             let is_live = output.is_terminal() && !args.no_stream;

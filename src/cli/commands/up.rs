@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::cli::args::Scale;
 use crate::cli::attached::{self, Attached, EndsWith};
@@ -11,14 +11,15 @@ use crate::cli::desire::{self, PullChoice};
 use crate::cli::environment;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
+use crate::cli::follow;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::select;
-use crate::cli::work::{Carried, Unchanged, Work};
+use crate::cli::work::{Unchanged, Work};
 use crate::desired::DesiredState;
 use crate::plan::{
     self, Dependencies, OrphanPolicy, Recreate, Renew, StartMode, UpOptions, WaitFor,
 };
-use crate::report::{LogStyle, Prefix, ProgressStyle, Timestamps};
+use crate::report::{LogStyle, Prefix, Rehearsal, Timestamps};
 use crate::value::ServiceName;
 
 /// Create and start containers
@@ -76,6 +77,14 @@ pub(in crate::cli) struct UpArgs {
     #[arg(long)]
     remove_orphans: bool,
 
+    /// Do not build images that are missing; consort builds none yet, so that this changes nothing
+    #[arg(long)]
+    no_build: bool,
+
+    /// Do not show the progress of builds; consort builds none yet, so that this changes nothing
+    #[arg(long)]
+    quiet_build: bool,
+
     /// Fetch images before starting
     #[arg(long, value_name = "POLICY")]
     pull: Option<PullChoice>,
@@ -124,6 +133,10 @@ pub(in crate::cli) struct UpArgs {
     #[arg(short, long, value_name = "SECONDS")]
     timeout: Option<u32>,
 
+    /// Offer shortcuts on the terminal while services run; only `--menu=false` is supported yet
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    menu: Option<bool>,
+
     /// Answer yes to every question
     #[arg(short, long)]
     yes: bool,
@@ -134,6 +147,10 @@ pub(in crate::cli) fn up(
     invocation: &Invocation,
     args: &UpArgs,
 ) -> Result<ExitStatus, CommandError> {
+    if args.menu == Some(true) {
+        return Err(CommandError::user("`--menu` is not supported yet")
+            .hint("the terminal has no shortcuts while services run"));
+    }
     let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
     let options = options(args, orphans)?;
     let desired = desire::state(invocation, &args.services, &args.scale)?;
@@ -143,9 +160,7 @@ pub(in crate::cli) fn up(
     let mut work = Work::new(invocation, engine.as_ref(), scope, "up");
     work.yes = Flag::from(args.yes);
     work.unchanged = Unchanged::Shown;
-    if args.quiet_pull {
-        work.style = ProgressStyle::Quiet;
-    }
+    work.quiet_pull = Flag::from(args.quiet_pull);
     let planner = |observed: &_, diverged_volumes| {
         Ok(plan::up(
             &desired,
@@ -156,30 +171,42 @@ pub(in crate::cli) fn up(
             },
         )?)
     };
+    let is_rehearsal = invocation.rehearsal() == Rehearsal::Yes;
     block_on(async {
-        if args.detach || args.wait || args.no_start {
+        if args.detach || args.wait || args.no_start || is_rehearsal {
             work.carry_out(&planner).await?;
             return Ok(ExitStatus::Done);
         }
-        let began = environment::now();
-        // The events are listened to before anything starts, so that no early end is missed.
-        let events = engine.events(&desired.project).await?;
-        match work.carry_out(&planner).await? {
-            Carried::Rehearsed => Ok(ExitStatus::Done),
-            Carried::Done => {
-                let attached = Attached {
-                    shown: shown(args, &desired)?,
-                    services: meant(args, &desired),
-                    ends_with: ends_with(args),
-                    exit_code_from: args.exit_code_from.clone(),
-                    style: style(args),
-                    no_color: Flag::from(args.no_color),
-                    grace: args.timeout.map(desire::seconds),
-                    began,
-                };
-                attached::stay(&work, events, &attached).await
-            }
-        }
+        attached::up(&work, &planner, &attached(args, &desired)?).await
+    })
+}
+
+fn attached(args: &UpArgs, desired: &DesiredState) -> Result<Attached, CommandError> {
+    let shown = shown(args, desired)?;
+    let services = shown.iter().filter_map(|name| desired.services.get(name));
+    let labels = services
+        .flat_map(|service| &service.replicas)
+        .map(|spec| follow::label(&spec.name, &spec.service, spec.number))
+        .collect();
+    let named = desire::services(&args.services)?;
+    let all = desired.services.keys().cloned().collect();
+    let mut watched = if named.is_empty() {
+        shown.clone()
+    } else {
+        named.clone()
+    };
+    watched.extend(desire::services(args.exit_code_from.as_slice())?);
+    Ok(Attached {
+        shown,
+        labels,
+        watched,
+        stopped: if named.is_empty() { all } else { named },
+        ends_with: ends_with(args),
+        exit_code_from: args.exit_code_from.clone(),
+        style: style(args),
+        no_color: Flag::from(args.no_color),
+        grace: args.timeout.map(desire::seconds),
+        began: environment::now(),
     })
 }
 

@@ -51,7 +51,7 @@ pub(in crate::cli) fn volumes(
     }
     match Rows::from_flag(args.format.as_deref())? {
         Rows::Table => write_volumes(&mut output, &rows)?,
-        Rows::JsonLines => format::write_rows(&mut output, &rows, None)?,
+        Rows::Json => format::write_rows(&mut output, &rows, None)?,
         Rows::Template(template) => format::write_rows(&mut output, &rows, Some(&template))?,
     }
     Ok(ExitStatus::Done)

@@ -130,6 +130,17 @@ impl Report {
 pub struct ComposeError {
     /// The mistakes, and the warnings found beside them.
     pub report: Box<Report>,
+    /// Where the mistakes are.
+    pub wrong: Wrong,
+}
+
+/// Where the mistakes are that keep a project from being loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// In the Compose files, or in what they name.
+    Files,
+    /// In the request: it names services that the files do not have.
+    Request,
 }
 
 fn mistakes(report: &Report) -> String {

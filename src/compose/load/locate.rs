@@ -50,18 +50,30 @@ impl Located {
     }
 }
 
+/// Finds the variables that files of variables add, whether or not there is a Compose file.
+pub(super) fn variables(
+    options: &LoadOptions,
+    loader: &mut Loader<'_>,
+) -> BTreeMap<String, String> {
+    let mut finder = Finder::new(options);
+    if finder.read_env_files(loader).is_some() && finder.take_compose_file(loader).is_some() {
+        if finder.files.is_empty() {
+            finder.search(loader);
+        }
+        let _whole = finder.read_env_files(loader);
+    }
+    let Finder {
+        mut environment,
+        origins,
+        ..
+    } = finder;
+    environment.retain(|name, _| origins.contains_key(name));
+    environment
+}
+
 /// Finds the files, the directory and the variables.
 pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<Located> {
-    let mut finder = Finder {
-        options,
-        environment: options.environment.clone(),
-        origins: BTreeMap::new(),
-        files: options
-            .files
-            .iter()
-            .map(|file| absolute(&options.cwd, file))
-            .collect(),
-    };
+    let mut finder = Finder::new(options);
     finder.read_env_files(loader)?;
     finder.take_compose_file(loader)?;
     if finder.files.is_empty() {
@@ -102,7 +114,20 @@ struct Finder<'a> {
     files: Vec<PathBuf>,
 }
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
+    fn new(options: &'a LoadOptions) -> Self {
+        Self {
+            options,
+            environment: options.environment.clone(),
+            origins: BTreeMap::new(),
+            files: options
+                .files
+                .iter()
+                .map(|file| absolute(&options.cwd, file))
+                .collect(),
+        }
+    }
+
     /// Returns the project's directory as far as it is known.
     fn directory(&self) -> PathBuf {
         let cwd = &self.options.cwd;

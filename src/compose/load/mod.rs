@@ -10,7 +10,9 @@ mod locate;
 mod name;
 mod select;
 
-use crate::compose::diagnostic::{ComposeError, Diagnostic, Report, Severity};
+use std::collections::BTreeMap;
+
+use crate::compose::diagnostic::{ComposeError, Diagnostic, Report, Severity, Wrong};
 use crate::compose::model::field::{extensions, read_named};
 use crate::compose::model::{Places, Project};
 use crate::compose::options::LoadOptions;
@@ -70,11 +72,15 @@ pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, Compos
     if !has_errors(&faults) {
         environment::resolve(&mut project, options, source, (&mut files, &mut faults));
     }
-    if !has_errors(&faults) {
-        select::services(&mut project, options, &mut faults);
-    }
     if has_errors(&faults) {
         return Err(refuse(faults, files));
+    }
+    select::services(&mut project, options, &mut faults);
+    if has_errors(&faults) {
+        return Err(ComposeError {
+            wrong: Wrong::Request,
+            ..refuse(faults, files)
+        });
     }
     if !options.switches.all_resources {
         select::drop_unused(&mut project);
@@ -83,6 +89,14 @@ pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, Compos
         project,
         warnings: Report::of(faults, files),
     })
+}
+
+/// Returns the variables that a project's files of variables add to the environment, as far as these can be read.
+///
+/// What is wrong with them is said by [`load`].
+pub fn variables(options: &LoadOptions, source: &dyn Source) -> BTreeMap<String, String> {
+    let mut loader = Loader::new(source, options.switches);
+    locate::variables(options, &mut loader)
 }
 
 /// Loads a project as a tree: everything before types, profiles and references.
@@ -150,6 +164,7 @@ pub(crate) fn has_errors(faults: &[Diagnostic]) -> bool {
 fn refuse(faults: Vec<Diagnostic>, files: crate::compose::source::Files) -> ComposeError {
     ComposeError {
         report: Box::new(Report::of(faults, files)),
+        wrong: Wrong::Files,
     }
 }
 

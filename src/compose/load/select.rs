@@ -36,7 +36,7 @@ pub(super) fn services(project: &mut Project, options: &LoadOptions, faults: &mu
         if project.services.contains_key(name) {
             next.push(name.clone());
         } else {
-            let message = format!("there is no service `{name}`");
+            let message = format!("no such service: `{name}`");
             let near = nearest(name, project.services.keys().map(String::as_str));
             let fault = Diagnostic::error(Span::default(), message);
             faults.push(fault.maybe_hint(near.map(|near| format!("did you mean `{near}`?"))));

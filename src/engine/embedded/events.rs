@@ -9,7 +9,7 @@ use super::inner::Inner;
 use super::record::ContainerRecord;
 use super::watch::{Change, DirWatch};
 use crate::desired::label;
-use crate::engine::{ContainerEvent, EngineError, EventKind, EventStream};
+use crate::engine::{ContainerEvent, EngineError, EventKind, EventStream, EventsFrom};
 use crate::runtime::monitor::events::{self, EventReader};
 use crate::runtime::store::make_dir;
 use crate::value::{ProjectName, ServiceName};
@@ -42,8 +42,12 @@ impl Inner {
         ));
     }
 
-    /// Reports what happens to the containers of a project from now on.
-    pub(super) fn events(&self, project: &ProjectName) -> Result<EventStream, EngineError> {
+    /// Reports what happens to the containers of a project.
+    pub(super) fn events(
+        &self,
+        project: &ProjectName,
+        from: EventsFrom,
+    ) -> Result<EventStream, EngineError> {
         let act =
             |error| EngineError::act(format!("follow the events of project `{project}`"), error);
         let dir = self.layout.project(project);
@@ -52,7 +56,12 @@ impl Inner {
         })?;
         let watch = DirWatch::new(Change::Bytes).map_err(act)?;
         watch.add(&dir).map_err(act)?;
-        let reader = EventReader::open_at_end(&self.layout.events(project)).map_err(act)?;
+        let path = self.layout.events(project);
+        let reader = match from {
+            EventsFrom::Now => EventReader::open_at_end(&path),
+            EventsFrom::Oldest => EventReader::open_at_start(&path),
+        };
+        let reader = reader.map_err(act)?;
         Ok(stream::unfold((reader, watch), next).boxed())
     }
 }

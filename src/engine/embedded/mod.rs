@@ -32,8 +32,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AttachRequest, Engine, EngineError, EventStream, ExecRequest, LockHolder, LockWait, LogQuery,
-    LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
+    AttachRequest, Engine, EngineError, EventStream, EventsFrom, ExecRequest, LockHolder, LockWait,
+    LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
 };
 use crate::observed::{ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
@@ -149,8 +149,12 @@ impl Engine for Embedded {
         self.inner.logs(container, query)
     }
 
-    async fn events(&self, project: &ProjectName) -> Result<EventStream, EngineError> {
-        self.inner.events(project)
+    async fn events(
+        &self,
+        project: &ProjectName,
+        from: EventsFrom,
+    ) -> Result<EventStream, EngineError> {
+        self.inner.events(project, from)
     }
 
     async fn exec(

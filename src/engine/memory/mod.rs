@@ -9,8 +9,8 @@ mod world;
 mod act;
 
 use super::{
-    AttachRequest, ContainerEvent, Engine, EngineError, EventStream, ExecRequest, LockHolder,
-    LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
+    AttachRequest, ContainerEvent, Engine, EngineError, EventStream, EventsFrom, ExecRequest,
+    LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
 };
 use crate::observed::{Health, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::{Action, Until};
@@ -169,7 +169,12 @@ impl Engine for Memory {
         Ok(stream::empty().boxed())
     }
 
-    async fn events(&self, project: &ProjectName) -> Result<EventStream, EngineError> {
+    async fn events(
+        &self,
+        project: &ProjectName,
+        _from: EventsFrom,
+    ) -> Result<EventStream, EngineError> {
+        // Nothing is kept here of what has happened.
         let project = project.to_string();
         let events = stream::unfold(self.events.subscribe(), |mut events| async {
             loop {

@@ -138,6 +138,17 @@ impl Progress {
         }
     }
 
+    /// Takes away what is drawn over itself, so that others can write there; the next tick draws it again.
+    pub fn step_aside(&mut self) -> io::Result<()> {
+        match &mut self.shape {
+            Shape::Tree { tree, .. } => {
+                tree.clear(&mut self.output)?;
+                self.output.flush()
+            }
+            Shape::Plain | Shape::Json | Shape::Quiet => Ok(()),
+        }
+    }
+
     /// Shows the last state and leaves it there.
     pub fn finish(mut self, now: Instant) -> io::Result<Output> {
         self.tick(now)?;

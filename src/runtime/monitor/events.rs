@@ -58,6 +58,15 @@ pub struct EventReader {
 }
 
 impl EventReader {
+    /// Starts at the oldest event that is kept.
+    pub fn open_at_start(path: &Path) -> io::Result<Self> {
+        let mut reader = Self::open(&path.with_extension("1"));
+        let _is_there = reader.open_file()?;
+        // At the end of the earlier file, the current one is another file, and is read next.
+        path.clone_into(&mut reader.path);
+        Ok(reader)
+    }
+
     /// Starts at the oldest event that is kept in the current file.
     pub fn open(path: &Path) -> Self {
         Self {
@@ -133,6 +142,20 @@ mod tests {
             action: "start".to_owned(),
             attributes,
         }
+    }
+
+    #[test]
+    fn a_reader_from_the_start_sees_the_earlier_file_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events");
+        append(&path.with_extension("1"), &event(1)).unwrap();
+        append(&path, &event(2)).unwrap();
+        let mut reader = EventReader::open_at_start(&path).unwrap();
+        assert_eq!(reader.next_event().unwrap(), Some(event(1)));
+        assert_eq!(reader.next_event().unwrap(), Some(event(2)));
+        assert_eq!(reader.next_event().unwrap(), None);
+        append(&path, &event(3)).unwrap();
+        assert_eq!(reader.next_event().unwrap(), Some(event(3)));
     }
 
     #[test]
