@@ -8,12 +8,12 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
-use crate::cli::format;
-use crate::cli::invocation::{Invocation, show_warnings};
+use crate::cli::format::{self, pretty_json};
+use crate::cli::invocation::{Invocation, annotate_warnings, show_warnings};
 use crate::cli::select;
 use crate::compose::render::{self, Format};
 use crate::compose::source::Disk;
-use crate::compose::{Project, Switches};
+use crate::compose::{self, Project, Switches};
 use crate::report::{Output, VariableRow, write_variables};
 
 /// Check the Compose files and write the project that they describe
@@ -38,6 +38,10 @@ pub(in crate::cli) struct ConfigArgs {
     /// Only check, write nothing
     #[arg(short, long)]
     quiet: bool,
+
+    /// Only check, and write all mistakes and warnings: as text, or for editors with `--format json`
+    #[arg(long, conflicts_with_all = ["output", "Part"])]
+    check: bool,
 
     #[command(flatten)]
     part: Part,
@@ -131,13 +135,16 @@ pub(in crate::cli) fn config(
     invocation: &Invocation,
     args: &ConfigArgs,
 ) -> Result<ExitStatus, CommandError> {
+    if args.check {
+        return check(invocation, args);
+    }
     if args.part.variables {
         return variables(invocation, args);
     }
     if args.no_interpolate && !args.part.is_any() {
         let options = invocation.load_options(&args.services, switches(args));
         let (text, warnings) = render::uninterpolated(&options, &Disk, args.format.into())
-            .map_err(|error| CommandError::compose(invocation, &error))?;
+            .map_err(|error| CommandError::compose(invocation, error))?;
         show_warnings(invocation, &warnings)?;
         return hand_over(invocation, args, &text);
     }
@@ -159,6 +166,28 @@ pub(in crate::cli) fn config(
             &render::config(&project, args.format.into()),
         ),
     }
+}
+
+/// Writes what is to say about the files, and nothing else.
+fn check(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
+    let options = invocation.load_options(&args.services, switches(args));
+    let loaded = compose::load(&options, &Disk);
+    if args.format == ConfigFormat::Json && !args.quiet {
+        let report = match &loaded {
+            Ok(loaded) => &loaded.warnings,
+            Err(error) => &*error.report,
+        };
+        let text = pretty_json(&report.documents())?;
+        invocation.stdout().bytes(text.as_bytes())?;
+    }
+    let is_shown = args.format == ConfigFormat::Yaml;
+    match loaded {
+        Ok(loaded) if is_shown => show_warnings(invocation, &loaded.warnings)?,
+        Ok(loaded) => annotate_warnings(invocation, &loaded.warnings)?,
+        Err(error) if is_shown => return Err(CommandError::compose(invocation, error)),
+        Err(error) => return Err(CommandError::compose_written(error)),
+    }
+    Ok(ExitStatus::Done)
 }
 
 impl Part {
@@ -231,7 +260,7 @@ fn hashes(wanted: &str, project: &Project) -> Result<Vec<String>, CommandError> 
 fn variables(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let options = invocation.load_options(&args.services, switches(args));
     let (variables, warnings) = render::variables(&options, &Disk)
-        .map_err(|error| CommandError::compose(invocation, &error))?;
+        .map_err(|error| CommandError::compose(invocation, error))?;
     show_warnings(invocation, &warnings)?;
     let rows: Vec<VariableRow> = variables
         .into_iter()
