@@ -97,7 +97,7 @@ fn what_the_engine_cannot_do_is_annotated_too() {
     let sandbox = Sandbox::with("services:\n  web:\n    image: x\n    external_links: [a]\n");
     let (code, annotations) = annotated(&sandbox, &["plan"]);
     assert_eq!(code, Some(3));
-    insta::assert_snapshot!(annotations, @"");
+    insta::assert_snapshot!(annotations, @r"::error file=compose.yaml,line=4,col=21::cannot use `external_links` of service `web`: share a network instead");
 }
 
 #[test]
@@ -105,7 +105,10 @@ fn warnings_are_annotated_where_the_command_goes_on() {
     let sandbox = Sandbox::with("version: '3'\nservices:\n  web: {image: x}\n");
     let (code, annotations) = annotated(&sandbox, &["config"]);
     assert_eq!(code, Some(0));
-    assert!(annotations.starts_with("::warning file=compose.yaml,line=1,col=1::"), "{annotations}");
+    assert!(
+        annotations.starts_with("::warning file=compose.yaml,line=1,col=1::"),
+        "{annotations}"
+    );
     let unset = sandbox.consort(&["config"]);
     assert!(!unset.stderr.contains("::"), "{}", unset.stderr);
 }

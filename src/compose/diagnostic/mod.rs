@@ -121,9 +121,6 @@ impl Report {
     /// What is said of a place that names the file of a diagnostic.
     const NAMED: &str = "this file is named";
 
-    /// How many files are followed back to those that named them.
-    const WAY_LIMIT: usize = 50;
-
     /// Sorts the diagnostics by place and drops repetitions.
     pub(crate) fn of(mut diagnostics: Vec<Diagnostic>, files: Files) -> Self {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -138,13 +135,7 @@ impl Report {
 
     /// Returns where the file of a span was asked for, where that file was asked for, and so on.
     fn way(&self, span: Span) -> Vec<Span> {
-        let asked_by = |span: &Span| {
-            let file = (span.line > 0).then(|| self.files.get(span.file))??;
-            file.asked_by.filter(|asker| asker.line > 0)
-        };
-        std::iter::successors(asked_by(&span), asked_by)
-            .take(Self::WAY_LIMIT)
-            .collect()
+        self.files.way(span)
     }
 }
 

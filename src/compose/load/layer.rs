@@ -37,6 +37,8 @@ pub(super) struct Level {
     pub(super) base: String,
     /// The variables.
     pub(super) environment: Rc<BTreeMap<String, String>>,
+    /// The variables that came from a file, with that file.
+    pub(super) origins: Rc<BTreeMap<String, PathBuf>>,
     /// The files that led here.
     pub(super) included: Vec<PathBuf>,
     /// Whether its relative paths are resolved.
@@ -136,7 +138,9 @@ impl<'a> Loader<'a> {
 
     pub(super) fn interpolate(&mut self, root: &mut Node, level: &Level) {
         if !self.switches.no_interpolate {
-            Interpolator::new(&level.environment, &mut self.faults).run(root);
+            Interpolator::new(&level.environment, &mut self.faults)
+                .knowing(&level.origins)
+                .run(root);
         }
     }
 
@@ -202,6 +206,7 @@ fn resolve_variables(tree: &mut Node, environment: &BTreeMap<String, String>) {
             if let Some(value) = item.as_text().and_then(|name| environment.get(name)) {
                 let name = item.value.to_plain();
                 item.value = Value::Text(format!("{name}={value}"));
+                item.fill_from(&name, value);
             }
         }
     }

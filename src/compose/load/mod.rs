@@ -16,7 +16,7 @@ use crate::compose::model::{Places, Project};
 use crate::compose::options::LoadOptions;
 use crate::compose::settle::normalize;
 use crate::compose::source::Source;
-use crate::compose::tree::{Map, Node};
+use crate::compose::tree::{Map, Node, Span, Value};
 
 pub(crate) use layer::SECRET_CONTENT;
 use layer::{Loader, Paths};
@@ -76,6 +76,7 @@ pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, Compos
     if has_errors(&faults) {
         return Err(refuse(faults, files));
     }
+    project.places.know(files.clone());
     if !options.switches.all_resources {
         select::drop_unused(&mut project);
     }
@@ -136,8 +137,10 @@ fn layered(
         );
     }
     if !has_errors(&loader.faults) && !options.switches.no_normalize {
-        let span = root.span;
-        root.set("name", Node::text(name.clone(), span));
+        let text = Value::Text(name.clone());
+        if root.get("name").is_none_or(|written| written.value != text) {
+            root.set("name", Node::implied(text, Span::default()));
+        }
         normalize(&mut root, &name, &located.environment);
     }
     Some((root, name, located))

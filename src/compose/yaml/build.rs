@@ -1,12 +1,12 @@
 //! Parser events into nodes.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use saphyr_parser::{Event, Marker, ScalarStyle, Tag};
 
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::tree::{Entry, Map, Node, Path, Span, Value};
+use crate::compose::tree::{Entry, Map, Node, Path, Shadow, Span, Value};
 use crate::compose::yaml::{DEPTH_LIMIT, Document, NODE_LIMIT, scalar};
 
 /// What a tag asks for.
@@ -171,7 +171,12 @@ impl Builder {
             Value::Map(source) => {
                 if let Some(target) = target.as_map_mut() {
                     for (key, entry) in source {
-                        target.entry(key).or_insert(entry);
+                        match target.entry(key) {
+                            btree_map::Entry::Vacant(free) => drop(free.insert(entry)),
+                            btree_map::Entry::Occupied(mut taken) => {
+                                shadow(&mut taken.get_mut().node, entry.node);
+                            }
+                        }
                     }
                 }
             }
@@ -360,6 +365,20 @@ fn not_a_key(finished: &Finished) -> Diagnostic {
     Diagnostic::error(finished.node.span, message)
         .expected("expected a string here")
         .hint("put the key in quotation marks")
+}
+
+/// Remembers a value that `<<` brought and that does not count.
+fn shadow(winner: &mut Node, other: Node) {
+    // What is kept of a list or a mapping is its place.
+    let value = match other.value {
+        Value::List(_) | Value::Map(_) => Value::Map(Map::new()),
+        scalar => scalar,
+    };
+    let trace = winner.trace.get_or_insert_default();
+    trace.shadowed.push(Shadow {
+        span: other.span,
+        value,
+    });
 }
 
 fn size_of(node: &Node) -> usize {
