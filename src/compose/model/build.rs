@@ -8,6 +8,7 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form, containers, record};
 use crate::compose::model::{ExtraHosts, Grant, Ulimit};
 use crate::compose::tree::Node;
+use crate::compose::model::outline;
 use crate::value::ByteSize;
 
 record! {
@@ -91,6 +92,10 @@ impl Field for SshKeys {
                 path: (!entry.node.is_null()).then(|| entry.node.value.to_plain()),
             });
         Self(keys.collect())
+    }
+
+    fn schema() -> Json {
+        outline::list(outline::text())
     }
 
     fn print(&self, _: Form) -> Option<Json> {

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form};
 use crate::compose::tree::{Node, Value};
+use crate::compose::model::outline;
 
 impl Field for Option<Vec<String>> {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
@@ -22,6 +23,10 @@ impl Field for Option<Vec<String>> {
             Value::List(list) => Some(list.iter().map(|word| word.value.to_plain()).collect()),
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Map(_) => None,
         }
+    }
+
+    fn schema() -> Json {
+        outline::or_null(outline::list(outline::text()))
     }
 
     fn print(&self, form: Form) -> Option<Json> {

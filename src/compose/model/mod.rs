@@ -8,6 +8,7 @@ mod command;
 mod deploy;
 mod develop;
 pub(crate) mod field;
+pub(crate) mod outline;
 mod file_object;
 mod hosts;
 mod mount;

@@ -10,6 +10,7 @@ use crate::compose::model::field::{
 };
 use crate::compose::model::{Extensions, Options};
 use crate::compose::tree::Node;
+use crate::compose::model::outline;
 
 record! {
     /// A network of the project.
@@ -65,6 +66,14 @@ impl Field for Ipam {
                 .unwrap_or_default(),
             extensions: extensions(node),
         }
+    }
+
+    fn schema() -> Json {
+        outline::record([
+            ("driver", "The driver that manages addresses.", outline::text()),
+            ("config", "The ranges.", Vec::<IpamPool>::schema()),
+            ("options", "Options of the address manager.", outline::named(outline::text())),
+        ])
     }
 
     fn print(&self, form: Form) -> Option<Json> {

@@ -7,12 +7,16 @@ mod json;
 mod list;
 mod yaml;
 
-use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
 
 use crate::compose::diagnostic::{ComposeError, Report};
 use crate::compose::load::load_tree;
 use crate::compose::model::field::print_named;
-use crate::compose::model::{Field as _, Form, Project, plain};
+use crate::compose::model::{
+    Field as _, FileObject, Form, Network, Project, Service, Volume, outline, plain,
+};
 use crate::compose::options::LoadOptions;
 use crate::compose::source::Source;
 
@@ -54,6 +58,41 @@ pub fn uninterpolated(
         Format::Yaml => to_yaml(&data),
     };
     Ok((text, tree.into_warnings()))
+}
+
+/// Returns the JSON Schema of what [`config`] writes as JSON.
+pub fn config_schema() -> Json {
+    let mut schema = outline::record([
+        ("name", "The name of the project.", String::schema()),
+        (
+            "services",
+            "The services.",
+            outline::named(outline::or_null(Service::schema())),
+        ),
+        (
+            "networks",
+            "The networks, by key.",
+            BTreeMap::<String, Network>::schema(),
+        ),
+        (
+            "volumes",
+            "The volumes, by key.",
+            BTreeMap::<String, Volume>::schema(),
+        ),
+        (
+            "secrets",
+            "The secrets, by key.",
+            BTreeMap::<String, FileObject>::schema(),
+        ),
+        (
+            "configs",
+            "The configs, by key.",
+            BTreeMap::<String, FileObject>::schema(),
+        ),
+    ]);
+    schema["required"] = json!(["name", "services"]);
+    schema["patternProperties"] = json!({ "^x-": {} });
+    schema
 }
 
 /// Lays a project out as data.
