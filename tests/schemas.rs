@@ -6,17 +6,20 @@
     reason = "reads and updates the published schemas, starts programs, and holds what YAML gives"
 )]
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use consort::compose::diagnostic::DiagnosticDocument;
 use consort::compose::explain::ExplanationDocument;
 use consort::compose::{self, render};
 use consort::report::{ContainerRow, EventRow, PlanDocument};
+use rustix::process::Signal;
 use schemars::{JsonSchema, schema_for};
+use serde::Deserialize as _;
 use serde_json::{Value as Json, json};
-use tempfile::TempDir;
+use support::{Sandbox, machine, machine::needs};
 
 /// Returns the schema of what a type writes.
 fn schema_of<T: JsonSchema>() -> Json {
@@ -73,7 +76,10 @@ fn the_published_schemas_are_the_ones_of_the_types() {
             fs::write(published(name), &current).unwrap();
         }
         let found = fs::read_to_string(published(name)).unwrap_or_default();
-        assert!(found == current, "`schemas/{name}.schema.json` is out of date");
+        assert!(
+            found == current,
+            "`schemas/{name}.schema.json` is out of date"
+        );
     }
 }
 
@@ -85,7 +91,8 @@ struct Checker {
 
 impl Checker {
     fn of(name: &'static str) -> Self {
-        let schema: Json = serde_json::from_str(&fs::read_to_string(published(name)).unwrap()).unwrap();
+        let schema: Json =
+            serde_json::from_str(&fs::read_to_string(published(name)).unwrap()).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
         Self { name, validator }
     }
@@ -137,56 +144,162 @@ secrets: {key: {environment: HOME}}
 configs: {conf: {content: hello}}
 "#;
 
-/// Runs consort in a folder with a project; returns the exit code and standard output.
-fn consort(folder: &TempDir, words: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_consort"))
-        .args(words)
-        .current_dir(folder.path())
-        .env_clear()
-        .env("HOME", folder.path())
-        .env("CONSORT_STATE_DIR", folder.path().join("state"))
-        .env("XDG_RUNTIME_DIR", folder.path().join("run"))
-        .output()
-        .unwrap();
-    (output.status.code(), String::from_utf8(output.stdout).unwrap())
-}
-
-fn folder(compose: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("compose.yaml"), compose).unwrap();
-    folder
-}
-
 #[test]
 fn what_config_and_explain_write_is_what_their_schemas_say() {
-    let folder = folder(EVERYTHING);
+    let sandbox = Sandbox::new(EVERYTHING);
     for (name, words) in [
         ("config", &["config", "--format", "json"][..]),
-        ("compose", &["config", "--format", "json", "--no-interpolate"]),
+        (
+            "compose",
+            &["config", "--format", "json", "--no-interpolate"],
+        ),
         ("explain", &["explain", "--format", "json"]),
         ("check", &["config", "--check", "--format", "json"]),
     ] {
-        let (code, text) = consort(&folder, words);
-        assert_eq!(code, Some(0), "{words:?}");
-        Checker::of(name).accepts(&text);
+        Checker::of(name).accepts(&sandbox.consort(words).succeeds());
     }
 }
 
 #[test]
 fn what_a_check_finds_is_what_its_schema_says() {
-    let folder = folder("version: '3'\nservices:\n  web: {imagee: x}\n  db: {image: x, ports: [a]}\n");
-    let (code, text) = consort(&folder, &["config", "--check", "--format", "json"]);
-    assert_eq!(code, Some(3));
-    assert_ne!(text, "[]\n");
-    Checker::of("check").accepts(&text);
+    let sandbox =
+        Sandbox::new("version: '3'\nservices:\n  web: {imagee: x}\n  db: {image: x, ports: [a]}\n");
+    let run = sandbox.consort(&["config", "--check", "--format", "json"]);
+    assert_eq!(run.status.code(), Some(3));
+    assert_ne!(run.stdout, "[]\n");
+    Checker::of("check").accepts(&run.stdout);
+    // The sandbox takes the project down, and reads its file for that.
+    sandbox.rewrite("services: {web: {image: x}}");
+}
+
+const SLEEPERS: &str = "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '60'], ports: ['127.0.0.1::80'], depends_on: [two]}
+  two: {image: '${BUSYBOX}', command: [sleep, '60'], volumes: ['data:/data']}
+volumes: {data: }
+";
+
+#[test]
+fn what_plan_ps_and_events_write_is_what_their_schemas_say() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPERS);
+    let plan = || {
+        let run = sandbox.consort(&["plan", "--remove-orphans", "--format", "json"]);
+        assert_eq!(run.status.code(), Some(2), "{run}");
+        Checker::of("plan").accepts(&run.stdout);
+    };
+    plan();
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let events = sandbox.start(&["events", "--json"]);
+    sandbox.rewrite(
+        &SLEEPERS
+            .replace("  two:", "  three:")
+            .replace("[two]", "[three]"),
+    );
+    plan();
+    let ps = sandbox.consort(&["ps", "--format", "json"]).succeeds();
+    assert_eq!(ps.lines().count(), 2);
+    ps.lines().for_each(|line| Checker::of("ps").accepts(line));
+    sandbox.consort(&["stop", "-t", "0"]).succeeds();
+    plan();
+    events.signal(Signal::INT);
+    let told = events.wait().stdout;
+    assert!(told.lines().count() > 1, "{told}");
+    told.lines()
+        .for_each(|line| Checker::of("events").accepts(line));
+    sandbox
+        .consort(&["down", "-v", "--remove-orphans", "-t", "0"])
+        .succeeds();
+    sandbox.ends_clean();
+}
+
+/// Returns the folder of files with the answers of Docker Compose: it is beside the project, if it is there at all.
+fn corpus() -> PathBuf {
+    let named = std::env::var("CONSORT_TEST_CORPUS").map(PathBuf::from);
+    named.unwrap_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"))
+}
+
+fn is_there(corpus: &Path) -> Result<(), String> {
+    let index = corpus.join("cases.json");
+    let missing = || format!("there are no Compose files at `{}`", corpus.display());
+    index.is_file().then_some(()).ok_or_else(missing)
+}
+
+/// Returns the Compose files of the cases that Docker Compose accepts, each once.
+fn accepted(corpus: &Path) -> Vec<PathBuf> {
+    let read = |path: &str| -> Option<Json> {
+        serde_json::from_str(&fs::read_to_string(corpus.join(path)).ok()?).ok()
+    };
+    let cases = read("cases.json").unwrap();
+    let mut files: Vec<PathBuf> = Vec::new();
+    for case in cases["cases"].as_array().unwrap() {
+        let id = case["id"].as_str().unwrap();
+        let answer = read(&format!("oracle/{id}.json")).unwrap_or_default();
+        if answer["variants"]["base"]["rc"] != 0 {
+            continue;
+        }
+        let folder = corpus.join("corpus").join(case["dir"].as_str().unwrap());
+        let named = case["files"].as_array().into_iter().flatten();
+        let named = named.filter_map(Json::as_str).filter(|file| *file != "-");
+        files.extend(named.map(|file| folder.join(file)));
+    }
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// Reads the documents of a YAML file as they are written: variables stay, merge keys are followed.
+fn documents(text: &str) -> Vec<Json> {
+    let documents = serde_yaml::Deserializer::from_str(text);
+    documents
+        .filter_map(|document| {
+            let mut value = serde_yaml::Value::deserialize(document).ok()?;
+            // What `<<` brings may have one of its own.
+            for _ in 0..4 {
+                value.apply_merge().ok()?;
+            }
+            serde_json::to_value(untagged(value)).ok()
+        })
+        .collect()
+}
+
+/// Drops `!reset` and `!override`, which tell what a value does and not what it is.
+fn untagged(value: serde_yaml::Value) -> serde_yaml::Value {
+    use serde_yaml::Value;
+    match value {
+        Value::Tagged(tagged) => untagged(tagged.value),
+        Value::Sequence(items) => items.into_iter().map(untagged).collect(),
+        Value::Mapping(map) => Value::Mapping(
+            map.into_iter()
+                .map(|(key, value)| (untagged(key), untagged(value)))
+                .collect(),
+        ),
+        scalar => scalar,
+    }
 }
 
 #[test]
-fn what_plan_writes_is_what_its_schema_says() {
-    let folder = folder(
-        "services:\n  web: {image: 'rootfs:/', command: [sleep, '1'], depends_on: [db]}\n  db: {image: 'busybox', volumes: ['d:/d']}\nvolumes: {d: }\n",
+fn every_file_that_docker_compose_accepts_validates_before_interpolation() {
+    let corpus = corpus();
+    needs!(is_there(&corpus));
+    let checker = Checker::of("compose");
+    let files = accepted(&corpus);
+    assert!(files.len() > 500, "only {} files", files.len());
+    let mut wrong = Vec::new();
+    for file in &files {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        for document in documents(&text) {
+            let faults = checker.faults(&document);
+            if !faults.is_empty() {
+                wrong.push(format!("{}\n  {}", file.display(), faults.join("\n  ")));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        files.len(),
+        wrong.join("\n")
     );
-    let (code, text) = consort(&folder, &["plan", "--format", "json"]);
-    assert_eq!(code, Some(2));
-    Checker::of("plan").accepts(&text);
 }

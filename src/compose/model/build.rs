@@ -6,9 +6,9 @@ use serde_json::Value as Json;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form, containers, record};
+use crate::compose::model::outline;
 use crate::compose::model::{ExtraHosts, Grant, Ulimit};
 use crate::compose::tree::Node;
-use crate::compose::model::outline;
 use crate::value::ByteSize;
 
 record! {

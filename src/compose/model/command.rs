@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form};
-use crate::compose::tree::{Node, Value};
 use crate::compose::model::outline;
+use crate::compose::tree::{Node, Value};
 
 impl Field for Option<Vec<String>> {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {

@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form, containers, record};
-use crate::compose::tree::{Node, Value};
 use crate::compose::model::outline;
+use crate::compose::tree::{Node, Value};
 use crate::value::{ByteSize, Duration};
 
 record! {
@@ -74,8 +74,16 @@ impl Field for Resources {
 
     fn schema() -> Json {
         outline::record([
-            ("limits", "What a container may use at most.", Resource::schema()),
-            ("reservations", "What a container is promised.", Resource::schema()),
+            (
+                "limits",
+                "What a container may use at most.",
+                Resource::schema(),
+            ),
+            (
+                "reservations",
+                "What a container is promised.",
+                Resource::schema(),
+            ),
         ])
     }
 
@@ -141,11 +149,19 @@ impl Field for DeviceRequest {
 
     fn schema() -> Json {
         outline::record([
-            ("capabilities", "What the devices must be able to do.", outline::list(outline::text())),
+            (
+                "capabilities",
+                "What the devices must be able to do.",
+                outline::list(outline::text()),
+            ),
             ("driver", "The driver that provides them.", outline::text()),
             ("count", "How many; -1 for all.", outline::whole()),
             ("device_ids", "Which ones.", outline::list(outline::text())),
-            ("options", "Options of the driver.", outline::named(outline::text())),
+            (
+                "options",
+                "Options of the driver.",
+                outline::named(outline::text()),
+            ),
         ])
     }
 
@@ -263,9 +279,21 @@ impl Field for Placement {
 
     fn schema() -> Json {
         outline::record([
-            ("constraints", "What a node must be.", outline::list(outline::text())),
-            ("preferences", "How replicas are spread.", Vec::<Preference>::schema()),
-            ("max_replicas_per_node", "How many replicas one node may have.", outline::whole()),
+            (
+                "constraints",
+                "What a node must be.",
+                outline::list(outline::text()),
+            ),
+            (
+                "preferences",
+                "How replicas are spread.",
+                Vec::<Preference>::schema(),
+            ),
+            (
+                "max_replicas_per_node",
+                "How many replicas one node may have.",
+                outline::whole(),
+            ),
         ])
     }
 

@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::Extensions;
 use crate::compose::model::field::{Field, Form, containers, extensions, print_extensions, record};
-use crate::compose::tree::Node;
 use crate::compose::model::outline;
+use crate::compose::tree::Node;
 
 record! {
     /// The `develop` section of a service.
@@ -73,11 +73,31 @@ impl Field for WatchRule {
         outline::record([
             ("path", "The watched file or directory.", outline::text()),
             ("action", "What a change does.", outline::text()),
-            ("target", "Where changed files go in the container.", outline::text()),
-            ("exec", "What runs in the container after a sync.", Hook::schema()),
-            ("include", "Patterns of files that are watched.", outline::list(outline::text())),
-            ("ignore", "Patterns of files that are not watched.", outline::list(outline::text())),
-            ("initial_sync", "Syncs everything once at the start.", outline::flag()),
+            (
+                "target",
+                "Where changed files go in the container.",
+                outline::text(),
+            ),
+            (
+                "exec",
+                "What runs in the container after a sync.",
+                Hook::schema(),
+            ),
+            (
+                "include",
+                "Patterns of files that are watched.",
+                outline::list(outline::text()),
+            ),
+            (
+                "ignore",
+                "Patterns of files that are not watched.",
+                outline::list(outline::text()),
+            ),
+            (
+                "initial_sync",
+                "Syncs everything once at the start.",
+                outline::flag(),
+            ),
         ])
     }
 

@@ -11,8 +11,8 @@ use crate::compose::model::Extensions;
 use crate::compose::model::field::{
     Field, Form, containers, extensions, named, print_extensions, record,
 };
-use crate::compose::tree::{Node, Value};
 use crate::compose::model::outline;
+use crate::compose::tree::{Node, Value};
 
 /// A config or a secret of the project.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -69,13 +69,29 @@ impl Field for FileObject {
         outline::record([
             ("name", "Its real name.", outline::text()),
             ("file", "The file that holds it.", outline::text()),
-            ("environment", "The variable that holds it.", outline::text()),
+            (
+                "environment",
+                "The variable that holds it.",
+                outline::text(),
+            ),
             ("content", "What it holds.", outline::text()),
-            ("external", "Whether somebody else manages it.", outline::flag()),
+            (
+                "external",
+                "Whether somebody else manages it.",
+                outline::flag(),
+            ),
             ("labels", "Its labels.", outline::named(outline::text())),
             ("driver", "The driver that stores it.", outline::text()),
-            ("driver_opts", "Options of the driver.", outline::named(outline::text())),
-            ("template_driver", "The driver that fills templates in it.", outline::text()),
+            (
+                "driver_opts",
+                "Options of the driver.",
+                outline::named(outline::text()),
+            ),
+            (
+                "template_driver",
+                "The driver that fills templates in it.",
+                outline::text(),
+            ),
         ])
     }
 

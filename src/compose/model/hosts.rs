@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form};
-use crate::compose::tree::{Node, Value};
 use crate::compose::model::outline;
+use crate::compose::tree::{Node, Value};
 
 /// Host names with their addresses, as `extra_hosts` gives them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,9 +8,9 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{
     Field, Form, containers, extensions, named, print_extensions, record,
 };
+use crate::compose::model::outline;
 use crate::compose::model::{Extensions, Options};
 use crate::compose::tree::Node;
-use crate::compose::model::outline;
 
 record! {
     /// A network of the project.
@@ -70,9 +70,17 @@ impl Field for Ipam {
 
     fn schema() -> Json {
         outline::record([
-            ("driver", "The driver that manages addresses.", outline::text()),
+            (
+                "driver",
+                "The driver that manages addresses.",
+                outline::text(),
+            ),
             ("config", "The ranges.", Vec::<IpamPool>::schema()),
-            ("options", "Options of the address manager.", outline::named(outline::text())),
+            (
+                "options",
+                "Options of the address manager.",
+                outline::named(outline::text()),
+            ),
         ])
     }
 

@@ -9,8 +9,8 @@ use crate::compose::model::Extensions;
 use crate::compose::model::field::{
     Field, Form, containers, extensions, named, print_extensions, record,
 };
-use crate::compose::tree::{Node, Value};
 use crate::compose::model::outline;
+use crate::compose::tree::{Node, Value};
 use crate::value::{ByteSize, Duration};
 
 /// Options that are passed on as they are.
@@ -261,8 +261,16 @@ impl Field for Dependency {
     fn schema() -> Json {
         outline::record([
             ("condition", "What to wait for.", outline::text()),
-            ("restart", "Restarts the dependent when the dependency is replaced.", outline::flag()),
-            ("required", "Fails when the dependency is missing.", outline::flag()),
+            (
+                "restart",
+                "Restarts the dependent when the dependency is replaced.",
+                outline::flag(),
+            ),
+            (
+                "required",
+                "Fails when the dependency is missing.",
+                outline::flag(),
+            ),
         ])
     }
 
@@ -333,7 +341,11 @@ impl Field for Ulimit {
     fn schema() -> Json {
         let range = outline::record([
             ("soft", "What the process gets.", outline::whole()),
-            ("hard", "What the process may raise it to.", outline::whole()),
+            (
+                "hard",
+                "What the process may raise it to.",
+                outline::whole(),
+            ),
         ]);
         json!({ "anyOf": [outline::whole(), range] })
     }

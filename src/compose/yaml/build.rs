@@ -170,14 +170,7 @@ impl Builder {
         match source.value {
             Value::Map(source) => {
                 if let Some(target) = target.as_map_mut() {
-                    for (key, entry) in source {
-                        match target.entry(key) {
-                            btree_map::Entry::Vacant(free) => drop(free.insert(entry)),
-                            btree_map::Entry::Occupied(mut taken) => {
-                                shadow(&mut taken.get_mut().node, entry.node);
-                            }
-                        }
-                    }
+                    lay_below(target, source);
                 }
             }
             Value::List(sources) if sources.iter().all(|s| s.as_map().is_some()) => {
@@ -367,12 +360,25 @@ fn not_a_key(finished: &Finished) -> Diagnostic {
         .hint("put the key in quotation marks")
 }
 
-/// Remembers a value that `<<` brought and that does not count.
+/// Adds what `<<` brings; what is there already wins and remembers the other.
+fn lay_below(target: &mut Map, source: Map) {
+    for (key, Entry { key: span, node }) in source {
+        match target.entry(key) {
+            btree_map::Entry::Vacant(free) => drop(free.insert(Entry { key: span, node })),
+            btree_map::Entry::Occupied(mut taken) => shadow(&mut taken.get_mut().node, node),
+        }
+    }
+}
+
 fn shadow(winner: &mut Node, other: Node) {
     // What is kept of a list or a mapping is its place.
     let value = match other.value {
         Value::List(_) | Value::Map(_) => Value::Map(Map::new()),
-        scalar => scalar,
+        scalar @ (Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)) => scalar,
     };
     let trace = winner.trace.get_or_insert_default();
     trace.shadowed.push(Shadow {
