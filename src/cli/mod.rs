@@ -32,6 +32,7 @@ mod select;
 mod terminal;
 mod follow;
 mod desire;
+mod pin;
 mod attached;
 mod work;
 mod complete;

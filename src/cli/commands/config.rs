@@ -10,6 +10,7 @@ use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::format::{self, pretty_json};
 use crate::cli::invocation::{Invocation, annotate_warnings, show_warnings};
+use crate::cli::pin;
 use crate::cli::select;
 use crate::compose::render::{self, Format};
 use crate::compose::source::Disk;
@@ -45,6 +46,14 @@ pub(in crate::cli) struct ConfigArgs {
 
     #[command(flatten)]
     part: Part,
+
+    /// Name images by the digests that their registries have now
+    #[arg(long, conflicts_with = "no_interpolate")]
+    resolve_image_digests: bool,
+
+    /// Write an override file that names images by the digests that their registries have now
+    #[arg(long, conflicts_with = "no_interpolate")]
+    lock_image_digests: bool,
 
     /// Leave variables as they are written
     #[arg(long)]
@@ -151,7 +160,10 @@ pub(in crate::cli) fn config(
     let mut switches = switches(args);
     // Lists need no content of `env_file`s, which need not even be there.
     switches.no_env_resolution |= args.part.is_any() && !args.part.environment;
-    let project = invocation.load_with(&args.services, switches)?;
+    let mut project = invocation.load_with(&args.services, switches)?;
+    if (args.resolve_image_digests || args.lock_image_digests) && !args.part.is_any() {
+        pin::images(invocation, &mut project)?;
+    }
     match lines(&args.part, &project)? {
         Some(lines) => {
             let mut output = invocation.stdout();
@@ -159,6 +171,10 @@ pub(in crate::cli) fn config(
                 output.line(&line)?;
             }
             Ok(ExitStatus::Done)
+        }
+        None if args.lock_image_digests => {
+            let text = render::images_only(&project, args.format.into());
+            hand_over(invocation, args, &text)
         }
         None => hand_over(
             invocation,

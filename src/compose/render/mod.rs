@@ -45,6 +45,22 @@ pub fn config(project: &Project, format: Format) -> String {
     text.replace('$', "$$")
 }
 
+/// Prints the images alone, as a file that overrides them.
+pub fn images_only(project: &Project, format: Format) -> String {
+    let image = |(name, service): (&String, &Service)| {
+        let only = Service {
+            image: Some(service.image.clone()?),
+            ..Service::default()
+        };
+        Some((name.clone(), only))
+    };
+    let only = Project {
+        services: project.services.iter().filter_map(image).collect(),
+        ..Project::default()
+    };
+    config(&only, format)
+}
+
 /// Prints a project whose variables stay as they are written.
 pub fn uninterpolated(
     options: &LoadOptions,
@@ -98,7 +114,9 @@ pub fn config_schema() -> Json {
 /// Lays a project out as data.
 pub fn document(project: &Project, form: Form) -> Json {
     let mut out = Map::new();
-    out.insert("name".to_owned(), Json::String(project.name.clone()));
+    if form == Form::Json || !project.name.is_empty() {
+        out.insert("name".to_owned(), Json::String(project.name.clone()));
+    }
     let services = print_named(&project.services, form);
     out.insert(
         "services".to_owned(),
