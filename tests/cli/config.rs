@@ -55,6 +55,9 @@ fn variables_are_listed_with_their_defaults() {
     NAME      REQUIRED   DEFAULT VALUE   ALTERNATE VALUE
     TAG       false      1.27            
     ");
+    let json = sandbox.consort(&["config", "--variables", "--format", "json"]);
+    let variables: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(variables["TAG"]["DefaultValue"], "1.27");
 }
 
 #[test]

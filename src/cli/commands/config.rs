@@ -1,5 +1,6 @@
 //! `config`: the line stops at the project, which is checked and written out.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -289,7 +290,10 @@ fn variables(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, C
         .collect();
     let mut output = invocation.stdout();
     match args.format {
-        ConfigFormat::Json => format::write_json(&mut output, &rows)?,
+        ConfigFormat::Json => {
+            let by_name = rows.iter().map(|row| (&row.name, row));
+            format::write_json(&mut output, &by_name.collect::<BTreeMap<_, _>>())?;
+        }
         ConfigFormat::Yaml => write_variables(&mut output, &rows)?,
     }
     Ok(ExitStatus::Done)
