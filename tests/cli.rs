@@ -14,6 +14,7 @@ mod cli {
     mod completion;
     mod config;
     mod errors;
+    mod explain;
     mod help;
     mod plan;
     mod usage;

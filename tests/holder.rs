@@ -32,12 +32,13 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-mod support {
-    pub(crate) use crate::machine;
-}
-
 #[path = "support/machine.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
+#[expect(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "other tests use the rest"
+)]
 mod machine;
 
 const NOBODY: u32 = 54_321;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
 
+use super::annotate::Annotations;
 use super::args::Scale;
 use super::error::{CommandError, ExitStatus};
 use super::invocation::Invocation;
 use super::select;
-use crate::compose::Project;
 use crate::compose::source::Disk;
+use crate::compose::{Project, Severity};
 use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
 use crate::observed::{ImageQuery, Refresh, Scope};
 use crate::value::{Duration, NameError, ServiceName};
@@ -44,6 +45,7 @@ pub(super) fn state(
 ) -> Result<DesiredState, CommandError> {
     let project = invocation.load(services)?;
     let desired = expand(&project, scale)?;
+    let annotations = Annotations::wanted_by(&invocation.environment);
     for notice in &desired.notices {
         let place = notice
             .place
@@ -53,6 +55,8 @@ pub(super) fn state(
         let (field, service, reason) = (&notice.field, &notice.service, &notice.reason);
         let text = format!("`{field}` of service `{service}` has no effect: {reason}{place}");
         invocation.warn(&text)?;
+        let annotation = annotations.one(Severity::Warning, notice.place.as_ref(), &text);
+        invocation.stderr().bytes(annotation.as_bytes())?;
     }
     Ok(desired)
 }
@@ -130,7 +134,7 @@ pub(super) fn seconds(count: u32) -> Duration {
 impl From<DesiredErrors> for CommandError {
     fn from(errors: DesiredErrors) -> Self {
         let one = |error: DesiredError| {
-            let place = error.place().map(ToString::to_string);
+            let place = error.place().cloned();
             place
                 .into_iter()
                 .fold(Self::room(ExitStatus::Compose, error), Self::at)

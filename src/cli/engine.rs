@@ -27,7 +27,7 @@ pub(super) fn connect(
 }
 
 /// Reads the variable, else the user's file, else the machine's.
-fn registries(environment: &Environment) -> Result<RegistrySettings, CommandError> {
+pub(super) fn registries(environment: &Environment) -> Result<RegistrySettings, CommandError> {
     let refused = |error: ImageError| CommandError::room(ExitStatus::Usage, error);
     if let Some(list) = environment.get(MIRRORS) {
         return RegistrySettings::from_list(MIRRORS, list).map_err(refused);
@@ -45,7 +45,8 @@ fn registries(environment: &Environment) -> Result<RegistrySettings, CommandErro
     Ok(RegistrySettings::default())
 }
 
-fn credentials(environment: &Environment) -> Credentials {
+/// Returns what is shown to registries that ask.
+pub(super) fn credentials(environment: &Environment) -> Credentials {
     let dir = match environment.get("DOCKER_CONFIG") {
         Some(dir) => PathBuf::from(dir),
         None => environment.home().join(".docker"),

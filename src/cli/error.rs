@@ -7,10 +7,12 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use super::annotate::Annotations;
 use super::invocation::Invocation;
 use crate::compose::diagnostic::Colour;
-use crate::compose::{ComposeError, Report, Wrong};
+use crate::compose::{ComposeError, Report, Severity, Wrong};
 use crate::report::{Output, Span, Style};
+use crate::value::Place;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +65,7 @@ impl From<ExitStatus> for ExitCode {
 pub(super) struct CommandError {
     status: ExitStatus,
     message: Message,
-    places: Vec<String>,
+    places: Vec<Place>,
     hints: Vec<String>,
 }
 
@@ -80,8 +82,8 @@ enum Message {
     Room(Box<dyn Error + Send + Sync>),
     /// Several errors, none of which led to another.
     Several(Vec<CommandError>),
-    /// Something already written out, such as the diagnostics of Compose files.
-    Rendered(String),
+    /// Mistakes in Compose files, and how they are shown.
+    Compose { report: Box<Report>, shown: String },
     /// Nobody reads the output any more, or everything has been said.
     Silent,
 }
@@ -119,14 +121,24 @@ impl CommandError {
         Self::new(status, Message::Room(source.into()))
     }
 
-    /// Returns what kept a project from being loaded, already written out.
-    pub(super) fn compose(invocation: &Invocation, error: &ComposeError) -> Self {
-        let text = rendered(&error.report, &invocation.stderr());
+    /// Returns what kept a project from being loaded.
+    pub(super) fn compose(invocation: &Invocation, error: ComposeError) -> Self {
+        let shown = rendered(&error.report, &invocation.stderr());
+        Self::unloaded(error, shown)
+    }
+
+    /// Returns what kept a project from being loaded, and what the user has been shown already.
+    pub(super) fn compose_written(error: ComposeError) -> Self {
+        Self::unloaded(error, String::new())
+    }
+
+    fn unloaded(error: ComposeError, shown: String) -> Self {
         let status = match error.wrong {
             Wrong::Files => ExitStatus::Compose,
             Wrong::Request => ExitStatus::Failed,
         };
-        Self::new(status, Message::Rendered(text))
+        let report = error.report;
+        Self::new(status, Message::Compose { report, shown })
     }
 
     /// Returns several errors as one.
@@ -155,8 +167,8 @@ impl CommandError {
 
     /// Adds a place in a file.
     #[must_use]
-    pub(super) fn at(mut self, place: impl Into<String>) -> Self {
-        self.places.push(place.into());
+    pub(super) fn at(mut self, place: Place) -> Self {
+        self.places.push(place);
         self
     }
 
@@ -172,6 +184,34 @@ impl CommandError {
     /// Returns how the process would end.
     pub(super) fn status(&self) -> ExitStatus {
         self.status
+    }
+
+    /// Returns what is wrong with the Compose files as annotations; nothing when it is something else.
+    pub(super) fn annotations(&self, annotations: &Annotations) -> String {
+        match &self.message {
+            Message::Several(errors) => errors
+                .iter()
+                .map(|error| error.annotations(annotations))
+                .collect(),
+            Message::Compose { report, .. } => annotations.of_report(report),
+            Message::Text(_) | Message::Cannot { .. } | Message::Room(_) | Message::Silent
+                if self.status != ExitStatus::Compose =>
+            {
+                String::new()
+            }
+            Message::Text(text) => self.annotation(annotations, text),
+            Message::Cannot { act, .. } => self.annotation(annotations, &format!("cannot {act}")),
+            Message::Room(error) => self.annotation(annotations, &format!("cannot {error}")),
+            Message::Silent => String::new(),
+        }
+    }
+
+    fn annotation(&self, annotations: &Annotations, text: &str) -> String {
+        let text = self
+            .hints
+            .iter()
+            .fold(text.to_owned(), |text, hint| format!("{text}\n{hint}"));
+        annotations.one(Severity::Error, self.places.first(), &text)
     }
 
     /// Writes the error and returns how the process ends.
@@ -191,7 +231,7 @@ impl CommandError {
                     error.write(output)?;
                 }
             }
-            Message::Rendered(text) => output.bytes(text.as_bytes())?,
+            Message::Compose { shown, .. } => output.bytes(shown.as_bytes())?,
             Message::Text(text) => write_heading(output, text)?,
             Message::Cannot { act, source } => {
                 write_heading(output, &format!("cannot {act}"))?;
@@ -203,7 +243,7 @@ impl CommandError {
             }
         }
         for place in &self.places {
-            write_labelled(output, "at", Style::Note, place)?;
+            write_labelled(output, "at", Style::Note, &place.to_string())?;
         }
         for hint in &self.hints {
             write_labelled(output, "hint", Style::Note, hint)?;
@@ -295,7 +335,11 @@ mod tests {
     fn an_error_is_shown_with_its_causes_its_place_and_advice() {
         let cause = io::Error::from(io::ErrorKind::PermissionDenied);
         let error = CommandError::room(ExitStatus::Failed, Outer(cause))
-            .at("compose.yaml:14:7")
+            .at(Place {
+                file: "compose.yaml".into(),
+                line: 14,
+                column: 7,
+            })
             .hint("ask for less");
         insta::assert_snapshot!(written(&error), @r"
         error: cannot create bridge `demo_default`

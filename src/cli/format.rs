@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::error::{CommandError, ExitStatus};
+use crate::compose::render;
 use crate::report::{Output, Row, Template, WriteError};
 
 /// How rows are written.
@@ -51,6 +52,11 @@ pub(super) fn write_json<T: Serialize>(
     document: &T,
 ) -> Result<(), CommandError> {
     Ok(output.line(&to_value(document)?.to_string())?)
+}
+
+/// Writes a JSON document on several lines.
+pub(super) fn pretty_json<T: Serialize>(document: &T) -> Result<String, CommandError> {
+    Ok(render::pretty(&to_value(document)?) + "\n")
 }
 
 fn to_value<T: Serialize>(row: &T) -> Result<serde_json::Value, CommandError> {

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
 
+use super::annotate::Annotations;
 use super::args::{AnsiChoice, GlobalArgs, Progress as ProgressChoice};
 use super::desire;
 use super::engine;
@@ -187,7 +188,7 @@ impl Invocation {
         switches: Switches,
     ) -> Result<Project, CommandError> {
         let loaded = compose::load(&self.load_options(services, switches), &Disk)
-            .map_err(|error| CommandError::compose(self, &error))?;
+            .map_err(|error| CommandError::compose(self, error))?;
         show_warnings(self, &loaded.warnings)?;
         Ok(loaded.project)
     }
@@ -320,7 +321,17 @@ pub(super) fn show_warnings(
     }
     let mut output = invocation.stderr();
     let text = error::rendered(warnings, &output);
-    Ok(output.bytes(text.as_bytes())?)
+    output.bytes(text.as_bytes())?;
+    annotate_warnings(invocation, warnings)
+}
+
+/// Puts what is worth saying beside the lines of a change, where that is possible.
+pub(super) fn annotate_warnings(
+    invocation: &Invocation,
+    warnings: &Report,
+) -> Result<(), CommandError> {
+    let annotations = Annotations::wanted_by(&invocation.environment).of_report(warnings);
+    Ok(invocation.stderr().bytes(annotations.as_bytes())?)
 }
 
 fn load_options(

@@ -18,6 +18,7 @@
 mod role;
 mod args;
 mod environment;
+mod annotate;
 mod error;
 mod unsupported;
 mod invocation;
@@ -31,6 +32,7 @@ mod select;
 mod terminal;
 mod follow;
 mod desire;
+mod pin;
 mod attached;
 mod show;
 mod work;
@@ -45,6 +47,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::report::{Ansi, Output};
+use annotate::Annotations;
 use args::CommandLine;
 use environment::Environment;
 use error::{CommandError, ExitStatus};
@@ -66,12 +69,20 @@ fn run(words: &[OsString]) -> ExitStatus {
         Ok(typed) => typed,
         Err(refusal) => return refuse(words, &refusal),
     };
+    let mut annotations = Annotations::Off;
     let done = Environment::read()
+        .inspect(|environment| annotations = Annotations::wanted_by(environment))
         .and_then(|environment| Invocation::new(environment, typed.global, spoken(words)))
         .and_then(|invocation| typed.verb.run(&invocation));
     match done {
         Ok(status) => status,
-        Err(error) => error.report(&mut Output::stderr(Ansi::Auto)),
+        Err(error) => {
+            let mut output = Output::stderr(Ansi::Auto);
+            let status = error.report(&mut output);
+            // Whoever reads the annotations reads the error as well.
+            drop(output.bytes(error.annotations(&annotations).as_bytes()));
+            status
+        }
     }
 }
 

@@ -235,10 +235,8 @@ impl From<ReconcileError> for CommandError {
 impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
         let place = match &error {
-            PlanError::ImageMissing { place, .. } => {
-                place.iter().map(ToString::to_string).collect()
-            }
-            PlanError::Cycle { places, .. } => places.iter().map(ToString::to_string).collect(),
+            PlanError::ImageMissing { place, .. } => place.iter().cloned().collect(),
+            PlanError::Cycle { places, .. } => places.clone(),
             PlanError::UnknownService { .. }
             | PlanError::Tangled { .. }
             | PlanError::ExternalNetwork { .. }

@@ -1,11 +1,17 @@
 //! Where a value of a project comes from: the place that won, what it shadows, what filled it.
 
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 
-use crate::compose::model::{Form, Project, Shadowed, Variable, VariableOrigin};
+use crate::compose::env::dotenv_lines;
+use crate::compose::model::{Form, Project, Shadowed};
 use crate::compose::render::document;
 use crate::compose::suggest::nearest;
+use crate::compose::tree::{Span, VariableOrigin, VariableUse};
 use crate::value::Place;
 
 /// Why nothing can be explained.
@@ -18,6 +24,16 @@ pub struct ExplainError {
     pub nearest: Option<String>,
 }
 
+/// How a value came to be at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// It was written.
+    Written,
+    /// It follows from what is written at the place, or from other values where there is none.
+    Implied,
+}
+
 /// One explained value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
@@ -25,12 +41,16 @@ pub struct Explanation {
     pub path: String,
     /// What it is in the end.
     pub value: Json,
+    /// How it came to be there.
+    pub origin: Origin,
     /// Where it was written; nowhere when it follows from other values.
     pub place: Option<Place>,
+    /// Where the file of the place was asked for, and where that file was asked for, and so on.
+    pub way: Vec<Place>,
     /// What was written for it before, latest first.
     pub shadowed: Vec<Shadowed>,
     /// The variables that filled it.
-    pub variables: Vec<Variable>,
+    pub variables: Vec<VariableUse>,
 }
 
 /// Explains the values at a path and below: `services.web.image`, `web.image`, or `.` for all.
@@ -43,15 +63,75 @@ pub fn explain(project: &Project, path: &str) -> Result<Vec<Explanation>, Explai
     };
     let mut found = Vec::new();
     leaves(value, known, &mut |path, value| {
-        found.push(Explanation {
-            value: value.clone(),
-            place: project.places.get(&path),
-            shadowed: project.places.shadowed(&path),
-            variables: project.places.variables(&path),
-            path,
-        });
+        found.push(explanation(project, path, value));
     });
     Ok(found)
+}
+
+fn explanation(project: &Project, path: String, value: &Json) -> Explanation {
+    let places = &project.places;
+    let mut place = places.get(&path);
+    let mut way = places.way(&path);
+    let mut shadowed = places.shadowed(&path);
+    let mut from_files = from_files(project, &path);
+    if place.is_none() && !from_files.is_empty() {
+        let (first, first_way) = from_files.remove(0);
+        place = Some(first.place);
+        way = first_way;
+    }
+    shadowed.extend(from_files.into_iter().map(|(shadow, _)| shadow));
+    let origin = if place.is_none() || places.is_implied(&path) {
+        Origin::Implied
+    } else {
+        Origin::Written
+    };
+    Explanation {
+        value: value.clone(),
+        origin,
+        place,
+        way,
+        shadowed,
+        variables: places.variables(&path),
+        path,
+    }
+}
+
+/// Finds what the files of variables and labels say about a value, the strongest first.
+fn from_files(project: &Project, path: &str) -> Vec<(Shadowed, Vec<Place>)> {
+    let places = &project.places;
+    let sources = [("environment", "env_file"), ("labels", "label_file")];
+    let Some((service, files, key)) = project.services.keys().find_map(|name| {
+        sources.iter().find_map(|(values, files)| {
+            let key = path.strip_prefix(&format!("services.{name}.{values}."))?;
+            Some((name, files, key))
+        })
+    }) else {
+        return Vec::new();
+    };
+    let mention = |index: usize| {
+        let entry = format!("services.{service}.{files}.{index}");
+        let node = places.node(&entry)?;
+        let file = node.get("path").unwrap_or(node).as_text()?;
+        let number = places.files().named(Path::new(file))?;
+        let text = &places.files().get(number)?.text;
+        let line = *dotenv_lines(text).get(key)?;
+        let place = Place {
+            file: file.into(),
+            line,
+            column: 1,
+        };
+        let start = Span {
+            file: number,
+            line,
+            ..Span::default()
+        };
+        Some((Shadowed { place, value: None }, places.way_of(start)))
+    };
+    let count = |list: &str| {
+        let list = places.node(&format!("services.{service}.{list}"));
+        list.and_then(|node| node.as_list()).map_or(0, <[_]>::len)
+    };
+    (0..count(files)).rev().filter_map(mention).collect()
 }
 
 /// Completes a path that begins with the name of a service.
@@ -147,12 +227,26 @@ fn unknown(root: &Json, asked: &str, full: &str) -> ExplainError {
         .as_object()
         .into_iter()
         .flat_map(|map| map.keys().map(String::as_str));
-    let nearest = nearest(missing, keys).map(|key| {
-        if known.is_empty() {
+    let keys: Vec<&str> = keys.collect();
+    let begins = || {
+        let mut longer = keys.iter().filter(|key| key.starts_with(missing));
+        longer
+            .next()
+            .copied()
+            .filter(|_| longer.next().is_none() && !missing.is_empty())
+    };
+    let nearest = nearest(missing, keys.iter().copied()).or_else(begins);
+    let nearest = nearest.map(|key| {
+        let begin = if known.is_empty() {
             key.to_owned()
         } else {
             format!("{known}.{key}")
-        }
+        };
+        let rest = full[known.len()..].trim_start_matches('.').split_once('.');
+        let whole = rest.map(|(_, rest)| format!("{begin}.{rest}"));
+        whole
+            .filter(|whole| lookup(root, whole).is_some())
+            .unwrap_or(begin)
     });
     ExplainError {
         path: asked.to_owned(),
@@ -164,58 +258,113 @@ impl Explanation {
     /// Shows it to people.
     pub fn to_text(&self) -> String {
         let mut out = format!("{} = {}\n", self.path, self.value);
-        match &self.place {
-            Some(place) => out += &format!("  written at {place}\n"),
-            None => out += "  follows from other values\n",
+        match (&self.place, self.origin) {
+            (Some(place), Origin::Written) => out += &format!("  written at {place}\n"),
+            (Some(place), Origin::Implied) => out += &format!("  follows from {place}\n"),
+            (None, _) => out += "  follows from other values\n",
         }
-        for shadow in &self.shadowed {
-            let value = shadow
-                .value
-                .as_ref()
-                .map(|value| format!(" {}", json!(value)));
-            out += &format!(
-                "  shadows{} at {}\n",
-                value.unwrap_or_default(),
-                shadow.place
-            );
+        for place in &self.way {
+            out += &format!("    a file that is named at {place}\n");
+        }
+        for Shadowed { place, value } in &self.shadowed {
+            let value = value.as_ref().map(|value| json!(value).to_string());
+            let value = value.unwrap_or_else(|| "what is".to_owned());
+            out += &format!("  shadows {value} at {place}\n");
         }
         for variable in &self.variables {
-            let value = variable
-                .value
-                .as_ref()
-                .map_or("nothing".to_owned(), |v| json!(v).to_string());
-            let origin = match &variable.origin {
-                VariableOrigin::Shell => "from the shell".to_owned(),
-                VariableOrigin::EnvFile(file) => format!("from {}", file.display()),
-                VariableOrigin::Unset => "not set anywhere".to_owned(),
+            let value = json!(variable.value.as_deref().unwrap_or_default());
+            let says = match &variable.origin {
+                VariableOrigin::Shell => format!("= {value}, from the shell"),
+                VariableOrigin::EnvFile(file) => format!("= {value}, from {}", file.display()),
+                VariableOrigin::Default(text) => {
+                    format!("is not set, its default is {}", json!(text))
+                }
+                VariableOrigin::Unset => "is not set".to_owned(),
             };
-            out += &format!("  variable {} = {value}, {origin}\n", variable.name);
+            out += &format!("  variable {} {says}\n", variable.name);
         }
         out
     }
 
     /// Lays it out for programs.
-    pub fn to_json(&self) -> Json {
-        let place = |place: &Place| json!({ "file": place.file.display().to_string(), "line": place.line, "column": place.column });
-        let shadowed = self
-            .shadowed
-            .iter()
-            .map(|shadow| json!({ "value": shadow.value, "place": place(&shadow.place) }));
-        let variables = self.variables.iter().map(|variable| {
-            let (origin, file) = match &variable.origin {
-                VariableOrigin::Shell => ("shell", None),
-                VariableOrigin::EnvFile(file) => ("env_file", Some(file.display().to_string())),
-                VariableOrigin::Unset => ("unset", None),
-            };
-            json!({ "name": variable.name, "value": variable.value, "origin": origin, "file": file })
-        });
-        json!({
-            "path": self.path,
-            "value": self.value,
-            "place": self.place.as_ref().map(place),
-            "shadowed": shadowed.collect::<Vec<_>>(),
-            "variables": variables.collect::<Vec<_>>(),
-        })
+    pub fn document(&self) -> ExplanationDocument {
+        ExplanationDocument {
+            path: self.path.clone(),
+            value: self.value.clone(),
+            origin: self.origin,
+            place: self.place.clone(),
+            way: self.way.clone(),
+            shadowed: self.shadowed.clone(),
+            variables: self.variables.iter().map(VariableDocument::of).collect(),
+        }
+    }
+}
+
+/// Where a value came from, as programs read it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Explanation")]
+pub struct ExplanationDocument {
+    /// The path from the root of the project, with dots.
+    path: String,
+    /// What it is in the end.
+    value: Json,
+    /// How it came to be there.
+    origin: Origin,
+    /// Where it was written, or what it follows from; null when that is no single place.
+    place: Option<Place>,
+    /// Where the file of the place was asked for by `include`, `extends` or `env_file`, and so on.
+    way: Vec<Place>,
+    /// What was written for it before, latest first.
+    shadowed: Vec<Shadowed>,
+    /// The variables that filled it.
+    variables: Vec<VariableDocument>,
+}
+
+/// A variable that filled a value, as programs read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Variable")]
+struct VariableDocument {
+    /// Its name.
+    name: String,
+    /// Its value; null when it is not set.
+    value: Option<String>,
+    /// Where the value came from.
+    origin: VariableSource,
+    /// The file that it came from.
+    file: Option<String>,
+    /// The default that stands beside its name, where it was used.
+    default: Option<String>,
+}
+
+/// Where the value of a variable came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum VariableSource {
+    /// The environment of the command.
+    Shell,
+    /// A file such as `.env`.
+    EnvFile,
+    /// The default beside its name.
+    Default,
+    /// Nowhere.
+    Unset,
+}
+
+impl VariableDocument {
+    fn of(variable: &VariableUse) -> Self {
+        let (origin, file, default) = match &variable.origin {
+            VariableOrigin::Shell => (VariableSource::Shell, None, None),
+            VariableOrigin::EnvFile(file) => (VariableSource::EnvFile, Some(file), None),
+            VariableOrigin::Default(text) => (VariableSource::Default, None, Some(text)),
+            VariableOrigin::Unset => (VariableSource::Unset, None, None),
+        };
+        Self {
+            name: variable.name.clone(),
+            value: variable.value.clone(),
+            origin,
+            file: file.map(|file| file.display().to_string()),
+            default: default.cloned(),
+        }
     }
 }
 

@@ -121,6 +121,9 @@ pub struct File {
     pub asked_by: Option<Span>,
 }
 
+/// How many files are followed back to those that named them.
+const WAY_LIMIT: usize = 50;
+
 /// The files of one load, numbered in the order in which they were read.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
@@ -159,6 +162,23 @@ impl Files {
             line: span.line,
             column: span.column,
         })
+    }
+
+    /// Returns where the file of a span was asked for, where that file was asked for, and so on.
+    pub(crate) fn way(&self, span: Span) -> Vec<Span> {
+        let asked_by = |span: &Span| {
+            let file = (span.line > 0).then(|| self.get(span.file))??;
+            file.asked_by.filter(|asker| asker.line > 0)
+        };
+        std::iter::successors(asked_by(&span), asked_by)
+            .take(WAY_LIMIT)
+            .collect()
+    }
+
+    /// Returns the file of a path.
+    pub(crate) fn named(&self, path: &Path) -> Option<u32> {
+        let number = self.files.iter().position(|file| file.path == path)?;
+        u32::try_from(number).ok()
     }
 
     /// Returns the line of text that a span points at.

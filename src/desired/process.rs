@@ -1,6 +1,7 @@
 //! What runs inside a container: its process, health, end, output and hooks.
 
 use crate::value::{Duration, Signal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -104,7 +105,9 @@ pub struct Hooks {
 }
 
 /// When a hook runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum HookStage {
     /// Before the container starts, in a container of its own.

@@ -2,6 +2,7 @@
 
 use super::{ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::value::{Place, ProjectName, ServiceName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +72,9 @@ pub struct Dependency {
 }
 
 /// What must be true of a dependency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// Its containers are started.

@@ -1,6 +1,7 @@
 //! One container as it is.
 
 use crate::value::{ContainerName, NetworkName, ServiceName, VolumeName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -104,7 +105,9 @@ pub enum OneOff {
 }
 
 /// Whether a container runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// It never started.

@@ -4,11 +4,12 @@ use super::StepId;
 use crate::desired::{Condition, HookStage};
 use crate::observed::RunState;
 use crate::value::{NetworkName, Place, ServiceName, VolumeName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why a step is needed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// It is wanted and not there.
@@ -95,7 +96,7 @@ pub enum Cause {
 ///
 /// Neither value is given where it may be secret. An empty text stands for something that is there
 /// as a whole, such as a mount.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// The path, such as `environment.LOG_LEVEL`.
     pub field: String,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::output::Output;
@@ -26,7 +27,7 @@ pub enum Truncation {
 }
 
 /// One container, with Docker Compose's field names.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ContainerRow {
     /// What it was started as, in quotes.

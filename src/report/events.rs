@@ -4,19 +4,26 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::human;
 use super::output::Output;
 
 /// One event, with Docker Compose's field names.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct EventRow {
+    /// What happened.
     action: &'static str,
+    /// What else is known of the container: its name, image and labels.
     attributes: BTreeMap<String, String>,
+    /// The container's id.
     id: String,
+    /// The service it belongs to.
     service: String,
+    /// When it happened, as RFC 3339.
     time: String,
+    /// What it happened to: always `container`.
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::output::{Output, Span, Style};
@@ -113,7 +114,8 @@ fn summary(plan: &Plan) -> String {
 }
 
 /// A plan as programs read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Plan")]
 pub struct PlanDocument<'plan> {
     /// What is done, in an order that is possible.
     steps: Vec<StepDocument<'plan>>,
@@ -122,18 +124,28 @@ pub struct PlanDocument<'plan> {
 }
 
 /// A step as programs read it: what it does, but not the whole spec, which may hold secrets.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Step")]
 struct StepDocument<'plan> {
+    /// Its number, from one.
     id: StepId,
+    /// What it does.
     action: &'static str,
+    /// To what.
     subject: String,
+    /// With what.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<String>,
+    /// Why, in words.
     reason: String,
+    /// Why.
     cause: &'plan Cause,
+    /// The steps that it waits for.
     after: &'plan [StepId],
+    /// What it is a part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'plan str>,
+    /// The condition without which it is passed over.
     #[serde(skip_serializing_if = "Option::is_none")]
     guard: Option<&'plan Guard>,
 }

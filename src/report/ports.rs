@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::observed::ObservedPort;
 
 /// One port, with Docker Compose's field names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Publisher {
     /// The address that listens.
     #[serde(rename = "URL")]

@@ -4,6 +4,7 @@
 //! `..`, because its first character is a letter or a digit. Rooms that put names into paths rely
 //! on it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Borrow, fmt, ops::Deref, str::FromStr, sync::Arc};
 
@@ -25,7 +26,7 @@ pub struct NameError {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $check:path, $expected:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $name(Arc<str>);
 

@@ -55,6 +55,9 @@ fn variables_are_listed_with_their_defaults() {
     NAME      REQUIRED   DEFAULT VALUE   ALTERNATE VALUE
     TAG       false      1.27            
     ");
+    let json = sandbox.consort(&["config", "--variables", "--format", "json"]);
+    let variables: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(variables["TAG"]["DefaultValue"], "1.27");
 }
 
 #[test]
@@ -108,4 +111,52 @@ fn a_reader_that_went_away_ends_the_command_quietly() {
     let output = output.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_check_writes_nothing_about_files_without_mistakes() {
+    let sandbox = Sandbox::with(PROJECT);
+    let text = sandbox.consort(&["config", "--check"]);
+    assert_eq!((text.code, &*text.stdout, &*text.stderr), (Some(0), "", ""));
+    let json = sandbox.consort(&["config", "--check", "--format", "json"]);
+    assert_eq!((json.code, &*json.stdout), (Some(0), "[]\n"));
+}
+
+#[test]
+fn a_check_tells_editors_every_mistake_with_its_place_and_the_way_to_it() {
+    let sandbox = Sandbox::with("include:\n  - part.yaml\nservices:\n  web: {image: x}\n");
+    sandbox.file("part.yaml", "services:\n  db:\n    imag: y\n    image: y\n");
+    let said = sandbox.consort(&["config", "--check", "--format", "json"]);
+    assert_eq!((said.code, &*said.stderr), (Some(3), ""));
+    insta::assert_snapshot!(said.stdout, @r#"
+    [
+      {
+        "severity": "error",
+        "message": "`imag` is no key of `db`",
+        "file": "/folder/demo/part.yaml",
+        "line": 3,
+        "column": 5,
+        "end_column": 9,
+        "expected": null,
+        "hint": "did you mean `image`?",
+        "notes": [
+          {
+            "message": "this file is named here",
+            "file": "/folder/demo/compose.yaml",
+            "line": 2,
+            "column": 5
+          }
+        ]
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn a_check_tells_people_what_every_command_tells_them() {
+    let sandbox = Sandbox::with("version: '3'\nservices:\n  web: {imag: x}\n");
+    let check = sandbox.consort(&["config", "--check"]);
+    let up = sandbox.consort(&["up"]);
+    assert_eq!((check.code, up.code), (Some(3), Some(3)));
+    assert_eq!((&*check.stdout, &check.stderr), ("", &up.stderr));
 }

@@ -137,3 +137,60 @@ fn a_time_that_is_none_is_wrong_usage() {
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("`yesterday`"), "{}", said.stderr);
 }
+
+/// Runs as GitHub Actions would and returns the exit code and the annotations.
+fn annotated(sandbox: &Sandbox, words: &[&str]) -> (Option<i32>, String) {
+    let root = sandbox.path("");
+    let variables = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_WORKSPACE", root.to_str().unwrap()),
+    ];
+    let said = sandbox.consort_with(&variables, words);
+    let lines = said.stderr.lines().filter(|line| line.starts_with("::"));
+    let annotations: Vec<&str> = lines.collect();
+    assert!(!said.stdout.contains("::error"), "{}", said.stdout);
+    (said.code, annotations.join("\n"))
+}
+
+#[test]
+fn every_command_that_cannot_load_the_project_annotates_its_files_on_github() {
+    let sandbox = Sandbox::with("version: '3'\nservices:\n  web: {imagee: x}\n");
+    for words in [
+        &["up", "-d"][..],
+        &["ps"],
+        &["down"],
+        &["plan"],
+        &["explain", "."],
+        &["config", "--check", "--format", "json"],
+    ] {
+        let (code, annotations) = annotated(&sandbox, words);
+        assert_eq!(code, Some(3), "{words:?}");
+        assert_eq!(
+            annotations,
+            "::warning file=compose.yaml,line=1,col=1::`version` is obsolete and ignored%0Aremove the line\n\
+             ::error file=compose.yaml,line=3,col=9::`imagee` is no key of `web`%0Adid you mean `image`?",
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn what_the_engine_cannot_do_is_annotated_too() {
+    let sandbox = Sandbox::with("services:\n  web:\n    image: x\n    external_links: [a]\n");
+    let (code, annotations) = annotated(&sandbox, &["plan"]);
+    assert_eq!(code, Some(3));
+    insta::assert_snapshot!(annotations, @r"::error file=compose.yaml,line=4,col=21::cannot use `external_links` of service `web`: share a network instead");
+}
+
+#[test]
+fn warnings_are_annotated_where_the_command_goes_on() {
+    let sandbox = Sandbox::with("version: '3'\nservices:\n  web: {image: x}\n");
+    let (code, annotations) = annotated(&sandbox, &["config"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        annotations.starts_with("::warning file=compose.yaml,line=1,col=1::"),
+        "{annotations}"
+    );
+    let unset = sandbox.consort(&["config"]);
+    assert!(!unset.stderr.contains("::"), "{}", unset.stderr);
+}

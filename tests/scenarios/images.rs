@@ -46,6 +46,68 @@ services:
 }
 
 #[test]
+fn config_names_images_by_the_digests_of_their_registries() {
+    needs!(machine::images(), machine::program("docker-registry"));
+    let registry = DebianRegistry::start();
+    let sandbox = mirrored(
+        "
+services:
+  one: {image: 'busybox', command: [a]}
+  two: {image: 'busybox:latest@sha256:0000000000000000000000000000000000000000000000000000000000000000'}
+  three: {image: 'rootfs:/'}
+  four: {build: .}
+",
+        &registry.as_mirror(),
+    );
+    let whole = sandbox
+        .consort(&["config", "--resolve-image-digests"])
+        .succeeds();
+    let pinned = "docker.io/library/busybox:latest@sha256:";
+    assert!(whole.contains(&format!("image: {pinned}")), "{whole}");
+    assert!(
+        whole.contains("image: docker.io/library/busybox@sha256:0000"),
+        "{whole}"
+    );
+    assert!(
+        whole.contains("image: rootfs:/") && whole.contains("command:"),
+        "{whole}"
+    );
+    let lock = sandbox
+        .consort(&["config", "--lock-image-digests"])
+        .succeeds();
+    let lines: Vec<&str> = lock.lines().collect();
+    assert_eq!(lines.len(), 7, "{lock}");
+    assert_eq!((lines[0], lines[1]), ("services:", "  one:"));
+    assert!(
+        lines[2].starts_with(&format!("    image: {pinned}")),
+        "{lock}"
+    );
+    // The lock overrides the project that it was made of.
+    sandbox.file("lock.yaml", &lock);
+    let merged = sandbox
+        .consort(&["-f", "lock.yaml", "config", "--images"])
+        .succeeds();
+    assert!(merged.contains(pinned), "{merged}");
+}
+
+#[test]
+fn an_image_without_a_digest_anywhere_is_named_with_its_place() {
+    needs!(machine::images(), machine::program("docker-registry"));
+    let registry = DebianRegistry::start();
+    let sandbox = mirrored(
+        "services:\n  one:\n    image: nobody/has-this\n",
+        &registry.as_mirror(),
+    );
+    let error = sandbox
+        .consort(&["config", "--resolve-image-digests"])
+        .fails_with(1);
+    assert!(
+        error.contains("nobody/has-this") && error.contains("compose.yaml:3:12"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_registry_on_loopback_is_asked_in_plain_http() {
     needs!(machine::images(), machine::program("docker-registry"));
     let registry = DebianRegistry::start();

@@ -1,5 +1,6 @@
 //! `config`: the line stops at the project, which is checked and written out.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -8,12 +9,13 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
-use crate::cli::format;
-use crate::cli::invocation::{Invocation, show_warnings};
+use crate::cli::format::{self, pretty_json};
+use crate::cli::invocation::{Invocation, annotate_warnings, show_warnings};
+use crate::cli::pin;
 use crate::cli::select;
 use crate::compose::render::{self, Format};
 use crate::compose::source::Disk;
-use crate::compose::{Project, Switches};
+use crate::compose::{self, Project, Switches};
 use crate::report::{Output, VariableRow, write_variables};
 
 /// Check the Compose files and write the project that they describe
@@ -39,8 +41,20 @@ pub(in crate::cli) struct ConfigArgs {
     #[arg(short, long)]
     quiet: bool,
 
+    /// Only check, and write all mistakes and warnings: as text, or for editors with `--format json`
+    #[arg(long, conflicts_with_all = ["output", "Part"])]
+    check: bool,
+
     #[command(flatten)]
     part: Part,
+
+    /// Name images by the digests that their registries have now
+    #[arg(long, conflicts_with = "no_interpolate")]
+    resolve_image_digests: bool,
+
+    /// Write an override file that names images by the digests that their registries have now
+    #[arg(long, conflicts_with = "no_interpolate")]
+    lock_image_digests: bool,
 
     /// Leave variables as they are written
     #[arg(long)]
@@ -131,20 +145,26 @@ pub(in crate::cli) fn config(
     invocation: &Invocation,
     args: &ConfigArgs,
 ) -> Result<ExitStatus, CommandError> {
+    if args.check {
+        return check(invocation, args);
+    }
     if args.part.variables {
         return variables(invocation, args);
     }
     if args.no_interpolate && !args.part.is_any() {
         let options = invocation.load_options(&args.services, switches(args));
         let (text, warnings) = render::uninterpolated(&options, &Disk, args.format.into())
-            .map_err(|error| CommandError::compose(invocation, &error))?;
+            .map_err(|error| CommandError::compose(invocation, error))?;
         show_warnings(invocation, &warnings)?;
         return hand_over(invocation, args, &text);
     }
     let mut switches = switches(args);
     // Lists need no content of `env_file`s, which need not even be there.
     switches.no_env_resolution |= args.part.is_any() && !args.part.environment;
-    let project = invocation.load_with(&args.services, switches)?;
+    let mut project = invocation.load_with(&args.services, switches)?;
+    if (args.resolve_image_digests || args.lock_image_digests) && !args.part.is_any() {
+        pin::images(invocation, &mut project)?;
+    }
     match lines(&args.part, &project)? {
         Some(lines) => {
             let mut output = invocation.stdout();
@@ -153,12 +173,38 @@ pub(in crate::cli) fn config(
             }
             Ok(ExitStatus::Done)
         }
+        None if args.lock_image_digests => {
+            let text = render::images_only(&project, args.format.into());
+            hand_over(invocation, args, &text)
+        }
         None => hand_over(
             invocation,
             args,
             &render::config(&project, args.format.into()),
         ),
     }
+}
+
+/// Writes what is to say about the files, and nothing else.
+fn check(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
+    let options = invocation.load_options(&args.services, switches(args));
+    let loaded = compose::load(&options, &Disk);
+    if args.format == ConfigFormat::Json && !args.quiet {
+        let report = match &loaded {
+            Ok(loaded) => &loaded.warnings,
+            Err(error) => &*error.report,
+        };
+        let text = pretty_json(&report.documents())?;
+        invocation.stdout().bytes(text.as_bytes())?;
+    }
+    let is_shown = args.format == ConfigFormat::Yaml;
+    match loaded {
+        Ok(loaded) if is_shown => show_warnings(invocation, &loaded.warnings)?,
+        Ok(loaded) => annotate_warnings(invocation, &loaded.warnings)?,
+        Err(error) if is_shown => return Err(CommandError::compose(invocation, error)),
+        Err(error) => return Err(CommandError::compose_written(error)),
+    }
+    Ok(ExitStatus::Done)
 }
 
 impl Part {
@@ -231,7 +277,7 @@ fn hashes(wanted: &str, project: &Project) -> Result<Vec<String>, CommandError> 
 fn variables(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let options = invocation.load_options(&args.services, switches(args));
     let (variables, warnings) = render::variables(&options, &Disk)
-        .map_err(|error| CommandError::compose(invocation, &error))?;
+        .map_err(|error| CommandError::compose(invocation, error))?;
     show_warnings(invocation, &warnings)?;
     let rows: Vec<VariableRow> = variables
         .into_iter()
@@ -244,7 +290,10 @@ fn variables(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, C
         .collect();
     let mut output = invocation.stdout();
     match args.format {
-        ConfigFormat::Json => format::write_json(&mut output, &rows)?,
+        ConfigFormat::Json => {
+            let by_name = rows.iter().map(|row| (&row.name, row));
+            format::write_json(&mut output, &by_name.collect::<BTreeMap<_, _>>())?;
+        }
         ConfigFormat::Yaml => write_variables(&mut output, &rows)?,
     }
     Ok(ExitStatus::Done)

@@ -3,9 +3,9 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::error::{CommandError, ExitStatus};
+use crate::cli::format::pretty_json;
 use crate::cli::invocation::Invocation;
 use crate::compose::explain;
-use crate::compose::render::pretty;
 
 /// Tell where a value comes from: the place that won, what it shadows, the variables in it
 #[derive(Debug, Args)]
@@ -48,7 +48,8 @@ pub(in crate::cli) fn explain(
     let text = match args.format {
         ExplainFormat::Text => found.iter().map(explain::Explanation::to_text).collect(),
         ExplainFormat::Json => {
-            pretty(&found.iter().map(explain::Explanation::to_json).collect()) + "\n"
+            let documents = found.iter().map(explain::Explanation::document);
+            pretty_json(&documents.collect::<Vec<_>>())?
         }
     };
     invocation.stdout().bytes(text.as_bytes())?;

@@ -3,17 +3,24 @@
 //! **Invariant:** a stage adds a diagnostic or returns, never prints; showing is a function that
 //! the caller calls with the colour it wants.
 
+mod github;
 mod json;
 mod text;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::compose::source::Files;
 use crate::compose::tree::Span;
 use crate::value::Place;
 
+pub use github::annotation;
+pub use json::{DiagnosticDocument, NoteDocument};
 pub use text::Colour;
 
 /// How grave a diagnostic is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The project cannot be used.
     Error,
@@ -111,6 +118,9 @@ pub struct Report {
 }
 
 impl Report {
+    /// What is said of a place that names the file of a diagnostic.
+    const NAMED: &str = "this file is named";
+
     /// Sorts the diagnostics by place and drops repetitions.
     pub(crate) fn of(mut diagnostics: Vec<Diagnostic>, files: Files) -> Self {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -121,6 +131,11 @@ impl Report {
     /// Returns where a diagnostic points.
     pub fn place(&self, span: Span) -> Option<Place> {
         self.files.place(span)
+    }
+
+    /// Returns where the file of a span was asked for, where that file was asked for, and so on.
+    fn way(&self, span: Span) -> Vec<Span> {
+        self.files.way(span)
     }
 }
 

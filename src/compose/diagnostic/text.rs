@@ -100,19 +100,9 @@ impl Painter<'_> {
 
     /// Tells which files asked for the file that the span is in.
     fn way(&mut self, span: Span, width: usize) {
-        let mut file = (span.line > 0).then_some(span.file);
-        let mut steps = 0;
-        while let Some(asked_by) = file.and_then(|file| self.report.files.get(file)?.asked_by) {
-            if asked_by.line == 0 || steps > 50 {
-                return;
-            }
-            self.remark(
-                width,
-                "note",
-                &format!("this file is named{}", self.at(asked_by)),
-            );
-            file = Some(asked_by.file);
-            steps += 1;
+        for asked_by in self.report.way(span) {
+            let text = format!("{}{}", Report::NAMED, self.at(asked_by));
+            self.remark(width, "note", &text);
         }
     }
 

@@ -3,6 +3,8 @@
 //! **Invariant:** unquoted and double-quoted values are interpolated, single-quoted ones never;
 //! variables outside the file go before those of the file, as in Docker Compose.
 
+use std::collections::BTreeMap;
+
 use crate::compose::env::{LineError, Lookup, Variables, check_bytes};
 use crate::compose::interpolate::{Problem, Scope, substitute};
 
@@ -34,6 +36,27 @@ pub(crate) fn parse(
         }
     }
     Ok(())
+}
+
+/// Returns the lines on which a file sets its variables, the last one of each.
+pub(crate) fn lines(text: &str) -> BTreeMap<String, u32> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader {
+        rest: text,
+        line: 1,
+    };
+    let mut found = BTreeMap::new();
+    while reader.skip_to_statement() {
+        let line = reader.line;
+        let Ok((key, has_value)) = reader.key() else {
+            break;
+        };
+        if has_value && reader.value(&Variables::new(), &|_| None).is_err() {
+            break;
+        }
+        found.insert(key, line);
+    }
+    found
 }
 
 fn describe(problem: &Problem) -> String {

@@ -5,7 +5,7 @@ mod raw;
 
 use std::collections::BTreeMap;
 
-pub(crate) use dotenv::parse as parse_dotenv;
+pub(crate) use dotenv::{lines as dotenv_lines, parse as parse_dotenv};
 pub(crate) use raw::parse as parse_raw;
 
 /// Variables by name.

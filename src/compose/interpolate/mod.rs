@@ -6,15 +6,18 @@ mod cast;
 mod template;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub(crate) use template::{Problem, Scope, names, substitute};
 
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::tree::{Node, Span, Trace, Value, VariableUse};
+use crate::compose::tree::{Node, Span, Trace, Value, VariableOrigin, VariableUse};
+use template::Mention;
 
 /// Interpolates the values below `node`, whose path from the root is `path`.
 pub(crate) struct Interpolator<'a> {
     environment: &'a BTreeMap<String, String>,
+    origins: Option<&'a BTreeMap<String, PathBuf>>,
     faults: &'a mut Vec<Diagnostic>,
     path: Vec<String>,
 }
@@ -27,8 +30,17 @@ impl<'a> Interpolator<'a> {
     ) -> Self {
         Self {
             environment,
+            origins: None,
             faults,
             path: Vec::new(),
+        }
+    }
+
+    /// Knows which variables came from which file.
+    pub(crate) fn knowing(self, origins: &'a BTreeMap<String, PathBuf>) -> Self {
+        Self {
+            origins: Some(origins),
+            ..self
         }
     }
 
@@ -59,6 +71,7 @@ impl<'a> Interpolator<'a> {
             return;
         };
         if text.contains('$') {
+            let defaults = names(text);
             let mut scope = Scope::new(self.environment);
             match substitute(text, &mut scope) {
                 Ok(filled) => node.value = Value::Text(filled),
@@ -70,13 +83,34 @@ impl<'a> Interpolator<'a> {
             }
             self.warn_of_unset(&scope, node.span);
             if !scope.used.is_empty() {
-                let variables = scope.used.into_iter();
-                let variables = variables.map(|(name, value)| VariableUse { name, value });
+                let used = scope.used.into_iter();
+                let variables: Vec<VariableUse> = used
+                    .map(|(name, value)| VariableUse {
+                        origin: self.origin(&name, value.as_deref(), &defaults),
+                        name,
+                        value,
+                    })
+                    .collect();
                 let trace = node.trace.get_or_insert_with(Box::<Trace>::default);
                 trace.variables.extend(variables);
             }
         }
         cast::apply(&self.path, node, self.faults);
+    }
+
+    /// Returns where the value of a variable came from.
+    fn origin(&self, name: &str, value: Option<&str>, mentions: &[Mention]) -> VariableOrigin {
+        if value.is_none() {
+            let mention = mentions.iter().find(|mention| mention.name == name);
+            let default = mention.map(|mention| mention.default.clone());
+            return default
+                .filter(|default| !default.is_empty())
+                .map_or(VariableOrigin::Unset, VariableOrigin::Default);
+        }
+        let file = self.origins.and_then(|origins| origins.get(name));
+        file.map_or(VariableOrigin::Shell, |file| {
+            VariableOrigin::EnvFile(file.clone())
+        })
     }
 
     fn warn_of_unset(&mut self, scope: &Scope<'_>, span: Span) {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::layer::{Level, Loader, Paths};
-use crate::compose::load::locate::absolute;
+use crate::compose::load::locate::{absolute, origins};
 use crate::compose::model::plain;
 use crate::compose::settle::join;
 use crate::compose::tree::{Map, Node, Span, Value};
@@ -22,6 +22,9 @@ struct Include {
     env_files: Vec<Node>,
     span: Span,
 }
+
+/// Variables, and the files that some of them came from.
+type Variables = (BTreeMap<String, String>, BTreeMap<String, PathBuf>);
 
 impl Loader<'_> {
     /// Loads what a document includes and adds it to the document.
@@ -55,7 +58,7 @@ impl Loader<'_> {
             return None;
         }
         let (directory, base) = directories(include, &main, level, self);
-        let environment = self.environment(include, &directory, level)?;
+        let (environment, origins) = self.environment(include, &directory, level)?;
         let documents: Vec<_> = paths
             .iter()
             .filter_map(|(path, span)| self.parse(path, Some(*span)))
@@ -65,6 +68,7 @@ impl Loader<'_> {
             directory,
             base,
             environment: Rc::new(environment),
+            origins: Rc::new(origins),
             included: level.included.clone(),
             // What is included is resolved against the including project in any case.
             paths: Paths::Resolved,
@@ -92,19 +96,26 @@ impl Loader<'_> {
         include: &Include,
         directory: &Path,
         level: &Level,
-    ) -> Option<BTreeMap<String, String>> {
-        let mut found = BTreeMap::new();
+    ) -> Option<Variables> {
+        let mut files: Vec<(PathBuf, Span)> = Vec::new();
         if include.env_files.is_empty() {
             let default = directory.join(".env");
             if self.source.exists(&default) && !self.source.is_dir(&default) {
-                self.env_file(&default, Some(include.span), &level.environment, &mut found)?;
+                files.push((default, include.span));
             }
         }
         for file in &include.env_files {
             let path = absolute(&level.directory, Path::new(&file.value.to_plain()));
             if path != Path::new("/dev/null") {
-                self.env_file(&path, Some(file.span), &level.environment, &mut found)?;
+                files.push((path, file.span));
             }
+        }
+        let mut found = BTreeMap::new();
+        let mut from = BTreeMap::clone(&level.origins);
+        for (path, span) in files {
+            let before = found.clone();
+            self.env_file(&path, Some(span), &level.environment, &mut found)?;
+            from.extend(origins(&path, &before, &found, &level.environment));
         }
         found.extend(
             level
@@ -112,7 +123,7 @@ impl Loader<'_> {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
-        Some(found)
+        Some((found, from))
     }
 
     /// Adds the resources of an included project; two different ones of a name are a conflict.

@@ -10,6 +10,7 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::interpolate::Interpolator;
 use crate::compose::load::extends::ExtendsCache;
 use crate::compose::load::files::Documents;
+use crate::compose::load::recover::{Aside, RestMust};
 use crate::compose::options::Switches;
 use crate::compose::schema;
 use crate::compose::settle::{Resolver, resolve_paths, set_defaults, validate};
@@ -37,6 +38,8 @@ pub(super) struct Level {
     pub(super) base: String,
     /// The variables.
     pub(super) environment: Rc<BTreeMap<String, String>>,
+    /// The variables that came from a file, with that file.
+    pub(super) origins: Rc<BTreeMap<String, PathBuf>>,
     /// The files that led here.
     pub(super) included: Vec<PathBuf>,
     /// Whether its relative paths are resolved.
@@ -49,6 +52,8 @@ pub(super) struct Loader<'a> {
     pub(super) switches: Switches,
     pub(super) files: Files,
     pub(super) faults: Vec<Diagnostic>,
+    /// What was found in parts that were taken out so that the rest could be looked at.
+    pub(super) aside: Aside,
     pub(super) extends: ExtendsCache,
 }
 
@@ -61,6 +66,7 @@ impl<'a> Loader<'a> {
             switches,
             files,
             faults,
+            aside: Aside::default(),
             extends: ExtendsCache::default(),
         }
     }
@@ -85,6 +91,7 @@ impl<'a> Loader<'a> {
         }
         set_defaults(&mut tree);
         validate(&tree, &mut self.faults);
+        self.aside.drop_echoes(&mut self.faults);
         if level.paths == Paths::Resolved {
             self.resolve_paths(&mut tree, &level.base, &level.environment);
         }
@@ -116,7 +123,9 @@ impl<'a> Loader<'a> {
             );
             return;
         }
+        let before = self.faults.len();
         self.interpolate(&mut root, level);
+        self.set_aside(&mut root, before, RestMust::BeChecked);
         self.apply_extends(&mut root, &resets, level);
         apply_resets(tree, &resets);
         self.apply_includes(&mut root, level);
@@ -127,16 +136,25 @@ impl<'a> Loader<'a> {
         enforce_unique(tree, &mut self.faults);
         let before = self.faults.len();
         schema::check(tree, &schema::PROJECT, "", &mut self.faults);
-        let fits = self.faults.len() == before;
+        let fits = self.set_aside(tree, before, RestMust::FitTheSchema);
         self.warn_of_version(tree);
         if fits {
+            let before = self.faults.len();
             self.shorten(tree);
+            self.set_aside(tree, before, RestMust::FitTheSchema);
         }
+    }
+
+    /// Cuts out what the mistakes from `before` on are in; returns whether the rest makes sense.
+    fn set_aside(&mut self, tree: &mut Node, before: usize, rest_must: RestMust) -> bool {
+        self.aside.take(tree, &mut self.faults, before, rest_must)
     }
 
     pub(super) fn interpolate(&mut self, root: &mut Node, level: &Level) {
         if !self.switches.no_interpolate {
-            Interpolator::new(&level.environment, &mut self.faults).run(root);
+            Interpolator::new(&level.environment, &mut self.faults)
+                .knowing(&level.origins)
+                .run(root);
         }
     }
 
@@ -202,6 +220,7 @@ fn resolve_variables(tree: &mut Node, environment: &BTreeMap<String, String>) {
             if let Some(value) = item.as_text().and_then(|name| environment.get(name)) {
                 let name = item.value.to_plain();
                 item.value = Value::Text(format!("{name}={value}"));
+                item.fill_from(&name, value);
             }
         }
     }

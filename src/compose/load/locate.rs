@@ -44,6 +44,7 @@ impl Located {
             directory: self.directory.clone(),
             base: self.directory.to_string_lossy().into_owned(),
             environment: Rc::new(self.environment.clone()),
+            origins: Rc::new(self.origins.clone()),
             included: Vec::new(),
             paths,
         }
@@ -161,13 +162,10 @@ impl<'a> Finder<'a> {
         };
         let mut found = BTreeMap::new();
         for path in &files {
-            let before: Vec<String> = found.keys().cloned().collect();
+            let before = found.clone();
             loader.env_file(path, None, &self.environment, &mut found)?;
-            for name in found.keys().filter(|name| !before.contains(name)) {
-                if !self.environment.contains_key(name) {
-                    self.origins.insert(name.clone(), path.clone());
-                }
-            }
+            let new = origins(path, &before, &found, &self.environment);
+            self.origins.extend(new);
         }
         for (name, value) in found {
             self.environment.entry(name).or_insert(value);
@@ -252,6 +250,20 @@ impl<'a> Finder<'a> {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// Returns the variables that a file added or changed, unless they were set before any file.
+pub(super) fn origins(
+    path: &Path,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+    set: &BTreeMap<String, String>,
+) -> BTreeMap<String, PathBuf> {
+    after
+        .iter()
+        .filter(|(name, value)| before.get(*name) != Some(value) && !set.contains_key(*name))
+        .map(|(name, _)| (name.clone(), path.to_owned()))
+        .collect()
 }
 
 /// Returns the first name that is in a directory; several are worth a warning.

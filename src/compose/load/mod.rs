@@ -8,6 +8,7 @@ mod include;
 mod layer;
 mod locate;
 mod name;
+mod recover;
 mod select;
 
 use std::collections::BTreeMap;
@@ -18,11 +19,12 @@ use crate::compose::model::{Places, Project};
 use crate::compose::options::LoadOptions;
 use crate::compose::settle::normalize;
 use crate::compose::source::Source;
-use crate::compose::tree::{Map, Node};
+use crate::compose::tree::{Map, Node, Span, Value};
 
 pub(crate) use layer::SECRET_CONTENT;
 use layer::{Loader, Paths};
 use locate::Located;
+use recover::Aside;
 
 /// A loaded project and what is worth saying about its files.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ pub(crate) struct LoadedTree {
     name: String,
     located: Located,
     faults: Vec<Diagnostic>,
+    aside: Aside,
     files: crate::compose::source::Files,
 }
 
@@ -57,31 +60,32 @@ pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, Compos
         name,
         located,
         mut faults,
+        aside,
         files,
-    } = load_tree(options, source)?;
+    } = recovered_tree(options, source)?;
     let mut project = read_project(&root, name, &located, &mut faults);
     project.places = Places::new(root, files.clone(), located.origins.clone());
-    if has_errors(&faults) {
-        return Err(refuse(faults, files));
-    }
-    select::profiles(&mut project, &located.profiles);
+    // A value that cannot be read is as good as missing: later stages find what else is wrong.
+    select::profiles(&mut project, &located.profiles, &mut faults);
     let mut files = files;
     if !options.switches.no_consistency {
         consistency::check(&mut project, &mut faults);
     }
+    environment::resolve(&mut project, options, source, (&mut files, &mut faults));
+    let mistaken = has_errors(&faults) || !aside.is_empty();
     if !has_errors(&faults) {
-        environment::resolve(&mut project, options, source, (&mut files, &mut faults));
+        select::services(&mut project, options, &mut faults);
     }
-    if has_errors(&faults) {
-        return Err(refuse(faults, files));
+    if mistaken {
+        return Err(refuse(aside.join(faults), files));
     }
-    select::services(&mut project, options, &mut faults);
     if has_errors(&faults) {
         return Err(ComposeError {
             wrong: Wrong::Request,
             ..refuse(faults, files)
         });
     }
+    project.places.know(files.clone());
     if !options.switches.all_resources {
         select::drop_unused(&mut project);
     }
@@ -104,6 +108,15 @@ pub(crate) fn load_tree(
     options: &LoadOptions,
     source: &dyn Source,
 ) -> Result<LoadedTree, ComposeError> {
+    let tree = recovered_tree(options, source)?;
+    if tree.aside.is_empty() {
+        return Ok(tree);
+    }
+    Err(refuse(tree.aside.join(tree.faults), tree.files))
+}
+
+/// Loads a project as a tree that may lack what has mistakes.
+fn recovered_tree(options: &LoadOptions, source: &dyn Source) -> Result<LoadedTree, ComposeError> {
     let mut loader = Loader::new(source, options.switches);
     let located = match locate::locate(options, &mut loader) {
         Some(located) if !has_errors(&loader.faults) => located,
@@ -111,14 +124,20 @@ pub(crate) fn load_tree(
     };
     let (root, name, located) = match layered(options, located, &mut loader) {
         Some(done) if !has_errors(&loader.faults) => done,
-        _ => return Err(refuse(loader.faults, loader.files)),
+        _ => return Err(refuse(loader.aside.join(loader.faults), loader.files)),
     };
-    let Loader { files, faults, .. } = loader;
+    let Loader {
+        files,
+        faults,
+        aside,
+        ..
+    } = loader;
     Ok(LoadedTree {
         root,
         name,
         located,
         faults,
+        aside,
         files,
     })
 }
@@ -150,8 +169,10 @@ fn layered(
         );
     }
     if !has_errors(&loader.faults) && !options.switches.no_normalize {
-        let span = root.span;
-        root.set("name", Node::text(name.clone(), span));
+        let text = Value::Text(name.clone());
+        if root.get("name").is_none_or(|written| written.value != text) {
+            root.set("name", Node::implied(text, Span::default()));
+        }
         normalize(&mut root, &name, &located.environment);
     }
     Some((root, name, located))

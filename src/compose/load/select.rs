@@ -8,8 +8,20 @@ use crate::compose::options::LoadOptions;
 use crate::compose::suggest::nearest;
 use crate::compose::tree::Span;
 
-/// Switches services off that no active profile switches on.
-pub(super) fn profiles(project: &mut Project, active: &[String]) {
+/// Switches services off that no active profile switches on; a profile that is nearly one is worth a warning.
+pub(super) fn profiles(project: &mut Project, active: &[String], faults: &mut Vec<Diagnostic>) {
+    let known: BTreeSet<&str> = project
+        .services
+        .values()
+        .flat_map(|service| service.profiles.iter().map(String::as_str))
+        .collect();
+    for profile in active.iter().filter(|it| !known.contains(it.as_str())) {
+        if let Some(near) = nearest(profile, known.iter().copied()) {
+            let message = format!("no service has the profile `{profile}`");
+            let warning = Diagnostic::warning(Span::default(), message);
+            faults.push(warning.hint(format!("did you mean `{near}`?")));
+        }
+    }
     let (on, off) = std::mem::take(&mut project.services)
         .into_iter()
         .partition(|(_, service)| is_on(service, active));
@@ -37,7 +49,11 @@ pub(super) fn services(project: &mut Project, options: &LoadOptions, faults: &mu
             next.push(name.clone());
         } else {
             let message = format!("no such service: `{name}`");
-            let near = nearest(name, project.services.keys().map(String::as_str));
+            let known = project
+                .services
+                .keys()
+                .chain(project.disabled_services.keys());
+            let near = nearest(name, known.map(String::as_str));
             let fault = Diagnostic::error(Span::default(), message);
             faults.push(fault.maybe_hint(near.map(|near| format!("did you mean `{near}`?"))));
         }

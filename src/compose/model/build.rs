@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form, containers, record};
+use crate::compose::model::outline;
 use crate::compose::model::{ExtraHosts, Grant, Ulimit};
 use crate::compose::tree::Node;
 use crate::value::ByteSize;
@@ -91,6 +92,10 @@ impl Field for SshKeys {
                 path: (!entry.node.is_null()).then(|| entry.node.value.to_plain()),
             });
         Self(keys.collect())
+    }
+
+    fn schema() -> Json {
+        outline::list(outline::text())
     }
 
     fn print(&self, _: Form) -> Option<Json> {

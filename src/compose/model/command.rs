@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form};
+use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
 
 impl Field for Option<Vec<String>> {
@@ -22,6 +23,10 @@ impl Field for Option<Vec<String>> {
             Value::List(list) => Some(list.iter().map(|word| word.value.to_plain()).collect()),
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Map(_) => None,
         }
+    }
+
+    fn schema() -> Json {
+        outline::or_null(outline::list(outline::text()))
     }
 
     fn print(&self, form: Form) -> Option<Json> {

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form, containers, record};
+use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
 use crate::value::{ByteSize, Duration};
 
@@ -71,6 +72,21 @@ impl Field for Resources {
         }
     }
 
+    fn schema() -> Json {
+        outline::record([
+            (
+                "limits",
+                "What a container may use at most.",
+                Resource::schema(),
+            ),
+            (
+                "reservations",
+                "What a container is promised.",
+                Resource::schema(),
+            ),
+        ])
+    }
+
     fn print(&self, form: Form) -> Option<Json> {
         let mut out = serde_json::Map::new();
         for (key, side) in [
@@ -131,6 +147,24 @@ impl Field for DeviceRequest {
         }
     }
 
+    fn schema() -> Json {
+        outline::record([
+            (
+                "capabilities",
+                "What the devices must be able to do.",
+                outline::list(outline::text()),
+            ),
+            ("driver", "The driver that provides them.", outline::text()),
+            ("count", "How many; -1 for all.", outline::whole()),
+            ("device_ids", "Which ones.", outline::list(outline::text())),
+            (
+                "options",
+                "Options of the driver.",
+                outline::named(outline::text()),
+            ),
+        ])
+    }
+
     fn print(&self, form: Form) -> Option<Json> {
         let mut out = serde_json::Map::new();
         let mut put = |key: &str, value: Option<Json>| {
@@ -188,6 +222,13 @@ impl Field for DiscreteResource {
         }
     }
 
+    fn schema() -> Json {
+        outline::record([
+            ("kind", "Its name.", outline::text()),
+            ("value", "How many.", outline::whole()),
+        ])
+    }
+
     fn print(&self, _: Form) -> Option<Json> {
         Some(json!({ "kind": self.kind, "value": self.value }))
     }
@@ -234,6 +275,26 @@ impl Field for Placement {
                 .get("max_replicas_per_node")
                 .map_or(0, |n| Field::read(n, faults)),
         }
+    }
+
+    fn schema() -> Json {
+        outline::record([
+            (
+                "constraints",
+                "What a node must be.",
+                outline::list(outline::text()),
+            ),
+            (
+                "preferences",
+                "How replicas are spread.",
+                Vec::<Preference>::schema(),
+            ),
+            (
+                "max_replicas_per_node",
+                "How many replicas one node may have.",
+                outline::whole(),
+            ),
+        ])
     }
 
     fn print(&self, form: Form) -> Option<Json> {

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::Extensions;
 use crate::compose::model::field::{Field, Form, containers, extensions, print_extensions, record};
+use crate::compose::model::outline;
 use crate::compose::tree::Node;
 
 record! {
@@ -66,6 +67,38 @@ impl Field for WatchRule {
                 .is_some_and(|n| Field::read(n, faults)),
             extensions: extensions(node),
         }
+    }
+
+    fn schema() -> Json {
+        outline::record([
+            ("path", "The watched file or directory.", outline::text()),
+            ("action", "What a change does.", outline::text()),
+            (
+                "target",
+                "Where changed files go in the container.",
+                outline::text(),
+            ),
+            (
+                "exec",
+                "What runs in the container after a sync.",
+                Hook::schema(),
+            ),
+            (
+                "include",
+                "Patterns of files that are watched.",
+                outline::list(outline::text()),
+            ),
+            (
+                "ignore",
+                "Patterns of files that are not watched.",
+                outline::list(outline::text()),
+            ),
+            (
+                "initial_sync",
+                "Syncs everything once at the start.",
+                outline::flag(),
+            ),
+        ])
     }
 
     fn print(&self, form: Form) -> Option<Json> {

@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::compose::diagnostic::Diagnostic;
+use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
 use crate::value::{ByteSize, Duration};
 
@@ -30,6 +31,8 @@ pub trait Field: Default {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self;
     /// Prints the value; nothing when it is left out.
     fn print(&self, form: Form) -> Option<Json>;
+    /// Returns the JSON Schema of what is printed as JSON.
+    fn schema() -> Json;
 }
 
 /// The keys that start with `x-`, kept as they were written.
@@ -78,6 +81,12 @@ macro_rules! record {
                 } )*
                 $crate::compose::model::field::print_extensions(&self.extensions, form, &mut out);
                 Some(serde_json::Value::Object(out))
+            }
+
+            fn schema() -> serde_json::Value {
+                $crate::compose::model::outline::record([
+                    $( ($key, $about, <$type as $crate::compose::model::Field>::schema()), )*
+                ])
             }
         }
     };
@@ -166,6 +175,10 @@ impl Field for bool {
         flag(node, faults).unwrap_or(false)
     }
 
+    fn schema() -> Json {
+        outline::flag()
+    }
+
     fn print(&self, _: Form) -> Option<Json> {
         self.then_some(Json::Bool(true))
     }
@@ -174,6 +187,10 @@ impl Field for bool {
 impl Field for Option<bool> {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         flag(node, faults)
+    }
+
+    fn schema() -> Json {
+        outline::flag()
     }
 
     fn print(&self, _: Form) -> Option<Json> {
@@ -210,6 +227,10 @@ macro_rules! whole_number {
                 whole(node, faults).unwrap_or_default()
             }
 
+            fn schema() -> Json {
+                outline::whole()
+            }
+
             fn print(&self, _: Form) -> Option<Json> {
                 (*self != 0).then(|| Json::from(*self))
             }
@@ -218,6 +239,10 @@ macro_rules! whole_number {
         impl Field for Option<$type> {
             fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
                 whole(node, faults)
+            }
+
+            fn schema() -> Json {
+                outline::whole()
             }
 
             fn print(&self, _: Form) -> Option<Json> {
@@ -249,6 +274,10 @@ impl Field for f32 {
         })
     }
 
+    fn schema() -> Json {
+        json!({ "type": "number" })
+    }
+
     fn print(&self, _: Form) -> Option<Json> {
         // Through the shortest decimal, so that 0.1 does not become 0.10000000149.
         (*self != 0.0).then(|| float(self.to_string().parse().unwrap_or_default()))
@@ -264,6 +293,10 @@ impl Field for Option<String> {
         }
     }
 
+    fn schema() -> Json {
+        outline::text()
+    }
+
     fn print(&self, _: Form) -> Option<Json> {
         self.clone().map(Json::String)
     }
@@ -276,6 +309,10 @@ impl Field for String {
         } else {
             node.value.to_plain()
         }
+    }
+
+    fn schema() -> Json {
+        outline::text()
     }
 
     fn print(&self, _: Form) -> Option<Json> {
@@ -303,6 +340,10 @@ impl Field for Option<ByteSize> {
         parsed::<ByteSize>(node, expected, faults).filter(|size| size.bytes() != 0)
     }
 
+    fn schema() -> Json {
+        outline::text()
+    }
+
     fn print(&self, _: Form) -> Option<Json> {
         self.map(|size| Json::String(size.to_string()))
     }
@@ -318,6 +359,10 @@ impl Field for Option<Duration> {
             "expected a duration such as `10s`, `1m30s` or `500ms`",
             faults,
         )
+    }
+
+    fn schema() -> Json {
+        outline::text()
     }
 
     fn print(&self, _: Form) -> Option<Json> {
@@ -336,6 +381,10 @@ impl Field for Vec<String> {
         }
     }
 
+    fn schema() -> Json {
+        outline::list(outline::text())
+    }
+
     fn print(&self, _: Form) -> Option<Json> {
         (!self.is_empty()).then(|| self.iter().cloned().map(Json::String).collect())
     }
@@ -346,6 +395,10 @@ impl Field for BTreeMap<String, String> {
         pairs(node)
             .map(|(key, value)| (key, value.unwrap_or_default()))
             .collect()
+    }
+
+    fn schema() -> Json {
+        outline::named(outline::text())
     }
 
     fn print(&self, _: Form) -> Option<Json> {
@@ -386,6 +439,10 @@ impl Field for BTreeMap<String, Option<String>> {
         pairs(node).collect()
     }
 
+    fn schema() -> Json {
+        outline::named(outline::or_null(outline::text()))
+    }
+
     fn print(&self, _: Form) -> Option<Json> {
         let text = |(key, value): (&String, &Option<String>)| {
             (key.clone(), value.clone().map_or(Json::Null, Json::String))
@@ -405,6 +462,10 @@ macro_rules! containers {
                 (!node.is_null()).then(|| $crate::compose::model::Field::read(node, faults))
             }
 
+            fn schema() -> serde_json::Value {
+                <$type as $crate::compose::model::Field>::schema()
+            }
+
             fn print(&self, form: $crate::compose::model::Form) -> Option<serde_json::Value> {
                 self.as_ref().and_then(|inner| inner.print(form))
             }
@@ -420,6 +481,12 @@ macro_rules! containers {
                     .iter()
                     .map(|item| $crate::compose::model::Field::read(item, faults))
                     .collect()
+            }
+
+            fn schema() -> serde_json::Value {
+                $crate::compose::model::outline::list(
+                    <$type as $crate::compose::model::Field>::schema(),
+                )
             }
 
             fn print(&self, form: $crate::compose::model::Form) -> Option<serde_json::Value> {
@@ -458,6 +525,12 @@ macro_rules! named {
                 faults: &mut Vec<$crate::compose::diagnostic::Diagnostic>,
             ) -> Self {
                 $crate::compose::model::field::read_named(node, faults)
+            }
+
+            fn schema() -> serde_json::Value {
+                // A record that prints as nothing is null.
+                let one = <$type as $crate::compose::model::Field>::schema();
+                $crate::compose::model::outline::named($crate::compose::model::outline::or_null(one))
             }
 
             fn print(&self, form: $crate::compose::model::Form) -> Option<serde_json::Value> {

@@ -11,6 +11,7 @@ use crate::compose::model::Extensions;
 use crate::compose::model::field::{
     Field, Form, containers, extensions, named, print_extensions, record,
 };
+use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
 
 /// A config or a secret of the project.
@@ -62,6 +63,36 @@ impl Field for FileObject {
                 .unwrap_or_default(),
             extensions: extensions(node),
         }
+    }
+
+    fn schema() -> Json {
+        outline::record([
+            ("name", "Its real name.", outline::text()),
+            ("file", "The file that holds it.", outline::text()),
+            (
+                "environment",
+                "The variable that holds it.",
+                outline::text(),
+            ),
+            ("content", "What it holds.", outline::text()),
+            (
+                "external",
+                "Whether somebody else manages it.",
+                outline::flag(),
+            ),
+            ("labels", "Its labels.", outline::named(outline::text())),
+            ("driver", "The driver that stores it.", outline::text()),
+            (
+                "driver_opts",
+                "Options of the driver.",
+                outline::named(outline::text()),
+            ),
+            (
+                "template_driver",
+                "The driver that fills templates in it.",
+                outline::text(),
+            ),
+        ])
     }
 
     fn print(&self, form: Form) -> Option<Json> {
@@ -127,6 +158,10 @@ impl Field for Option<FileMode> {
             faults.push(fault.expected("expected an octal mode such as `0440`"));
         }
         mode.map(FileMode)
+    }
+
+    fn schema() -> Json {
+        outline::text()
     }
 
     fn print(&self, _: Form) -> Option<Json> {

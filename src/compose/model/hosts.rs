@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form};
+use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
 
 /// Host names with their addresses, as `extra_hosts` gives them.
@@ -75,6 +76,10 @@ impl Field for ExtraHosts {
             }
         }
         hosts
+    }
+
+    fn schema() -> Json {
+        outline::list(outline::text())
     }
 
     fn print(&self, _: Form) -> Option<Json> {

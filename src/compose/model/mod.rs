@@ -8,6 +8,7 @@ mod command;
 mod deploy;
 mod develop;
 pub(crate) mod field;
+pub(crate) mod outline;
 mod file_object;
 mod hosts;
 mod mount;
@@ -29,7 +30,7 @@ pub use file_object::{FileMode, FileObject, Grant};
 pub use hosts::ExtraHosts;
 pub use mount::{BindOptions, ImageOptions, ServiceVolume, TmpfsOptions, VolumeOptions};
 pub use network::{Ipam, IpamPool, Model, Network, Volume};
-pub use places::{Places, Shadowed, Variable, VariableOrigin};
+pub use places::{Places, Shadowed};
 pub use port::Port;
 pub use project::Project;
 pub use resource::{

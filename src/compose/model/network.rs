@@ -8,6 +8,7 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{
     Field, Form, containers, extensions, named, print_extensions, record,
 };
+use crate::compose::model::outline;
 use crate::compose::model::{Extensions, Options};
 use crate::compose::tree::Node;
 
@@ -65,6 +66,22 @@ impl Field for Ipam {
                 .unwrap_or_default(),
             extensions: extensions(node),
         }
+    }
+
+    fn schema() -> Json {
+        outline::record([
+            (
+                "driver",
+                "The driver that manages addresses.",
+                outline::text(),
+            ),
+            ("config", "The ranges.", Vec::<IpamPool>::schema()),
+            (
+                "options",
+                "Options of the address manager.",
+                outline::named(outline::text()),
+            ),
+        ])
     }
 
     fn print(&self, form: Form) -> Option<Json> {

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::compose::source::Files;
-use crate::compose::tree::{Node, Span, Trace, Value, VariableUse};
+use crate::compose::tree::{Node, Span, Trace, Value, VariableOrigin, VariableUse};
 use crate::value::Place;
 
 /// Answers where a value came from, for dotted paths such as `services.web.environment.LOG_LEVEL`.
@@ -16,34 +19,12 @@ pub struct Places {
 }
 
 /// A value that lost against a later one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Shadowed {
     /// Where it was written.
     pub place: Place,
-    /// What it was; `None` for a list or a mapping.
+    /// What it was; null for a list, a mapping, or a line of a file of variables.
     pub value: Option<String>,
-}
-
-/// A variable that took part in a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: String,
-    /// Its value, if it had one.
-    pub value: Option<String>,
-    /// Where it came from.
-    pub origin: VariableOrigin,
-}
-
-/// Where a variable came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VariableOrigin {
-    /// The environment of the command.
-    Shell,
-    /// A file of variables.
-    EnvFile(PathBuf),
-    /// Nowhere: the value's own default was used, or nothing.
-    Unset,
 }
 
 impl Places {
@@ -99,24 +80,50 @@ impl Places {
     }
 
     /// Returns the variables that filled the value at a path.
-    pub(crate) fn variables(&self, path: &str) -> Vec<Variable> {
+    pub(crate) fn variables(&self, path: &str) -> Vec<VariableUse> {
         let uses = self.trace(path).map(|trace| trace.variables.as_slice());
-        let origin = |name: &str, value: &Option<String>| match self.origins.get(name) {
-            _ if value.is_none() => VariableOrigin::Unset,
-            Some(file) => VariableOrigin::EnvFile(file.clone()),
-            None => VariableOrigin::Shell,
-        };
-        let variable = |used: &VariableUse| Variable {
-            name: used.name.clone(),
-            value: used.value.clone(),
-            origin: origin(&used.name, &used.value),
-        };
-        uses.unwrap_or_default().iter().map(variable).collect()
+        let mut uses = uses.unwrap_or_default().to_vec();
+        for used in &mut uses {
+            if let (VariableOrigin::Shell, Some(file)) =
+                (&used.origin, self.origins.get(&used.name))
+            {
+                used.origin = VariableOrigin::EnvFile(file.clone());
+            }
+        }
+        uses
     }
 
-    /// Returns what happened to the value at a path.
+    /// Returns whether the value at a path was written nowhere and follows from another one.
+    pub(crate) fn is_implied(&self, path: &str) -> bool {
+        let own = self.node(path).and_then(|node| node.trace.as_deref());
+        own.is_some_and(|trace| trace.implied)
+    }
+
+    /// Returns where the file of the value at a path was asked for, and so on.
+    pub(crate) fn way(&self, path: &str) -> Vec<Place> {
+        self.way_of(self.span(path))
+    }
+
+    /// Returns where the file of a span was asked for, and so on.
+    pub(crate) fn way_of(&self, span: Span) -> Vec<Place> {
+        let way = self.files.way(span).into_iter();
+        way.filter_map(|span| self.files.place(span)).collect()
+    }
+
+    /// Learns about files that were read after the tree was made.
+    pub(crate) fn know(&mut self, files: Files) {
+        self.files = files;
+    }
+
+    /// Returns what happened to the value at a path; a part of a short form has the trail of the whole.
     pub(crate) fn trace(&self, path: &str) -> Option<&Trace> {
-        self.node(path)?.trace.as_deref()
+        let node = self.node(path)?;
+        if node.trace.is_some() {
+            return node.trace.as_deref();
+        }
+        let (parent, _) = path.rsplit_once('.')?;
+        let whole = self.node(parent).filter(|whole| whole.span == node.span);
+        whole.and_then(|whole| whole.trace.as_deref())
     }
 
     /// Returns the files that were read.

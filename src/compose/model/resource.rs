@@ -9,6 +9,7 @@ use crate::compose::model::Extensions;
 use crate::compose::model::field::{
     Field, Form, containers, extensions, named, print_extensions, record,
 };
+use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
 use crate::value::{ByteSize, Duration};
 
@@ -90,6 +91,10 @@ impl Field for BTreeMap<String, Vec<String>> {
         entries
             .map(|(key, entry)| (key.clone(), Field::read(&entry.node, faults)))
             .collect()
+    }
+
+    fn schema() -> Json {
+        outline::named(outline::or_null(outline::list(outline::text())))
     }
 
     fn print(&self, form: Form) -> Option<Json> {
@@ -175,6 +180,15 @@ impl Field for EnvFile {
         }
     }
 
+    fn schema() -> Json {
+        let long = outline::record([
+            ("path", "The file.", outline::text()),
+            ("required", "Whether it must exist.", outline::flag()),
+            ("format", "How it is read.", outline::text()),
+        ]);
+        json!({ "anyOf": [outline::text(), long] })
+    }
+
     fn print(&self, form: Form) -> Option<Json> {
         if self.required {
             return Some(json!(self.path));
@@ -244,6 +258,22 @@ impl Field for Dependency {
         }
     }
 
+    fn schema() -> Json {
+        outline::record([
+            ("condition", "What to wait for.", outline::text()),
+            (
+                "restart",
+                "Restarts the dependent when the dependency is replaced.",
+                outline::flag(),
+            ),
+            (
+                "required",
+                "Fails when the dependency is missing.",
+                outline::flag(),
+            ),
+        ])
+    }
+
     fn print(&self, form: Form) -> Option<Json> {
         let mut out = serde_json::Map::new();
         out.insert("condition".to_owned(), json!(self.condition.as_str()));
@@ -308,6 +338,18 @@ impl Field for Ulimit {
         }
     }
 
+    fn schema() -> Json {
+        let range = outline::record([
+            ("soft", "What the process gets.", outline::whole()),
+            (
+                "hard",
+                "What the process may raise it to.",
+                outline::whole(),
+            ),
+        ]);
+        json!({ "anyOf": [outline::whole(), range] })
+    }
+
     fn print(&self, form: Form) -> Option<Json> {
         match (*self, form) {
             (Self::Single(both), _) => Some(json!(both)),
@@ -362,6 +404,13 @@ impl Field for WeightDevice {
         }
     }
 
+    fn schema() -> Json {
+        outline::record([
+            ("Path", "The device.", outline::text()),
+            ("Weight", "The share.", outline::whole()),
+        ])
+    }
+
     fn print(&self, form: Form) -> Option<Json> {
         Some(match form {
             Form::Json => json!({ "Path": self.path, "Weight": self.weight }),
@@ -389,6 +438,13 @@ impl Field for Throttle {
                 .unwrap_or_default(),
             rate: node.get("rate").and_then(|n| Field::read(n, faults)),
         }
+    }
+
+    fn schema() -> Json {
+        outline::record([
+            ("Path", "The device.", outline::text()),
+            ("Rate", "Bytes or operations per second.", outline::text()),
+        ])
     }
 
     fn print(&self, form: Form) -> Option<Json> {

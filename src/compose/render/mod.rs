@@ -7,12 +7,16 @@ mod json;
 mod list;
 mod yaml;
 
-use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
 
 use crate::compose::diagnostic::{ComposeError, Report};
 use crate::compose::load::load_tree;
 use crate::compose::model::field::print_named;
-use crate::compose::model::{Field as _, Form, Project, plain};
+use crate::compose::model::{
+    Field as _, FileObject, Form, Network, Project, Service, Volume, outline, plain,
+};
 use crate::compose::options::LoadOptions;
 use crate::compose::source::Source;
 
@@ -41,6 +45,22 @@ pub fn config(project: &Project, format: Format) -> String {
     text.replace('$', "$$")
 }
 
+/// Prints the images alone, as a file that overrides them.
+pub fn images_only(project: &Project, format: Format) -> String {
+    let image = |(name, service): (&String, &Service)| {
+        let only = Service {
+            image: Some(service.image.clone()?),
+            ..Service::default()
+        };
+        Some((name.clone(), only))
+    };
+    let only = Project {
+        services: project.services.iter().filter_map(image).collect(),
+        ..Project::default()
+    };
+    config(&only, format)
+}
+
 /// Prints a project whose variables stay as they are written.
 pub fn uninterpolated(
     options: &LoadOptions,
@@ -56,10 +76,47 @@ pub fn uninterpolated(
     Ok((text, tree.into_warnings()))
 }
 
+/// Returns the JSON Schema of what [`config`] writes as JSON.
+pub fn config_schema() -> Json {
+    let mut schema = outline::record([
+        ("name", "The name of the project.", String::schema()),
+        (
+            "services",
+            "The services.",
+            outline::named(outline::or_null(Service::schema())),
+        ),
+        (
+            "networks",
+            "The networks, by key.",
+            BTreeMap::<String, Network>::schema(),
+        ),
+        (
+            "volumes",
+            "The volumes, by key.",
+            BTreeMap::<String, Volume>::schema(),
+        ),
+        (
+            "secrets",
+            "The secrets, by key.",
+            BTreeMap::<String, FileObject>::schema(),
+        ),
+        (
+            "configs",
+            "The configs, by key.",
+            BTreeMap::<String, FileObject>::schema(),
+        ),
+    ]);
+    schema["required"] = json!(["name", "services"]);
+    schema["patternProperties"] = json!({ "^x-": {} });
+    schema
+}
+
 /// Lays a project out as data.
 pub fn document(project: &Project, form: Form) -> Json {
     let mut out = Map::new();
-    out.insert("name".to_owned(), Json::String(project.name.clone()));
+    if form == Form::Json || !project.name.is_empty() {
+        out.insert("name".to_owned(), Json::String(project.name.clone()));
+    }
     let services = print_named(&project.services, form);
     out.insert(
         "services".to_owned(),

@@ -43,7 +43,7 @@ fn all_devices(request: &mut Node) {
 fn missing(node: &mut Node, key: &str, value: impl Fn(Span) -> Value) {
     let span = node.span;
     if node.as_map().is_some_and(|map| !map.contains_key(key)) {
-        node.set(key, Node::new(value(span), span));
+        node.set(key, Node::implied(value(span), span));
     }
 }
 

@@ -73,8 +73,12 @@ fn default_network(project: &mut Node) {
 fn null(span: Span) -> Entry {
     Entry {
         key: span,
-        node: Node::new(Value::Null, span),
+        node: Node::implied(Value::Null, span),
     }
+}
+
+fn implied(text: &str, span: Span) -> Node {
+    Node::implied(Value::Text(text.to_owned()), span)
 }
 
 fn service(service: &mut Node, environment: &BTreeMap<String, String>) {
@@ -118,10 +122,10 @@ fn normalize_build(build: &mut Node, environment: &BTreeMap<String, String>) {
     let span = build.span;
     let lacks = |build: &Node, key| build.get(key).is_none_or(Node::is_null);
     if lacks(build, "context") {
-        build.set("context", Node::text(".", span));
+        build.set("context", implied(".", span));
     }
     if lacks(build, "dockerfile") && lacks(build, "dockerfile_inline") {
-        build.set("dockerfile", Node::text("Dockerfile", span));
+        build.set("dockerfile", implied("Dockerfile", span));
     }
     if let Some(args) = build.get_mut("args") {
         resolve(args, environment, Unset::Dropped);
@@ -141,6 +145,7 @@ fn resolve(node: &mut Node, environment: &BTreeMap<String, String>, unset: Unset
         Value::Map(map) => map.retain(|key, entry| {
             if let (true, Some(value)) = (entry.node.is_null(), environment.get(key)) {
                 entry.node.value = Value::Text(value.clone());
+                entry.node.fill_from(key, value);
             }
             unset == Unset::Kept || !entry.node.is_null()
         }),
@@ -151,9 +156,11 @@ fn resolve(node: &mut Node, environment: &BTreeMap<String, String>, unset: Unset
             if text.contains('=') {
                 return true;
             }
-            match environment.get(text.as_str()) {
+            let name = text.clone();
+            match environment.get(&name) {
                 Some(value) => {
-                    *text = format!("{text}={value}");
+                    *text = format!("{name}={value}");
+                    item.fill_from(&name, value);
                     true
                 }
                 None => unset == Unset::Kept,
@@ -216,7 +223,7 @@ fn depend(service: &mut Node) {
     for (name, span, restart) in implied {
         dependencies.entry(name).or_insert_with(|| {
             let mut node = crate::compose::combine::dependency(span);
-            node.set("restart", Node::new(restart, span));
+            node.set("restart", Node::implied(restart, span));
             Entry { key: span, node }
         });
     }
@@ -262,6 +269,6 @@ fn real_name(key: &str, entry: &mut Entry, project: &str) {
         } else {
             format!("{project}_{key}")
         };
-        entry.node.set("name", Node::text(name, entry.key));
+        entry.node.set("name", implied(&name, entry.key));
     }
 }

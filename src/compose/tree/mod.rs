@@ -6,5 +6,5 @@
 mod node;
 mod path;
 
-pub use node::{Entry, Map, Node, Shadow, Span, Trace, Value, VariableUse};
+pub use node::{Entry, Map, Node, Shadow, Span, Trace, Value, VariableOrigin, VariableUse};
 pub use path::{Path, Pattern};

@@ -1,6 +1,7 @@
 //! Nodes: a value, its place, and the trail of what it replaced and what filled it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Where a node was written: a file by its number, and a position from one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -54,6 +55,21 @@ pub struct VariableUse {
     pub name: String,
     /// Its value, if it had one.
     pub value: Option<String>,
+    /// Where the value came from.
+    pub origin: VariableOrigin,
+}
+
+/// Where the value of a variable came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VariableOrigin {
+    /// The environment of the command.
+    Shell,
+    /// A file of variables.
+    EnvFile(PathBuf),
+    /// Nowhere: this default stands beside its name.
+    Default(String),
+    /// Nowhere, and it has no default.
+    Unset,
 }
 
 /// A value that a later file, an extending service or an including project replaced.
@@ -72,6 +88,8 @@ pub struct Trace {
     pub shadowed: Vec<Shadow>,
     /// The variables that filled it.
     pub variables: Vec<VariableUse>,
+    /// Whether it was written nowhere, but follows from what is at its place.
+    pub implied: bool,
 }
 
 /// One value of the tree.
@@ -93,6 +111,30 @@ impl Node {
             span,
             trace: None,
         }
+    }
+
+    /// Makes a node that nobody wrote: it follows from what is at `span`.
+    pub fn implied(value: Value, span: Span) -> Self {
+        let trace = Trace {
+            implied: true,
+            ..Trace::default()
+        };
+        Self {
+            value,
+            span,
+            trace: Some(Box::new(trace)),
+        }
+    }
+
+    /// Remembers that its value is the one that a variable has in the environment.
+    pub(crate) fn fill_from(&mut self, name: &str, value: &str) {
+        let trace = self.trace.get_or_insert_default();
+        trace.variables.push(VariableUse {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            // Which file it came from, if any, is told where places are.
+            origin: VariableOrigin::Shell,
+        });
     }
 
     /// Makes a string.

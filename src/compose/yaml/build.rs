@@ -1,12 +1,12 @@
 //! Parser events into nodes.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use saphyr_parser::{Event, Marker, ScalarStyle, Tag};
 
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::tree::{Entry, Map, Node, Path, Span, Value};
+use crate::compose::tree::{Entry, Map, Node, Path, Shadow, Span, Value};
 use crate::compose::yaml::{DEPTH_LIMIT, Document, NODE_LIMIT, scalar};
 
 /// What a tag asks for.
@@ -170,9 +170,7 @@ impl Builder {
         match source.value {
             Value::Map(source) => {
                 if let Some(target) = target.as_map_mut() {
-                    for (key, entry) in source {
-                        target.entry(key).or_insert(entry);
-                    }
+                    lay_below(target, source);
                 }
             }
             Value::List(sources) if sources.iter().all(|s| s.as_map().is_some()) => {
@@ -360,6 +358,33 @@ fn not_a_key(finished: &Finished) -> Diagnostic {
     Diagnostic::error(finished.node.span, message)
         .expected("expected a string here")
         .hint("put the key in quotation marks")
+}
+
+/// Adds what `<<` brings; what is there already wins and remembers the other.
+fn lay_below(target: &mut Map, source: Map) {
+    for (key, Entry { key: span, node }) in source {
+        match target.entry(key) {
+            btree_map::Entry::Vacant(free) => drop(free.insert(Entry { key: span, node })),
+            btree_map::Entry::Occupied(mut taken) => shadow(&mut taken.get_mut().node, node),
+        }
+    }
+}
+
+fn shadow(winner: &mut Node, other: Node) {
+    // What is kept of a list or a mapping is its place.
+    let value = match other.value {
+        Value::List(_) | Value::Map(_) => Value::Map(Map::new()),
+        scalar @ (Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)) => scalar,
+    };
+    let trace = winner.trace.get_or_insert_default();
+    trace.shadowed.push(Shadow {
+        span: other.span,
+        value,
+    });
 }
 
 fn size_of(node: &Node) -> usize {

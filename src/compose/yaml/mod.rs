@@ -58,8 +58,11 @@ fn syntax(file: u32, text: &str, error: &ScanError) -> Diagnostic {
         .unwrap_or_default();
     let hint = if line.trim_start().starts_with('\t')
         || line.contains('\t') && line.trim().is_empty()
+        || error.info().contains("tabs disallowed")
     {
         Some("YAML is indented with spaces; this line begins with a tab")
+    } else if error.info().contains("unknown anchor") {
+        Some("an anchor `&name` must stand above, in the same file")
     } else if error.info().contains("mapping values are not allowed") {
         Some("a value that contains `: ` must be quoted; also check the indentation of this line")
     } else if error.info().contains("simple key") || error.info().contains("':'") {

@@ -17,6 +17,6 @@ pub mod snapshot;
 pub use config::{ImageConfig, ImageHealthcheck};
 pub use error::ImageError;
 pub use images::{Pruned, Store};
-pub use pull::{Progress, PullOptions};
+pub use pull::{Progress, PullOptions, remote_digest};
 pub use record::{ImageRecord, LayerState, PullProgress, RootSource};
 pub use registry::{Credentials, RegistrySettings};

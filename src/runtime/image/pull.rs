@@ -38,6 +38,16 @@ pub struct PullOptions {
     pub credentials: Credentials,
 }
 
+/// Asks which digest a name has now; needs no store.
+pub async fn remote_digest(
+    name: &RegistryRef,
+    registries: &RegistrySettings,
+    credentials: &Credentials,
+) -> Result<Digest, ImageError> {
+    let remote = Remote::new(name, registries, credentials)?;
+    remote.digest(&|_, _| {}).await
+}
+
 impl Store {
     /// Gets an image, by its registry or from its place on this disk, and everything that it needs.
     ///
@@ -77,8 +87,8 @@ impl Store {
         let ImageRef::Registry(name) = reference else {
             return Ok(None);
         };
-        let remote = Remote::new(name, &options.registries, &options.credentials)?;
-        remote.digest(&|_, _| {}).await.map(Some)
+        let digest = remote_digest(name, &options.registries, &options.credentials);
+        digest.await.map(Some)
     }
 
     async fn pull_registry(
