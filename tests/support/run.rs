@@ -100,12 +100,18 @@ impl Running {
         }
     }
 
+    /// Returns what the program has written by now, to either of its outputs.
+    pub(crate) fn written(&self) -> String {
+        let so_far = [&self.stdout, &self.stderr].map(|output| {
+            let bytes = output.so_far.lock().expect("no reader panics");
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        so_far.concat()
+    }
+
     /// Tells whether the program has written a text by now, to one of its outputs.
     pub(crate) fn has_written(&self, text: &str) -> bool {
-        [&self.stdout, &self.stderr].iter().any(|output| {
-            let so_far = output.so_far.lock().expect("no reader panics");
-            String::from_utf8_lossy(&so_far).contains(text)
-        })
+        self.written().contains(text)
     }
 
     /// Sends a signal to the program itself.

@@ -460,12 +460,21 @@ impl Monitor {
             return self.event("die", &[("exitCode", shown)]);
         }
         self.state.status = Status::Exited;
-        // First the state: who hears of the end looks at it next.
-        self.end_for_good()?;
-        self.event("die", &[("exitCode", shown)])
+        self.settle()?;
+        self.event("die", &[("exitCode", shown)])?;
+        // Last: who hears of the end looks at the state next, and writes events of its own.
+        self.conversations.ended(exit_code);
+        Ok(())
     }
 
     fn end_for_good(&mut self) -> Result<(), MonitorError> {
+        self.settle()?;
+        self.conversations.ended(self.state.exit_code);
+        Ok(())
+    }
+
+    /// Gives back what the container had, and writes down how it ended.
+    fn settle(&mut self) -> Result<(), MonitorError> {
         if let Phase::Running(running) = &self.phase {
             running.clean_up();
         }
@@ -474,9 +483,7 @@ impl Monitor {
         self.network.close();
         self.state.ports.clear();
         self.withdraw_name()?;
-        self.save(Durability::Cached)?;
-        self.conversations.ended(self.state.exit_code);
-        Ok(())
+        self.save(Durability::Cached)
     }
 
     fn start_probe(&mut self) -> Result<(), MonitorError> {
