@@ -372,14 +372,7 @@ fn events_tell_of_create_start_and_die() {
         .filter_map(|event| event["action"].as_str())
         .collect();
     let stopped = ["kill", "die", "stop"];
-    let all = [
-        &["create", "start"][..],
-        &stopped,
-        &["restart"],
-        &["start"],
-        &stopped,
-    ]
-    .concat();
+    let all = [&["create", "start"][..], &stopped, &["start"], &stopped].concat();
     assert_eq!(actions, all);
     assert!(
         told.iter()
