@@ -170,6 +170,10 @@ fn limits_are_those_of_the_file() {
     let sandbox = service("    mem_limit: 64m\n    pids_limit: 77\n    cpus: 0.5\n");
     let read = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || true";
     assert_eq!(sandbox.sh("one", read), "67108864");
+    // Where the kernel counts swap, there is as much of it as memory: alone on v2, as a sum on v1.
+    let read = "cat /sys/fs/cgroup/memory.swap.max /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes 2>/dev/null || true";
+    let swap = sandbox.sh("one", read);
+    assert!(["67108864", "134217728", ""].contains(&&*swap), "{swap}");
     let read = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null || true";
     assert_eq!(sandbox.sh("one", read), "77");
     let read = "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || true";

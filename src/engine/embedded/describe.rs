@@ -238,10 +238,13 @@ pub(super) fn limits(wanted: &WantedLimits) -> Limits {
     let signed = |bytes: Option<u64>| bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let (quota, period) = cpu_time(wanted);
     let weights = wanted.block_io.weight_devices.iter();
+    let memory_bytes = signed(wanted.memory_bytes);
+    // As Docker's: without a word about swap, there is as much of it as memory.
+    let with_swap = memory_bytes.map(|bytes| bytes.saturating_mul(2));
     Limits {
-        memory_bytes: signed(wanted.memory_bytes),
+        memory_bytes,
         memory_reservation_bytes: signed(wanted.memory_reservation_bytes),
-        memory_and_swap_bytes: wanted.memory_swap_bytes,
+        memory_and_swap_bytes: wanted.memory_swap_bytes.or(with_swap),
         swappiness: wanted.memory_swappiness.map(u64::from),
         oom_kill_disable: wanted.oom_kill_disable,
         cpu_shares: wanted.cpu_shares,
