@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -161,7 +162,8 @@ pub(in crate::cli) fn config(
     let mut switches = switches(args);
     // Lists need no content of `env_file`s, which need not even be there.
     switches.no_env_resolution |= args.part.is_any() && !args.part.environment;
-    let mut project = invocation.load_with(&args.services, switches)?;
+    // Never freed: the process ends as soon as it is printed.
+    let mut project = ManuallyDrop::new(invocation.load_with(&args.services, switches)?);
     if (args.resolve_image_digests || args.lock_image_digests) && !args.part.is_any() {
         pin::images(invocation, &mut project)?;
     }

@@ -70,8 +70,9 @@ pub struct Pattern(pub &'static str);
 impl Pattern {
     /// Returns whether the pattern describes exactly this path.
     pub fn matches(self, parts: &[String]) -> bool {
-        let mut rest = parts.iter();
-        for part in self.0.split('.') {
+        // From the end: what differs mostly differs there.
+        let mut rest = parts.iter().rev();
+        for part in self.0.rsplit('.') {
             match rest.next() {
                 Some(found) if part == "*" || part == found => {}
                 _ => return false,
