@@ -129,6 +129,10 @@ impl<'t> Reader<'t> {
         }
         let key = self.take(end).trim_end().to_owned();
         self.take(usize::from(!self.rest.is_empty()));
+        if key.is_empty() {
+            let message = "the name of the variable is missing".to_owned();
+            return Err(LineError { line, message });
+        }
         if key.contains(' ') {
             let message = format!("the variable name `{key}` cannot contain a space");
             return Err(LineError { line, message });
@@ -284,5 +288,6 @@ mod tests {
         assert_eq!(read("A=1\n\nB='open\n").unwrap_err().line, 3);
         assert_eq!(read("A=1\n?=2\n").unwrap_err().line, 2);
         assert_eq!(read("A=1\n\0B=2\n").unwrap_err().line, 2);
+        assert_eq!(read("A=1\n=2\n").unwrap_err().line, 2);
     }
 }
