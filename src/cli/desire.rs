@@ -9,7 +9,7 @@ use super::error::{CommandError, ExitStatus};
 use super::invocation::Invocation;
 use super::select;
 use crate::compose::Project;
-use crate::compose::source::Disk;
+use crate::compose::source::Source;
 use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
 use crate::observed::{ImageQuery, Refresh, Scope};
 use crate::value::{Duration, NameError, ServiceName};
@@ -43,7 +43,7 @@ pub(super) fn state(
     scale: &[Scale],
 ) -> Result<DesiredState, CommandError> {
     let project = invocation.load(services)?;
-    let desired = expand(&project, scale)?;
+    let desired = expand(&project, scale, invocation.source())?;
     for notice in &desired.notices {
         let place = notice
             .place
@@ -58,7 +58,11 @@ pub(super) fn state(
 }
 
 /// Makes a project exact.
-pub(super) fn expand(project: &Project, scale: &[Scale]) -> Result<DesiredState, CommandError> {
+pub(super) fn expand(
+    project: &Project,
+    scale: &[Scale],
+    source: &dyn Source,
+) -> Result<DesiredState, CommandError> {
     let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
     let mut counts = BTreeMap::new();
     for wish in scale {
@@ -71,7 +75,7 @@ pub(super) fn expand(project: &Project, scale: &[Scale]) -> Result<DesiredState,
         project,
         &desired::Options {
             scale: counts,
-            source: &Disk,
+            source,
         },
     )?)
 }

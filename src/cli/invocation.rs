@@ -10,9 +10,10 @@ use super::engine;
 use super::environment::{self, Environment};
 use super::error::{self, CommandError, ExitStatus};
 use super::event_loop::block_on;
+use super::remote::Remotes;
 use super::select;
 use super::work::Work;
-use crate::compose::source::Disk;
+use crate::compose::source::Source;
 use crate::compose::{self, LoadOptions, Project, Report, Switches};
 use crate::desired::DesiredState;
 use crate::engine::{Engine, LockHolder, LockWait};
@@ -26,6 +27,7 @@ use crate::value::{NameError, ProjectName};
 pub(super) struct Invocation {
     /// What the process was started in.
     pub(super) environment: Environment,
+    remotes: Remotes,
     global: GlobalArgs,
     command_line: String,
     ansi: Ansi,
@@ -45,10 +47,13 @@ pub(super) struct Target {
 
 impl Target {
     /// Returns what the files want, where there are files.
-    pub(super) fn desired(&self) -> Result<Option<DesiredState>, CommandError> {
+    pub(super) fn desired(
+        &self,
+        source: &dyn Source,
+    ) -> Result<Option<DesiredState>, CommandError> {
         self.project
             .as_ref()
-            .map(|project| desire::expand(project, &[]))
+            .map(|project| desire::expand(project, &[], source))
             .transpose()
     }
 }
@@ -67,6 +72,7 @@ impl Invocation {
         };
         let parallel = parallel(&environment, &global)?;
         Ok(Self {
+            remotes: Remotes::new(&environment),
             environment,
             global,
             command_line,
@@ -166,10 +172,15 @@ impl Invocation {
         services: &[String],
         switches: Switches,
     ) -> Result<Project, CommandError> {
-        let loaded = compose::load(&self.load_options(services, switches), &Disk)
+        let loaded = compose::load(&self.load_options(services, switches), self.source())
             .map_err(|error| CommandError::compose(self, &error))?;
         show_warnings(self, &loaded.warnings)?;
         Ok(loaded.project)
+    }
+
+    /// Returns where files come from: this disk, and what they name on other machines.
+    pub(super) fn source(&self) -> &dyn Source {
+        &self.remotes
     }
 
     /// Returns what decides how the project is loaded.

@@ -4,6 +4,7 @@
 //! stand on them, `monitor` puts them together for one container.
 
 pub mod container;
+pub mod git;
 pub mod image;
 pub mod kernel;
 pub mod monitor;

@@ -12,7 +12,6 @@ use crate::cli::format;
 use crate::cli::invocation::{Invocation, show_warnings};
 use crate::cli::select;
 use crate::compose::render::{self, Format};
-use crate::compose::source::Disk;
 use crate::compose::{Project, Switches};
 use crate::report::{Output, VariableRow, write_variables};
 
@@ -136,8 +135,9 @@ pub(in crate::cli) fn config(
     }
     if args.no_interpolate && !args.part.is_any() {
         let options = invocation.load_options(&args.services, switches(args));
-        let (text, warnings) = render::uninterpolated(&options, &Disk, args.format.into())
-            .map_err(|error| CommandError::compose(invocation, &error))?;
+        let (text, warnings) =
+            render::uninterpolated(&options, invocation.source(), args.format.into())
+                .map_err(|error| CommandError::compose(invocation, &error))?;
         show_warnings(invocation, &warnings)?;
         return hand_over(invocation, args, &text);
     }
@@ -230,7 +230,7 @@ fn hashes(wanted: &str, project: &Project) -> Result<Vec<String>, CommandError> 
 
 fn variables(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let options = invocation.load_options(&args.services, switches(args));
-    let (variables, warnings) = render::variables(&options, &Disk)
+    let (variables, warnings) = render::variables(&options, invocation.source())
         .map_err(|error| CommandError::compose(invocation, &error))?;
     show_warnings(invocation, &warnings)?;
     let rows: Vec<VariableRow> = variables

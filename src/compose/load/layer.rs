@@ -50,6 +50,8 @@ pub(super) struct Loader<'a> {
     pub(super) files: Files,
     pub(super) faults: Vec<Diagnostic>,
     pub(super) extends: ExtendsCache,
+    /// The folders of what was brought here from other machines.
+    pub(super) roots: Vec<PathBuf>,
 }
 
 impl<'a> Loader<'a> {
@@ -62,6 +64,7 @@ impl<'a> Loader<'a> {
             files,
             faults,
             extends: ExtendsCache::default(),
+            roots: Vec::new(),
         }
     }
 
@@ -102,6 +105,7 @@ impl<'a> Loader<'a> {
             base,
             environment,
             source: self.source,
+            files: &self.files,
         };
         resolve_paths(tree, &resolver, &mut self.faults);
     }

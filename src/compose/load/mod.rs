@@ -8,6 +8,7 @@ mod include;
 mod layer;
 mod locate;
 mod name;
+mod remote;
 mod select;
 
 use crate::compose::diagnostic::{ComposeError, Diagnostic, Report, Severity};
@@ -114,7 +115,7 @@ fn layered(
     mut located: Located,
     loader: &mut Loader<'_>,
 ) -> Option<(Node, String, Located)> {
-    let documents = loader.parse_all(&located.files);
+    let documents = loader.parse_all(&located.files, &located.directory);
     if has_errors(&loader.faults) {
         return None;
     }

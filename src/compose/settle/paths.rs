@@ -1,9 +1,10 @@
 //! Relative paths into absolute ones, for the keys that hold paths on this machine.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::source::Source;
+use crate::compose::source::{Files, Remote, Source};
 use crate::compose::tree::{Node, Value};
 
 /// What paths are resolved against.
@@ -14,6 +15,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) environment: &'a BTreeMap<String, String>,
     /// Where symbolic links are resolved.
     pub(crate) source: &'a dyn Source,
+    /// Which file each path is written in.
+    pub(crate) files: &'a Files,
 }
 
 /// Resolves all paths of a project in its long form.
@@ -41,6 +44,7 @@ pub(crate) fn resolve_paths(
         {
             if let Some(file) = entry.node.get_mut("file") {
                 resolver.any_path(file);
+                resolver.keep_inside(file, faults);
             }
         }
     }
@@ -57,22 +61,23 @@ pub(crate) fn resolve_paths(
 impl Resolver<'_> {
     fn service_key(&self, key: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
         match key {
-            "build" => self.build(node),
+            "build" => self.build(node, faults),
             "env_file" => {
                 for item in node.as_list_mut().into_iter().flatten() {
                     if let Some(path) = item.get_mut("path") {
-                        self.path(path);
+                        self.own_path(path, faults);
                     }
                 }
             }
             "label_file" => {
-                node.as_list_mut()
-                    .into_iter()
-                    .flatten()
-                    .for_each(|path| self.path(path));
+                for path in node.as_list_mut().into_iter().flatten() {
+                    self.own_path(path, faults);
+                }
             }
             "extends" => {
-                if let Some(file) = node.get_mut("file") {
+                if let Some(file) = node.get_mut("file")
+                    && !file.as_text().is_some_and(Remote::is_meant)
+                {
                     self.path(file);
                 }
             }
@@ -80,7 +85,7 @@ impl Resolver<'_> {
                 let rules = node.get_mut("watch").and_then(Node::as_list_mut);
                 for rule in rules.into_iter().flatten() {
                     if let Some(path) = rule.get_mut("path") {
-                        self.path(path);
+                        self.own_path(path, faults);
                         self.follow_links(path);
                     }
                 }
@@ -94,19 +99,20 @@ impl Resolver<'_> {
         }
     }
 
-    fn build(&self, build: &mut Node) {
+    fn build(&self, build: &mut Node, faults: &mut Vec<Diagnostic>) {
         if let Some(context) = build.get_mut("context") {
-            self.context(context);
+            self.context(context, faults);
         }
         let contexts = build
             .get_mut("additional_contexts")
             .and_then(Node::as_map_mut);
         for (_, entry) in contexts.into_iter().flatten() {
-            self.context(&mut entry.node);
+            self.context(&mut entry.node, faults);
         }
         let keys = build.get_mut("ssh").and_then(Node::as_map_mut);
         for (_, entry) in keys.into_iter().flatten() {
             self.any_path(&mut entry.node);
+            self.keep_inside(&entry.node, faults);
         }
     }
 
@@ -139,7 +145,7 @@ impl Resolver<'_> {
     }
 
     /// A build context may be on another machine, or another service's image.
-    fn context(&self, node: &mut Node) {
+    fn context(&self, node: &mut Node, faults: &mut Vec<Diagnostic>) {
         let Some(text) = node.as_text() else { return };
         let remote = [
             "https://",
@@ -151,7 +157,25 @@ impl Resolver<'_> {
             "service:",
         ];
         if !text.contains("://") && !remote.iter().any(|prefix| text.starts_with(prefix)) {
-            self.path(node);
+            self.own_path(node, faults);
+        }
+    }
+
+    /// Resolves a path to what is read here, which a file from another machine has to bring along.
+    ///
+    /// Mounts are not among these: what containers get to see is what the file says, as it is for any.
+    fn own_path(&self, node: &mut Node, faults: &mut Vec<Diagnostic>) {
+        self.path(node);
+        self.keep_inside(node, faults);
+    }
+
+    fn keep_inside(&self, node: &Node, faults: &mut Vec<Diagnostic>) {
+        // A path that is not absolute yet comes by again, at the level that includes this one.
+        let absolute = node.as_text().filter(|text| text.starts_with('/'));
+        if let Some(text) = absolute
+            && self.files.strays(node.span, Path::new(text), self.source)
+        {
+            faults.push(Diagnostic::astray(text, node.span));
         }
     }
 
@@ -189,7 +213,7 @@ impl Resolver<'_> {
 
     fn follow_links(&self, node: &mut Node) {
         if let Some(text) = node.as_text() {
-            let resolved = self.source.resolve_links(std::path::Path::new(text));
+            let resolved = self.source.resolve_links(Path::new(text));
             node.value = Value::Text(resolved.to_string_lossy().into_owned());
         }
     }
