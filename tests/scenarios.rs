@@ -22,6 +22,7 @@ mod scenarios {
     mod lifecycle;
     mod networks;
     mod output;
+    mod remote;
     mod storage;
     mod sweep;
 }
