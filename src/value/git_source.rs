@@ -151,7 +151,7 @@ fn read_url(address: &str) -> Result<String, &'static str> {
         return Err("it names no repository");
     }
     // Other addresses of the web are no repositories, and asking them would say nothing better.
-    if scheme.starts_with("http") && !path.ends_with(".git") {
+    if scheme.starts_with("http") && path.strip_suffix(".git").is_none() {
         return Err("the address of a git repository ends in `.git`");
     }
     Ok(address.to_owned())

@@ -81,20 +81,16 @@ enum Failure {
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
-        if matches!(error, ImageError::Unreachable { .. }) {
-            return Self::Absent(told(&error));
-        }
-        let hint = match &error {
-            ImageError::Unauthorized { registry, .. } => Some(format!(
-                "credentials for `{registry}` are read from `~/.docker/config.json`"
-            )),
-            _ => None,
-        };
         let told = told(&error);
-        Self::Refused(match hint {
-            Some(hint) => told.with_hint(hint),
-            None => told,
-        })
+        if matches!(error, ImageError::Unreachable { .. }) {
+            return Self::Absent(told);
+        }
+        if let ImageError::Unauthorized { registry, .. } = &error {
+            let hint =
+                format!("credentials for `{registry}` are read from `~/.docker/config.json`");
+            return Self::Refused(told.with_hint(hint));
+        }
+        Self::Refused(told)
     }
 }
 

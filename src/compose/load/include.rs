@@ -7,9 +7,8 @@ use std::rc::Rc;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::layer::{Level, Loader, Paths};
-use crate::compose::load::locate::absolute;
 use crate::compose::model::plain;
-use crate::compose::settle::join;
+use crate::compose::settle::{absolute, join};
 use crate::compose::tree::{Map, Node, Span, Value};
 
 /// How deep projects may include each other.

@@ -89,7 +89,11 @@ impl<'a> Loader<'a> {
         set_defaults(&mut tree);
         validate(&tree, &mut self.faults);
         if level.paths == Paths::Resolved {
-            self.resolve_paths(&mut tree, &level.base, &level.environment);
+            self.resolve_paths(
+                &mut tree,
+                (&level.base, &level.directory),
+                &level.environment,
+            );
         }
         resolve_variables(&mut tree, &level.environment);
         tree
@@ -98,11 +102,12 @@ impl<'a> Loader<'a> {
     pub(super) fn resolve_paths(
         &mut self,
         tree: &mut Node,
-        base: &str,
+        (base, directory): (&str, &std::path::Path),
         environment: &BTreeMap<String, String>,
     ) {
         let resolver = Resolver {
             base,
+            directory,
             environment,
             source: self.source,
             files: &self.files,

@@ -8,7 +8,7 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::env::{LineError, parse_dotenv};
 use crate::compose::load::layer::{Level, Loader, Paths};
 use crate::compose::options::LoadOptions;
-use crate::compose::settle::join;
+use crate::compose::settle::absolute;
 use crate::compose::source::{Fetched, Remote};
 use crate::compose::tree::Span;
 
@@ -306,18 +306,6 @@ pub(super) fn first_of(
             )));
     }
     Some(winner)
-}
-
-/// Makes a path absolute and removes `.` and `..`; `-` stays standard input.
-pub(super) fn absolute(directory: &Path, path: &Path) -> PathBuf {
-    if path == Path::new("-") {
-        return path.to_owned();
-    }
-    let text = path.to_string_lossy();
-    if path.is_absolute() {
-        return join("/", &text).into();
-    }
-    join(&directory.to_string_lossy(), &text).into()
 }
 
 impl Loader<'_> {

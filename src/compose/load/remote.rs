@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::layer::Loader;
-use crate::compose::load::locate::{FILE_NAMES, absolute, first_of};
+use crate::compose::load::locate::{FILE_NAMES, first_of};
+use crate::compose::settle::absolute;
 use crate::compose::source::{FetchError, Fetched, Remote};
 use crate::compose::tree::{Node, Span};
 

@@ -1,7 +1,7 @@
 //! Relative paths into absolute ones, for the keys that hold paths on this machine.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::source::{Files, Remote, Source};
@@ -11,6 +11,8 @@ use crate::compose::tree::{Node, Value};
 pub(crate) struct Resolver<'a> {
     /// The directory that relative paths start from; itself perhaps relative.
     pub(crate) base: &'a str,
+    /// The same directory; absolute.
+    pub(crate) directory: &'a Path,
     /// Where `~` is looked up.
     pub(crate) environment: &'a BTreeMap<String, String>,
     /// Where symbolic links are resolved.
@@ -43,8 +45,8 @@ pub(crate) fn resolve_paths(
             .flatten()
         {
             if let Some(file) = entry.node.get_mut("file") {
-                resolver.any_path(file);
                 resolver.keep_inside(file, faults);
+                resolver.any_path(file);
             }
         }
     }
@@ -111,8 +113,8 @@ impl Resolver<'_> {
         }
         let keys = build.get_mut("ssh").and_then(Node::as_map_mut);
         for (_, entry) in keys.into_iter().flatten() {
-            self.any_path(&mut entry.node);
             self.keep_inside(&entry.node, faults);
+            self.any_path(&mut entry.node);
         }
     }
 
@@ -165,16 +167,15 @@ impl Resolver<'_> {
     ///
     /// Mounts are not among these: what containers get to see is what the file says, as it is for any.
     fn own_path(&self, node: &mut Node, faults: &mut Vec<Diagnostic>) {
-        self.path(node);
         self.keep_inside(node, faults);
+        self.path(node);
     }
 
     fn keep_inside(&self, node: &Node, faults: &mut Vec<Diagnostic>) {
-        // A path that is not absolute yet comes by again, at the level that includes this one.
-        let absolute = node.as_text().filter(|text| text.starts_with('/'));
-        if let Some(text) = absolute
-            && self.files.strays(node.span, Path::new(text), self.source)
-        {
+        let Some(text) = node.as_text() else { return };
+        let expanded = self.expand_home(text);
+        let path = absolute(self.directory, Path::new(&expanded));
+        if self.files.strays(node.span, &path, self.source) {
             faults.push(Diagnostic::astray(text, node.span));
         }
     }
@@ -233,4 +234,16 @@ pub(crate) fn join(base: &str, path: &str) -> String {
         (false, false) => format!("{base}/{path}"),
     };
     crate::compose::shorthand::clean_path(&joined)
+}
+
+/// Makes a path absolute and removes `.` and `..`; `-` stays standard input.
+pub(crate) fn absolute(directory: &Path, path: &Path) -> PathBuf {
+    if path == Path::new("-") {
+        return path.to_owned();
+    }
+    let text = path.to_string_lossy();
+    if path.is_absolute() {
+        return join("/", &text).into();
+    }
+    join(&directory.to_string_lossy(), &text).into()
 }

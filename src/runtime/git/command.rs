@@ -105,9 +105,11 @@ impl Git {
             directory,
             silence_limit_s: SILENCE_LIMIT_S,
         };
-        program.run().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => GitError::NotInstalled,
-            _ => GitError::Run { source },
+        program.run().map_err(|source| {
+            if source.kind() == io::ErrorKind::NotFound {
+                return GitError::NotInstalled;
+            }
+            GitError::Run { source }
         })
     }
 }
