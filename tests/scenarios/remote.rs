@@ -187,6 +187,29 @@ fn what_is_not_there_is_said_with_its_place() {
 }
 
 #[test]
+fn a_fetch_that_was_killed_is_done_again_and_leaves_nothing() {
+    needs!(machine::program("git"));
+    let (server, sandbox) = (GitServer::start(&SHOP), plain());
+    let url = server.url("");
+    let cache = sandbox.path("home/.cache/consort/remote");
+    for point in ["remote.sync", "remote.rename"] {
+        let fail = format!("{point}:1:abort");
+        let run = sandbox.other_with(&[("CONSORT_FAIL", &fail)], &["-f", &url, "config"]);
+        assert!(run.was_killed(), "{run}");
+        assert_eq!(
+            fs::read_dir(cache.join("git")).map_or(0, Iterator::count),
+            0
+        );
+    }
+    has(&config(&sandbox, &url), &["web:"]);
+    assert!(!cache.join("partial").exists());
+    assert_eq!(
+        fs::read_dir(cache.join("git")).map_or(0, Iterator::count),
+        1
+    );
+}
+
+#[test]
 fn without_git_it_is_said_that_git_is_missing() {
     let sandbox = plain();
     let env = [("PATH", "/nowhere")];

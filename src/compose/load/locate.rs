@@ -242,9 +242,10 @@ impl Finder<'_> {
                     "`COMPOSE_FILE` names `{}`, which is not there",
                     file.display()
                 );
-                loader
-                    .faults
-                    .push(Diagnostic::error(Span::default(), message));
+                let hint = "beside an address, separate them by `,`: set `COMPOSE_PATH_SEPARATOR`";
+                let hint = listed.contains("://").then(|| hint.to_owned());
+                let fault = Diagnostic::error(Span::default(), message);
+                loader.faults.push(fault.maybe_hint(hint));
                 return None;
             }
         }
