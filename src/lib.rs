@@ -53,6 +53,7 @@
 //! cli: value graph compose desired observed plan engine reconcile report runtime
 //! runtime/kernel:
 //! runtime/store: kernel
+//! runtime/git: kernel store
 //! runtime/image: kernel store
 //! runtime/volume: kernel store
 //! runtime/network: kernel store

@@ -1,7 +1,8 @@
 //! Every folder of `cases/load` is a project: it loads to its `project.yaml` with its
 //! `warnings.txt`, or is refused with its `error.txt`.
 //!
-//! The files of a folder are seen below `/case`. `CONSORT_UPDATE_CASES=1` writes what came out, for
+//! The files of a folder are seen below `/case`, and each folder `remote/NAME` in it as what is
+//! fetched from `git://remote/NAME.git`. `CONSORT_UPDATE_CASES=1` writes what came out, for
 //! review by `git diff`.
 #![expect(
     clippy::disallowed_methods,
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use consort::compose::diagnostic::Colour;
 use consort::compose::render::{self, Format};
-use consort::compose::source::Memory;
+use consort::compose::source::{Fetched, Memory};
 use consort::compose::{self, LoadOptions, Switches};
 
 /// The files that say what comes out; they are no part of the project.
@@ -48,6 +49,22 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Has the folders below `remote` fetched from elsewhere.
+fn with_remotes(source: Memory, case: &Path) -> Memory {
+    let folders = fs::read_dir(case.join("remote")).into_iter().flatten();
+    folders.fold(source, |source, folder| {
+        let name = folder.unwrap().file_name().into_string().unwrap();
+        let root = Path::new("/case/remote").join(&name);
+        let fetched = Fetched {
+            file: root.clone(),
+            root,
+            name: name.clone(),
+            warning: None,
+        };
+        source.with_remote(&format!("git://remote/{name}.git"), fetched)
+    })
+}
+
 /// Returns what comes out of a case, by the name of the file that expects it.
 fn outcome(case: &Path) -> BTreeMap<&'static str, String> {
     let files = files_below(case).into_iter().filter_map(|path| {
@@ -60,7 +77,7 @@ fn outcome(case: &Path) -> BTreeMap<&'static str, String> {
         let expected = EXPECTED.contains(&name.as_str());
         (!expected).then(|| (format!("/case/{name}"), fs::read(&path).unwrap()))
     });
-    let source = Memory::new(files);
+    let source = with_remotes(Memory::new(files), case);
     match compose::load(&options(), &source) {
         Ok(loaded) => {
             let project = render::config(&loaded.project, Format::Yaml);

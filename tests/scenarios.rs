@@ -23,6 +23,7 @@ mod scenarios {
     mod lifecycle;
     mod networks;
     mod output;
+    mod remote;
     mod storage;
     mod sweep;
 }

@@ -67,6 +67,7 @@ fn service_names() -> Option<Vec<String>> {
         no_env_resolution: true,
         ..Switches::default()
     };
+    // Nothing is fetched from other machines for a key press.
     let loaded = compose::load(&invocation.load_options(&[], switches), &Disk).ok()?;
     let project = loaded.project;
     Some(

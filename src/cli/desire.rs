@@ -9,7 +9,7 @@ use super::args::Scale;
 use super::error::{CommandError, ExitStatus};
 use super::invocation::Invocation;
 use super::select;
-use crate::compose::source::Disk;
+use crate::compose::source::Source;
 use crate::compose::{Project, Severity};
 use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
 use crate::observed::{ImageQuery, Refresh, Scope};
@@ -44,7 +44,7 @@ pub(super) fn state(
     scale: &[Scale],
 ) -> Result<DesiredState, CommandError> {
     let project = invocation.load(services)?;
-    let desired = expand(&project, scale)?;
+    let desired = expand(&project, scale, invocation.source())?;
     let annotations = Annotations::wanted_by(&invocation.environment);
     for notice in &desired.notices {
         let place = notice
@@ -62,7 +62,11 @@ pub(super) fn state(
 }
 
 /// Makes a project exact.
-pub(super) fn expand(project: &Project, scale: &[Scale]) -> Result<DesiredState, CommandError> {
+pub(super) fn expand(
+    project: &Project,
+    scale: &[Scale],
+    source: &dyn Source,
+) -> Result<DesiredState, CommandError> {
     let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
     let mut counts = BTreeMap::new();
     for wish in scale {
@@ -75,7 +79,7 @@ pub(super) fn expand(project: &Project, scale: &[Scale]) -> Result<DesiredState,
         project,
         &desired::Options {
             scale: counts,
-            source: &Disk,
+            source,
         },
     )?)
 }

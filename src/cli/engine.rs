@@ -20,17 +20,17 @@ pub(super) fn connect(
     let options = Options {
         state_dir: state_directory(environment, state_dir),
         run_base: run_base(environment),
-        registries: registries(environment)?,
+        registries: registries(environment)
+            .map_err(|error| CommandError::room(ExitStatus::Usage, error))?,
         credentials: credentials(environment),
     };
     Ok(Box::new(Embedded::open(options)?))
 }
 
 /// Reads the variable, else the user's file, else the machine's.
-pub(super) fn registries(environment: &Environment) -> Result<RegistrySettings, CommandError> {
-    let refused = |error: ImageError| CommandError::room(ExitStatus::Usage, error);
+pub(super) fn registries(environment: &Environment) -> Result<RegistrySettings, ImageError> {
     if let Some(list) = environment.get(MIRRORS) {
-        return RegistrySettings::from_list(MIRRORS, list).map_err(refused);
+        return RegistrySettings::from_list(MIRRORS, list);
     }
     let own = match environment.get("XDG_CONFIG_HOME") {
         Some(dir) => PathBuf::from(dir),
@@ -38,7 +38,7 @@ pub(super) fn registries(environment: &Environment) -> Result<RegistrySettings, 
     };
     for dir in [own.as_path(), Path::new("/etc")] {
         let file = dir.join("consort/registries.json");
-        if let Some(settings) = RegistrySettings::load(&file).map_err(refused)? {
+        if let Some(settings) = RegistrySettings::load(&file)? {
             return Ok(settings);
         }
     }

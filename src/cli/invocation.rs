@@ -11,9 +11,10 @@ use super::engine;
 use super::environment::{self, Environment};
 use super::error::{self, CommandError, ExitStatus};
 use super::event_loop::block_on;
+use super::remote::Remotes;
 use super::select;
 use super::work::Work;
-use crate::compose::source::Disk;
+use crate::compose::source::{Disk, Source};
 use crate::compose::{self, LoadOptions, Project, Report, Switches};
 use crate::desired::DesiredState;
 use crate::engine::{Engine, LockHolder, LockWait};
@@ -27,6 +28,7 @@ use crate::value::{NameError, ProjectName};
 pub(super) struct Invocation {
     /// What the process was started in.
     pub(super) environment: Environment,
+    remotes: Remotes,
     global: GlobalArgs,
     command_line: String,
     ansi: Ansi,
@@ -54,10 +56,13 @@ impl Target {
     }
 
     /// Returns what the files want, where there are files.
-    pub(super) fn desired(&self) -> Result<Option<DesiredState>, CommandError> {
+    pub(super) fn desired(
+        &self,
+        source: &dyn Source,
+    ) -> Result<Option<DesiredState>, CommandError> {
         self.project
             .as_ref()
-            .map(|project| desire::expand(project, &[]))
+            .map(|project| desire::expand(project, &[], source))
             .transpose()
     }
 }
@@ -79,6 +84,7 @@ impl Invocation {
         };
         let parallel = parallel(&environment, &global)?;
         Ok(Self {
+            remotes: Remotes::new(&environment),
             environment,
             global,
             command_line,
@@ -187,10 +193,15 @@ impl Invocation {
         services: &[String],
         switches: Switches,
     ) -> Result<Project, CommandError> {
-        let loaded = compose::load(&self.load_options(services, switches), &Disk)
+        let loaded = compose::load(&self.load_options(services, switches), self.source())
             .map_err(|error| CommandError::compose(self, error))?;
         show_warnings(self, &loaded.warnings)?;
         Ok(loaded.project)
+    }
+
+    /// Returns where files come from: this disk, and what they name on other machines.
+    pub(super) fn source(&self) -> &dyn Source {
+        &self.remotes
     }
 
     /// Returns what decides how the project is loaded.

@@ -23,6 +23,7 @@ mod error;
 mod unsupported;
 mod invocation;
 mod engine;
+mod remote;
 mod event_loop;
 mod interrupt;
 mod time;

@@ -17,7 +17,8 @@ const QUESTIONS_LIMIT: usize = 8;
 
 /// Names every image by its digest, as Docker Compose writes it; images on this disk have none and stay.
 pub(super) fn images(invocation: &Invocation, project: &mut Project) -> Result<(), CommandError> {
-    let registries = engine::registries(&invocation.environment)?;
+    let registries = engine::registries(&invocation.environment)
+        .map_err(|error| CommandError::room(ExitStatus::Usage, error))?;
     let credentials = engine::credentials(&invocation.environment);
     let names: BTreeMap<String, RegistryRef> = project
         .services

@@ -10,7 +10,7 @@ pub struct LoadOptions {
     pub cwd: PathBuf,
     /// The environment of the command, `COMPOSE_*` variables included.
     pub environment: BTreeMap<String, String>,
-    /// The files of `-f`; empty to look for them.
+    /// The files of `-f`, or addresses on other machines; empty to look for files.
     pub files: Vec<PathBuf>,
     /// `--project-directory`.
     pub project_directory: Option<PathBuf>,

@@ -3,12 +3,13 @@
 //! **Invariant:** no other file of this room touches the file system.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::compose::tree::Span;
-use crate::value::Place;
+use crate::value::{GitSource, ImageRef, Place, RegistryRef};
 
 /// What the loader asks of the world: file contents and a few questions about paths.
 pub trait Source {
@@ -20,9 +21,89 @@ pub trait Source {
     fn is_dir(&self, path: &Path) -> bool;
     /// Returns the path with its symbolic links resolved, if that works.
     fn resolve_links(&self, path: &Path) -> PathBuf;
+    /// Brings a project here from another machine, or finds what an earlier call brought.
+    fn fetch(&self, remote: &Remote) -> Result<Fetched, FetchError>;
 }
 
-/// The real file system.
+/// A project on another machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remote {
+    /// In a git repository.
+    Git(GitSource),
+    /// In a registry, as an OCI artifact.
+    Oci(RegistryRef),
+}
+
+/// What an artifact's address begins with.
+const OCI_PREFIX: &str = "oci://";
+
+impl Remote {
+    /// Says whether a text means something on another machine.
+    pub fn is_meant(text: &str) -> bool {
+        text.starts_with(OCI_PREFIX) || GitSource::is_meant(text)
+    }
+
+    /// Reads such a text; nothing for a path on this machine.
+    pub fn read(text: &str) -> Option<Result<Self, String>> {
+        if let Some(name) = text.strip_prefix(OCI_PREFIX) {
+            return Some(match name.parse() {
+                Ok(ImageRef::Registry(reference)) => Ok(Self::Oci(reference)),
+                Ok(ImageRef::Local(_)) | Err(_) => {
+                    Err("expected `oci://registry/repository`, with `:tag` or `@digest`".to_owned())
+                }
+            });
+        }
+        GitSource::is_meant(text).then(|| match text.parse() {
+            Ok(source) => Ok(Self::Git(source)),
+            Err(error) => {
+                let error: crate::value::GitSourceError = error;
+                Err(error.reason().to_owned())
+            }
+        })
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Git(source) => source.fmt(f),
+            Self::Oci(reference) => write!(f, "{OCI_PREFIX}{reference}"),
+        }
+    }
+}
+
+/// A project that was brought here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The folder that holds all of it; what its files name lies in it too.
+    pub root: PathBuf,
+    /// The Compose file, somewhere below, or the directory that has it under one of its usual names.
+    pub file: PathBuf,
+    /// What the project is called where nothing else names it.
+    pub name: String,
+    /// What is worth saying about it.
+    pub warning: Option<String>,
+}
+
+/// Why a project could not be brought here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchError {
+    /// What went wrong, as a fragment.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl FetchError {
+    /// Says what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The real file system; it fetches nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Disk;
 
@@ -65,12 +146,21 @@ impl Source for Disk {
     fn resolve_links(&self, path: &Path) -> PathBuf {
         path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
+
+    fn fetch(&self, _remote: &Remote) -> Result<Fetched, FetchError> {
+        Err(FetchError {
+            reason: "nothing is fetched from other machines here".to_owned(),
+            hint: None,
+        })
+    }
 }
 
 /// Files that live in memory: for tests, fuzzing and other programs.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     files: BTreeMap<PathBuf, Vec<u8>>,
+    links: BTreeMap<PathBuf, PathBuf>,
+    remotes: BTreeMap<String, Fetched>,
 }
 
 impl Memory {
@@ -83,7 +173,22 @@ impl Memory {
                 .into_iter()
                 .map(|(path, text)| (path.into(), text.into()))
                 .collect(),
+            ..Self::default()
         }
+    }
+
+    /// Has a project on another machine, whose files are among those below its root.
+    #[must_use]
+    pub fn with_remote(mut self, address: &str, fetched: Fetched) -> Self {
+        self.remotes.insert(address.to_owned(), fetched);
+        self
+    }
+
+    /// Has a symbolic link, which resolves to something else; reading does not follow it.
+    #[must_use]
+    pub fn with_link(mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        self.links.insert(path.into(), target.into());
+        self
     }
 }
 
@@ -106,7 +211,17 @@ impl Source for Memory {
     }
 
     fn resolve_links(&self, path: &Path) -> PathBuf {
-        path.to_owned()
+        self.links
+            .get(path)
+            .map_or_else(|| path.to_owned(), PathBuf::clone)
+    }
+
+    fn fetch(&self, remote: &Remote) -> Result<Fetched, FetchError> {
+        let found = self.remotes.get(&remote.to_string());
+        found.cloned().ok_or_else(|| FetchError {
+            reason: "nobody has it".to_owned(),
+            hint: None,
+        })
     }
 }
 
@@ -119,6 +234,8 @@ pub struct File {
     pub text: Arc<str>,
     /// Where it was asked for: the `include` or `extends` that named it.
     pub asked_by: Option<Span>,
+    /// Where what it names may lie; empty for a file of this machine, which may name anything.
+    pub bounds: Vec<PathBuf>,
 }
 
 /// How many files are followed back to those that named them.
@@ -137,8 +254,32 @@ impl Files {
             path: path.to_owned(),
             text,
             asked_by,
+            bounds: Vec::new(),
         });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Limits where what a file names may lie.
+    pub(crate) fn bind(&mut self, number: u32, bounds: Vec<PathBuf>) {
+        if let Some(file) = self.files.get_mut(number as usize) {
+            file.bounds = bounds;
+        }
+    }
+
+    /// Says whether a path leads where the file that it is written in may not lead.
+    ///
+    /// A file that came from another machine names what came with it, and what lies below the
+    /// directory that its relative paths start from: nothing else, and not by a symbolic link.
+    pub(crate) fn strays(&self, span: Span, path: &Path, source: &dyn Source) -> bool {
+        let file = (span.line > 0).then(|| self.get(span.file)).flatten();
+        let Some(file) = file.filter(|file| !file.bounds.is_empty()) else {
+            return false;
+        };
+        let real = source.resolve_links(path);
+        !file.bounds.iter().any(|bound| {
+            path.starts_with(bound)
+                && (real == path || real.starts_with(source.resolve_links(bound)))
+        })
     }
 
     /// Returns a file by its number.

@@ -1,9 +1,10 @@
 //! How a container really runs on this kernel; never heard of a Compose service.
 //!
-//! Reading order: `kernel` and `store` are the ground, `image`, `volume`, `network` and `container`
-//! stand on them, `monitor` puts them together for one container.
+//! Reading order: `kernel` and `store` are the ground, `git`, `image`, `volume`, `network` and
+//! `container` stand on them, `monitor` puts them together for one container.
 
 pub mod container;
+pub mod git;
 pub mod image;
 pub mod kernel;
 pub mod monitor;

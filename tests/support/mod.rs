@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** nothing here calls consort's own code. What a scenario sees is what a user sees.
 
+pub(crate) mod artifact;
 pub(crate) mod checks;
+pub(crate) mod git;
 pub(crate) mod machine;
 pub(crate) mod registry;
 pub(crate) mod run;

@@ -20,14 +20,26 @@ use super::machine;
 pub(crate) struct DebianRegistry {
     server: Child,
     address: String,
-    _config: TempDir,
+    storage: PathBuf,
+    /// Its settings, and its storage where that is its own.
+    #[expect(dead_code, reason = "kept for as long as the registry runs")]
+    folder: TempDir,
 }
 
 impl DebianRegistry {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::over(machine::image_cache().join("registry"), folder)
+    }
+
+    /// A registry of its own, with nothing in it.
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::over(folder.path().join("storage"), folder)
+    }
+
+    fn over(storage: PathBuf, folder: TempDir) -> Self {
         let config = folder.path().join("config.yml");
-        let storage = machine::image_cache().join("registry");
         let text = format!(
             "version: 0.1\nlog:\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
              rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
@@ -56,8 +68,16 @@ impl DebianRegistry {
         Self {
             server,
             address,
-            _config: folder,
+            folder,
+            storage,
         }
+    }
+
+    /// The file that holds a blob.
+    pub(crate) fn blob(&self, digest: &str) -> PathBuf {
+        let hash = digest.strip_prefix("sha256:").unwrap_or(digest);
+        let blobs = self.storage.join("docker/registry/v2/blobs/sha256");
+        blobs.join(&hash[..2]).join(hash).join("data")
     }
 
     /// The setting that makes `redis:7` be found here.

@@ -121,10 +121,16 @@ impl Sandbox {
 
     /// Runs consort with other files than the project's, and with the same state.
     pub(crate) fn other(&self, args: &[&str]) -> Run {
+        self.other_with(&[], args)
+    }
+
+    /// The same with further environment variables.
+    pub(crate) fn other_with(&self, env: &[(&str, &str)], args: &[&str]) -> Run {
         let mut command = Command::new(binary());
         command
             .env_clear()
             .envs(&self.env)
+            .envs(env.iter().copied())
             .current_dir(self.path("project"))
             .args(args);
         let run = Running::start(command).wait();

@@ -15,7 +15,6 @@ use crate::cli::invocation::{Invocation, annotate_warnings, show_warnings};
 use crate::cli::pin;
 use crate::cli::select;
 use crate::compose::render::{self, Format};
-use crate::compose::source::Disk;
 use crate::compose::{self, Project, Switches};
 use crate::report::{Output, VariableRow, write_variables};
 
@@ -154,8 +153,9 @@ pub(in crate::cli) fn config(
     }
     if args.no_interpolate && !args.part.is_any() {
         let options = invocation.load_options(&args.services, switches(args));
-        let (text, warnings) = render::uninterpolated(&options, &Disk, args.format.into())
-            .map_err(|error| CommandError::compose(invocation, error))?;
+        let (text, warnings) =
+            render::uninterpolated(&options, invocation.source(), args.format.into())
+                .map_err(|error| CommandError::compose(invocation, error))?;
         show_warnings(invocation, &warnings)?;
         return hand_over(invocation, args, &text);
     }
@@ -190,7 +190,7 @@ pub(in crate::cli) fn config(
 /// Writes what is to say about the files, and nothing else.
 fn check(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let options = invocation.load_options(&args.services, switches(args));
-    let loaded = compose::load(&options, &Disk);
+    let loaded = compose::load(&options, invocation.source());
     if args.format == ConfigFormat::Json && !args.quiet {
         let report = match &loaded {
             Ok(loaded) => &loaded.warnings,
@@ -278,7 +278,7 @@ fn hashes(wanted: &str, project: &Project) -> Result<Vec<String>, CommandError> 
 
 fn variables(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let options = invocation.load_options(&args.services, switches(args));
-    let (variables, warnings) = render::variables(&options, &Disk)
+    let (variables, warnings) = render::variables(&options, invocation.source())
         .map_err(|error| CommandError::compose(invocation, error))?;
     show_warnings(invocation, &warnings)?;
     let rows: Vec<VariableRow> = variables

@@ -64,7 +64,7 @@ pub(in crate::cli) fn down(
 ) -> Result<ExitStatus, CommandError> {
     let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
     let target = invocation.target(&args.services)?;
-    let (desired, services) = wanted(&target, &args.services, orphans)?;
+    let (desired, services) = wanted(invocation, &target, &args.services, orphans)?;
     let options = DownOptions {
         services,
         orphans,
@@ -91,6 +91,7 @@ pub(in crate::cli) fn down(
 /// Files that cannot be made exact any more, because a secret's file is gone, still say which services there are:
 /// enough to take them down.
 fn wanted(
+    invocation: &Invocation,
     target: &Target,
     named: &[String],
     orphans: OrphanPolicy,
@@ -99,7 +100,7 @@ fn wanted(
     let Some(project) = &target.project else {
         return Ok((None, services));
     };
-    if let Ok(desired) = desire::expand(project, &[]) {
+    if let Ok(desired) = desire::expand(project, &[], invocation.source()) {
         return Ok((Some(desired), services));
     }
     if !services.is_empty() || orphans == OrphanPolicy::Remove {

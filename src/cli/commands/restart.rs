@@ -40,7 +40,7 @@ pub(in crate::cli) fn restart(
     };
     invocation.change("restart", &args.services, &|target, observed| {
         Ok(plan::restart(
-            target.desired()?.as_ref(),
+            target.desired(invocation.source())?.as_ref(),
             observed,
             &options,
         ))

@@ -39,6 +39,10 @@ pub(in crate::cli) fn start(
         },
     };
     invocation.change("start", &args.services, &|target, observed| {
-        Ok(plan::start(target.desired()?.as_ref(), observed, &options))
+        Ok(plan::start(
+            target.desired(invocation.source())?.as_ref(),
+            observed,
+            &options,
+        ))
     })
 }

@@ -65,6 +65,13 @@ impl Diagnostic {
         Self::new(Severity::Warning, span, message.into())
     }
 
+    /// Says that a file from another machine names something that did not come with it.
+    pub(crate) fn astray(shown: &str, span: Span) -> Self {
+        Self::error(span, format!("`{shown}` did not come with this file"))
+            .expected("expected a path inside the fetched project")
+            .hint("what comes from another machine may not read your files: name this one in a file of yours, with a second `-f`")
+    }
+
     fn new(severity: Severity, span: Span, message: String) -> Self {
         Self {
             severity,

@@ -151,6 +151,10 @@ impl Reader<'_> {
         }
         let span = self.project.places.span(place);
         let path = Path::new(file);
+        if self.files.strays(span, path, self.source) {
+            self.faults.push(Diagnostic::astray(file, span));
+            return None;
+        }
         if !self.source.exists(path) {
             if missing == Missing::Refused {
                 let message = format!("the file of variables `{file}` is not there");

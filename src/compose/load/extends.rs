@@ -9,7 +9,6 @@ use std::rc::Rc;
 use crate::compose::combine::{apply_resets, extend_service};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::layer::{Level, Loader};
-use crate::compose::load::locate::absolute;
 use crate::compose::suggest::nearest;
 use crate::compose::tree::{Entry, Map, Node, Path, Span, Value};
 
@@ -174,12 +173,7 @@ impl Loader<'_> {
 
     /// Reads the services of another file, once for each file.
     fn scope_of_file(&mut self, file: &Node, level: &Level) -> Option<Rc<Scope>> {
-        let named = file.value.to_plain();
-        if let Some(fault) = super::include::refuse_remote(file) {
-            self.faults.push(fault);
-            return None;
-        }
-        let path = absolute(&level.directory, std::path::Path::new(&named));
+        let path = self.named_file(file, &level.directory)?;
         let id = (path.clone(), level.base.clone());
         if let Some(known) = self.extends.files.get(&id) {
             return known.clone();
@@ -190,11 +184,11 @@ impl Loader<'_> {
     }
 
     fn read_scope(&mut self, path: &std::path::Path, span: Span, level: &Level) -> Option<Scope> {
-        let documents = self.parse(path, Some(span))?;
-        let (mut tree, resets) = self.plain_layers(documents, level);
         let directory = path.parent().unwrap_or(path);
+        let documents = self.parse(path, directory, Some(span))?;
+        let (mut tree, resets) = self.plain_layers(documents, level);
         let base = super::include::relative(&level.directory, directory);
-        self.resolve_paths(&mut tree, &base, &level.environment);
+        self.resolve_paths(&mut tree, (&base, directory), &level.environment);
         let Some(Value::Map(services)) = tree.remove("services").map(|node| node.value) else {
             let message = format!("`{}` has no services", path.display());
             self.faults.push(Diagnostic::error(span, message));

@@ -17,16 +17,26 @@ pub(super) struct Documents {
 
 impl Loader<'_> {
     /// Reads and parses the files of a project; those that fail are left out.
-    pub(super) fn parse_all(&mut self, paths: &[std::path::PathBuf]) -> Vec<Documents> {
+    pub(super) fn parse_all(
+        &mut self,
+        paths: &[std::path::PathBuf],
+        directory: &Path,
+    ) -> Vec<Documents> {
         paths
             .iter()
-            .filter_map(|path| self.parse(path, None))
+            .filter_map(|path| self.parse(path, directory, None))
             .collect()
     }
 
-    /// Reads and parses one file.
-    pub(super) fn parse(&mut self, path: &Path, asked_by: Option<Span>) -> Option<Documents> {
+    /// Reads and parses one file, whose relative paths start from `directory`.
+    pub(super) fn parse(
+        &mut self,
+        path: &Path,
+        directory: &Path,
+        asked_by: Option<Span>,
+    ) -> Option<Documents> {
         let (file, text) = self.read(path, asked_by)?;
+        self.files.bind(file, self.bounds(path, directory));
         let before = self.faults.len();
         let documents = yaml::parse(file, &text, &mut self.faults);
         (self.faults.len() == before).then_some(Documents { file, documents })

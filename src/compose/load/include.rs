@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::layer::{Level, Loader, Paths};
-use crate::compose::load::locate::{absolute, origins};
+use crate::compose::load::locate::origins;
 use crate::compose::model::plain;
-use crate::compose::settle::join;
+use crate::compose::settle::{absolute, join};
 use crate::compose::tree::{Map, Node, Span, Value};
 
 /// How deep projects may include each other.
@@ -58,10 +58,15 @@ impl Loader<'_> {
             return None;
         }
         let (directory, base) = directories(include, &main, level, self);
+        if let Some(named) = &include.directory
+            && !self.keep_inside(&directory, named, include.span)
+        {
+            return None;
+        }
         let (environment, origins) = self.environment(include, &directory, level)?;
         let documents: Vec<_> = paths
             .iter()
-            .filter_map(|(path, span)| self.parse(path, Some(*span)))
+            .filter_map(|(path, span)| self.parse(path, &directory, Some(*span)))
             .collect();
         let complete = documents.len() == paths.len();
         let inner = Level {
@@ -77,17 +82,8 @@ impl Loader<'_> {
     }
 
     fn paths(&mut self, include: &Include, level: &Level) -> Option<Vec<(PathBuf, Span)>> {
-        for path in &include.paths {
-            if let Some(fault) = refuse_remote(path) {
-                self.faults.push(fault);
-                return None;
-            }
-        }
-        let path = |node: &Node| {
-            let text = node.value.to_plain();
-            (absolute(&level.directory, Path::new(&text)), node.span)
-        };
-        Some(include.paths.iter().map(path).collect())
+        let mut place = |node: &Node| Some((self.named_file(node, &level.directory)?, node.span));
+        include.paths.iter().map(&mut place).collect()
     }
 
     /// Reads the variables of an included project; those of the including one win.
@@ -105,8 +101,10 @@ impl Loader<'_> {
             }
         }
         for file in &include.env_files {
-            let path = absolute(&level.directory, Path::new(&file.value.to_plain()));
+            let shown = file.value.to_plain();
+            let path = absolute(&level.directory, Path::new(&shown));
             if path != Path::new("/dev/null") {
+                self.keep_inside(&path, &shown, file.span).then_some(())?;
                 files.push((path, file.span));
             }
         }
@@ -160,28 +158,6 @@ impl Loader<'_> {
             }
         }
     }
-}
-
-/// Says that a file is on another machine, which is not followed.
-pub(super) fn refuse_remote(node: &Node) -> Option<Diagnostic> {
-    let text = node.as_text()?;
-    let prefixes = [
-        "oci://",
-        "https://",
-        "http://",
-        "git://",
-        "ssh://",
-        "git@",
-        "github.com/",
-    ];
-    prefixes
-        .iter()
-        .any(|prefix| text.starts_with(prefix))
-        .then(|| {
-            Diagnostic::error(node.span, format!("`{text}` is on another machine"))
-                .expected("expected a path on this machine")
-                .hint("fetch it first and name the copy")
-        })
 }
 
 fn read_include(node: &Node) -> Option<Include> {

@@ -55,6 +55,8 @@ pub(super) struct Loader<'a> {
     /// What was found in parts that were taken out so that the rest could be looked at.
     pub(super) aside: Aside,
     pub(super) extends: ExtendsCache,
+    /// The folders of what was brought here from other machines.
+    pub(super) roots: Vec<PathBuf>,
 }
 
 impl<'a> Loader<'a> {
@@ -68,6 +70,7 @@ impl<'a> Loader<'a> {
             faults,
             aside: Aside::default(),
             extends: ExtendsCache::default(),
+            roots: Vec::new(),
         }
     }
 
@@ -93,7 +96,11 @@ impl<'a> Loader<'a> {
         validate(&tree, &mut self.faults);
         self.aside.drop_echoes(&mut self.faults);
         if level.paths == Paths::Resolved {
-            self.resolve_paths(&mut tree, &level.base, &level.environment);
+            self.resolve_paths(
+                &mut tree,
+                (&level.base, &level.directory),
+                &level.environment,
+            );
         }
         resolve_variables(&mut tree, &level.environment);
         tree
@@ -102,13 +109,15 @@ impl<'a> Loader<'a> {
     pub(super) fn resolve_paths(
         &mut self,
         tree: &mut Node,
-        base: &str,
+        (base, directory): (&str, &std::path::Path),
         environment: &BTreeMap<String, String>,
     ) {
         let resolver = Resolver {
             base,
+            directory,
             environment,
             source: self.source,
+            files: &self.files,
         };
         resolve_paths(tree, &resolver, &mut self.faults);
     }

@@ -8,11 +8,12 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::env::{LineError, parse_dotenv};
 use crate::compose::load::layer::{Level, Loader, Paths};
 use crate::compose::options::LoadOptions;
-use crate::compose::settle::join;
+use crate::compose::settle::absolute;
+use crate::compose::source::{Fetched, Remote};
 use crate::compose::tree::Span;
 
 /// The files that are looked for, best first.
-const FILE_NAMES: [&str; 4] = [
+pub(super) const FILE_NAMES: [&str; 4] = [
     "compose.yaml",
     "compose.yml",
     "docker-compose.yml",
@@ -31,6 +32,8 @@ const OVERRIDE_NAMES: [&str; 4] = [
 pub(super) struct Located {
     pub(super) files: Vec<PathBuf>,
     pub(super) directory: PathBuf,
+    /// What the project is called where nothing names it.
+    pub(super) default_name: String,
     pub(super) environment: BTreeMap<String, String>,
     /// The variables that came from a file, with that file.
     pub(super) origins: BTreeMap<String, PathBuf>,
@@ -61,7 +64,9 @@ pub(super) fn variables(
         if finder.files.is_empty() {
             finder.search(loader);
         }
-        let _whole = finder.read_env_files(loader);
+        let _whole = finder
+            .place_files(loader)
+            .and_then(|()| finder.read_env_files(loader));
     }
     let Finder {
         mut environment,
@@ -89,10 +94,12 @@ pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<L
         );
         return None;
     }
+    finder.place_files(loader)?;
     // The files may lie elsewhere than the command: their directory has variables too.
     finder.read_env_files(loader)?;
     let profiles = finder.profiles();
     let directory = finder.directory();
+    let default_name = finder.default_name();
     let Finder {
         environment,
         origins,
@@ -102,6 +109,7 @@ pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<L
     Some(Located {
         files,
         directory,
+        default_name,
         environment,
         origins,
         profiles,
@@ -112,7 +120,10 @@ struct Finder<'a> {
     options: &'a LoadOptions,
     environment: BTreeMap<String, String>,
     origins: BTreeMap<String, PathBuf>,
+    /// As they were named, and after [`Finder::place_files`] where they are.
     files: Vec<PathBuf>,
+    /// The main file, where it came from another machine.
+    fetched: Option<Fetched>,
 }
 
 impl<'a> Finder<'a> {
@@ -121,11 +132,8 @@ impl<'a> Finder<'a> {
             options,
             environment: options.environment.clone(),
             origins: BTreeMap::new(),
-            files: options
-                .files
-                .iter()
-                .map(|file| absolute(&options.cwd, file))
-                .collect(),
+            files: options.files.clone(),
+            fetched: None,
         }
     }
 
@@ -135,12 +143,49 @@ impl<'a> Finder<'a> {
         if let Some(directory) = &self.options.project_directory {
             return absolute(cwd, directory);
         }
-        let file = self
-            .files
-            .iter()
-            .find(|file| file.as_path() != Path::new("-"));
-        file.and_then(|file| file.parent())
-            .map_or_else(|| cwd.clone(), Path::to_owned)
+        match self.main_file() {
+            // It is not here yet.
+            Some(file) if is_remote(file) => cwd.clone(),
+            Some(file) => absolute(cwd, file)
+                .parent()
+                .map_or_else(|| cwd.clone(), Path::to_owned),
+            None => cwd.clone(),
+        }
+    }
+
+    fn main_file(&self) -> Option<&PathBuf> {
+        let is_file = |file: &&PathBuf| file.as_path() != Path::new("-");
+        self.files.iter().find(is_file)
+    }
+
+    /// Finds out where the named files are, which brings those of other machines here.
+    fn place_files(&mut self, loader: &mut Loader<'_>) -> Option<()> {
+        let main = self.main_file().cloned();
+        for file in &mut self.files {
+            if !is_remote(file) {
+                *file = absolute(&self.options.cwd, file);
+                continue;
+            }
+            let fetched = loader.fetch(&file.to_string_lossy(), Span::default())?;
+            let is_main = main.as_ref() == Some(file);
+            file.clone_from(&fetched.file);
+            if is_main {
+                self.fetched = Some(fetched);
+            }
+        }
+        Some(())
+    }
+
+    fn default_name(&self) -> String {
+        match &self.fetched {
+            // Its folder here has a name that nobody knows.
+            Some(fetched) if self.options.project_directory.is_none() => fetched.name.clone(),
+            Some(_) | None => {
+                let directory = self.directory();
+                let name = directory.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            }
+        }
     }
 
     /// Reads `--env-file`, `COMPOSE_ENV_FILES` or `.env`; variables that are set stay as they are.
@@ -205,19 +250,27 @@ impl<'a> Finder<'a> {
             .filter(|s| !s.is_empty());
         let separator = separator.map_or(":", String::as_str);
         let cwd = &self.options.cwd;
-        let files: Vec<PathBuf> = listed
-            .split(separator)
-            .map(|file| absolute(cwd, Path::new(file)))
-            .collect();
+        let parts: Vec<&str> = match Remote::read(listed) {
+            // An address has colons of its own.
+            Some(Ok(_)) if separator == ":" => vec![listed],
+            Some(_) | None => listed.split(separator).collect(),
+        };
+        let place = |part: &str| match Remote::is_meant(part) {
+            true => PathBuf::from(part),
+            false => absolute(cwd, Path::new(part)),
+        };
+        let files: Vec<PathBuf> = parts.into_iter().map(place).collect();
         for file in &files {
-            if file.as_path() != Path::new("-") && !loader.source.exists(file) {
+            let is_here = file.as_path() != Path::new("-") && !is_remote(file);
+            if is_here && !loader.source.exists(file) {
                 let message = format!(
                     "`COMPOSE_FILE` names `{}`, which is not there",
                     file.display()
                 );
-                loader
-                    .faults
-                    .push(Diagnostic::error(Span::default(), message));
+                let hint = "beside an address, separate them by `,`: set `COMPOSE_PATH_SEPARATOR`";
+                let hint = listed.contains("://").then(|| hint.to_owned());
+                let fault = Diagnostic::error(Span::default(), message);
+                loader.faults.push(fault.maybe_hint(hint));
                 return None;
             }
         }
@@ -266,8 +319,16 @@ pub(super) fn origins(
         .collect()
 }
 
+fn is_remote(file: &Path) -> bool {
+    file.to_str().is_some_and(Remote::is_meant)
+}
+
 /// Returns the first name that is in a directory; several are worth a warning.
-fn first_of(names: &[&str], directory: &Path, loader: &mut Loader<'_>) -> Option<PathBuf> {
+pub(super) fn first_of(
+    names: &[&str],
+    directory: &Path,
+    loader: &mut Loader<'_>,
+) -> Option<PathBuf> {
     let paths = names.iter().map(|name| directory.join(name));
     let found: Vec<PathBuf> = paths.filter(|path| loader.source.exists(path)).collect();
     let winner = found.first()?.clone();
@@ -285,18 +346,6 @@ fn first_of(names: &[&str], directory: &Path, loader: &mut Loader<'_>) -> Option
             )));
     }
     Some(winner)
-}
-
-/// Makes a path absolute and removes `.` and `..`; `-` stays standard input.
-pub(super) fn absolute(directory: &Path, path: &Path) -> PathBuf {
-    if path == Path::new("-") {
-        return path.to_owned();
-    }
-    let text = path.to_string_lossy();
-    if path.is_absolute() {
-        return join("/", &text).into();
-    }
-    join(&directory.to_string_lossy(), &text).into()
 }
 
 impl Loader<'_> {

@@ -9,6 +9,7 @@ mod layer;
 mod locate;
 mod name;
 mod recover;
+mod remote;
 mod select;
 
 use std::collections::BTreeMap;
@@ -147,7 +148,7 @@ fn layered(
     mut located: Located,
     loader: &mut Loader<'_>,
 ) -> Option<(Node, String, Located)> {
-    let documents = loader.parse_all(&located.files);
+    let documents = loader.parse_all(&located.files, &located.directory);
     if has_errors(&loader.faults) {
         return None;
     }

@@ -28,13 +28,7 @@ pub(super) fn project_name(
     let written = written.rfind(|name| name.as_text().is_none_or(|text| !text.is_empty()));
     let (name, span) = match written {
         Some(node) => (from_file(node, options, located, faults)?, node.span),
-        None => {
-            let directory = located
-                .directory
-                .file_name()
-                .map(|name| name.to_string_lossy());
-            (normalized(&directory.unwrap_or_default()), Span::default())
-        }
+        None => (normalized(&located.default_name), Span::default()),
     };
     if name.is_empty() {
         let message = "the project has no usable name";

@@ -8,5 +8,5 @@ mod validate;
 
 pub(crate) use defaults::set_defaults;
 pub(crate) use normalize::normalize;
-pub(crate) use paths::{Resolver, join, resolve_paths};
+pub(crate) use paths::{Resolver, absolute, join, resolve_paths};
 pub(crate) use validate::validate;

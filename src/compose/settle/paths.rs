@@ -1,19 +1,24 @@
 //! Relative paths into absolute ones, for the keys that hold paths on this machine.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::source::Source;
+use crate::compose::source::{Files, Remote, Source};
 use crate::compose::tree::{Node, Value};
 
 /// What paths are resolved against.
 pub(crate) struct Resolver<'a> {
     /// The directory that relative paths start from; itself perhaps relative.
     pub(crate) base: &'a str,
+    /// The same directory; absolute.
+    pub(crate) directory: &'a Path,
     /// Where `~` is looked up.
     pub(crate) environment: &'a BTreeMap<String, String>,
     /// Where symbolic links are resolved.
     pub(crate) source: &'a dyn Source,
+    /// Which file each path is written in.
+    pub(crate) files: &'a Files,
 }
 
 /// Resolves all paths of a project in its long form.
@@ -40,6 +45,7 @@ pub(crate) fn resolve_paths(
             .flatten()
         {
             if let Some(file) = entry.node.get_mut("file") {
+                resolver.keep_inside(file, faults);
                 resolver.any_path(file);
             }
         }
@@ -57,22 +63,23 @@ pub(crate) fn resolve_paths(
 impl Resolver<'_> {
     fn service_key(&self, key: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) {
         match key {
-            "build" => self.build(node),
+            "build" => self.build(node, faults),
             "env_file" => {
                 for item in node.as_list_mut().into_iter().flatten() {
                     if let Some(path) = item.get_mut("path") {
-                        self.path(path);
+                        self.own_path(path, faults);
                     }
                 }
             }
             "label_file" => {
-                node.as_list_mut()
-                    .into_iter()
-                    .flatten()
-                    .for_each(|path| self.path(path));
+                for path in node.as_list_mut().into_iter().flatten() {
+                    self.own_path(path, faults);
+                }
             }
             "extends" => {
-                if let Some(file) = node.get_mut("file") {
+                if let Some(file) = node.get_mut("file")
+                    && !file.as_text().is_some_and(Remote::is_meant)
+                {
                     self.path(file);
                 }
             }
@@ -80,7 +87,7 @@ impl Resolver<'_> {
                 let rules = node.get_mut("watch").and_then(Node::as_list_mut);
                 for rule in rules.into_iter().flatten() {
                     if let Some(path) = rule.get_mut("path") {
-                        self.path(path);
+                        self.own_path(path, faults);
                         self.follow_links(path);
                     }
                 }
@@ -94,18 +101,19 @@ impl Resolver<'_> {
         }
     }
 
-    fn build(&self, build: &mut Node) {
+    fn build(&self, build: &mut Node, faults: &mut Vec<Diagnostic>) {
         if let Some(context) = build.get_mut("context") {
-            self.context(context);
+            self.context(context, faults);
         }
         let contexts = build
             .get_mut("additional_contexts")
             .and_then(Node::as_map_mut);
         for (_, entry) in contexts.into_iter().flatten() {
-            self.context(&mut entry.node);
+            self.context(&mut entry.node, faults);
         }
         let keys = build.get_mut("ssh").and_then(Node::as_map_mut);
         for (_, entry) in keys.into_iter().flatten() {
+            self.keep_inside(&entry.node, faults);
             self.any_path(&mut entry.node);
         }
     }
@@ -139,7 +147,7 @@ impl Resolver<'_> {
     }
 
     /// A build context may be on another machine, or another service's image.
-    fn context(&self, node: &mut Node) {
+    fn context(&self, node: &mut Node, faults: &mut Vec<Diagnostic>) {
         let Some(text) = node.as_text() else { return };
         let remote = [
             "https://",
@@ -151,7 +159,24 @@ impl Resolver<'_> {
             "service:",
         ];
         if !text.contains("://") && !remote.iter().any(|prefix| text.starts_with(prefix)) {
-            self.path(node);
+            self.own_path(node, faults);
+        }
+    }
+
+    /// Resolves a path to what is read here, which a file from another machine has to bring along.
+    ///
+    /// Mounts are not among these: what containers get to see is what the file says, as it is for any.
+    fn own_path(&self, node: &mut Node, faults: &mut Vec<Diagnostic>) {
+        self.keep_inside(node, faults);
+        self.path(node);
+    }
+
+    fn keep_inside(&self, node: &Node, faults: &mut Vec<Diagnostic>) {
+        let Some(text) = node.as_text() else { return };
+        let expanded = self.expand_home(text);
+        let path = absolute(self.directory, Path::new(&expanded));
+        if self.files.strays(node.span, &path, self.source) {
+            faults.push(Diagnostic::astray(text, node.span));
         }
     }
 
@@ -189,7 +214,7 @@ impl Resolver<'_> {
 
     fn follow_links(&self, node: &mut Node) {
         if let Some(text) = node.as_text() {
-            let resolved = self.source.resolve_links(std::path::Path::new(text));
+            let resolved = self.source.resolve_links(Path::new(text));
             node.value = Value::Text(resolved.to_string_lossy().into_owned());
         }
     }
@@ -209,4 +234,16 @@ pub(crate) fn join(base: &str, path: &str) -> String {
         (false, false) => format!("{base}/{path}"),
     };
     crate::compose::shorthand::clean_path(&joined)
+}
+
+/// Makes a path absolute and removes `.` and `..`; `-` stays standard input.
+pub(crate) fn absolute(directory: &Path, path: &Path) -> PathBuf {
+    if path == Path::new("-") {
+        return path.to_owned();
+    }
+    let text = path.to_string_lossy();
+    if path.is_absolute() {
+        return join("/", &text).into();
+    }
+    join(&directory.to_string_lossy(), &text).into()
 }

@@ -1,5 +1,6 @@
 //! Images: references into verified, unpacked layers on this disk.
 
+mod artifact;
 mod config;
 mod content;
 mod error;
@@ -14,6 +15,7 @@ mod record;
 pub mod registry;
 pub mod snapshot;
 
+pub use artifact::{Artifact, ArtifactPart, Artifacts};
 pub use config::{ImageConfig, ImageHealthcheck};
 pub use error::ImageError;
 pub use images::{Pruned, Store};

@@ -21,6 +21,7 @@ pub mod overlay;
 pub mod rooted;
 pub mod process;
 pub mod clone;
+pub mod program;
 pub mod confine;
 pub mod bpf;
 pub mod reexec;

@@ -8,5 +8,5 @@ mod feed;
 
 pub use auth::Credentials;
 pub(super) use feed::{Portion, Watch};
-pub(super) use remote::{Fetched, Remote, Source};
+pub(super) use remote::{Fetched, Raw, Remote, Source};
 pub use settings::RegistrySettings;

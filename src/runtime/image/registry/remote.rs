@@ -35,6 +35,26 @@ pub(in crate::runtime::image) struct Fetched {
     pub(in crate::runtime::image) document: Document,
 }
 
+/// A top document as it came, whose digest was checked, before anybody reads it.
+#[derive(Debug)]
+pub(in crate::runtime::image) struct Raw {
+    pub(in crate::runtime::image) digest: Digest,
+    pub(in crate::runtime::image) bytes: Vec<u8>,
+    content_type: Option<String>,
+}
+
+impl Raw {
+    /// Reads it as the manifest or index of a container image.
+    fn into_image(self) -> Result<Fetched, ImageError> {
+        let document = manifest::parse(&self.bytes, &self.digest, self.content_type.as_deref());
+        Ok(Fetched {
+            document: document?,
+            digest: self.digest,
+            bytes: self.bytes,
+        })
+    }
+}
+
 impl Fetched {
     /// Returns what points to it.
     pub(in crate::runtime::image) fn descriptor(&self) -> Descriptor {
@@ -74,17 +94,26 @@ impl Remote {
         &self,
         on_retry: OnRetry<'_>,
     ) -> Result<(Source<'_>, Fetched), ImageError> {
+        self.resolve_as(&Raw::into_image, on_retry).await
+    }
+
+    /// The same for any kind of document; a place where it is not of that kind does not have it.
+    pub(in crate::runtime::image) async fn resolve_as<T>(
+        &self,
+        read: &(dyn Fn(Raw) -> Result<T, ImageError> + Sync),
+        on_retry: OnRetry<'_>,
+    ) -> Result<(Source<'_>, T), ImageError> {
         let mut refusals = Refusals::default();
         for client in &self.clients {
             let source = Source {
                 client,
                 reference: &self.reference,
             };
-            match source
-                .manifest(self.tag_or_digest(), self.reference.digest(), on_retry)
-                .await
-            {
-                Ok(fetched) => return Ok((source, fetched)),
+            let raw = source
+                .raw(self.tag_or_digest(), self.reference.digest(), on_retry)
+                .await;
+            match raw.and_then(|raw| read(raw).map_err(RequestError::Local)) {
+                Ok(document) => return Ok((source, document)),
                 Err(error) => refusals.note(client, error),
             }
         }
@@ -124,19 +153,27 @@ impl Source<'_> {
         descriptor: &Descriptor,
         on_retry: OnRetry<'_>,
     ) -> Result<Fetched, ImageError> {
-        let digest = &descriptor.digest;
-        let fetched = self
-            .manifest(digest.to_string(), Some(digest), on_retry)
-            .await;
-        fetched.map_err(|error| self.explain(error, &format!("manifests/{digest}")))
+        self.raw_of(&descriptor.digest, on_retry)
+            .await?
+            .into_image()
     }
 
-    async fn manifest(
+    /// Gets the document of this digest.
+    pub(in crate::runtime::image) async fn raw_of(
+        &self,
+        digest: &Digest,
+        on_retry: OnRetry<'_>,
+    ) -> Result<Raw, ImageError> {
+        let raw = self.raw(digest.to_string(), Some(digest), on_retry).await;
+        raw.map_err(|error| self.explain(error, &format!("manifests/{digest}")))
+    }
+
+    async fn raw(
         &self,
         tag_or_digest: String,
         expected: Option<&Digest>,
         on_retry: OnRetry<'_>,
-    ) -> Result<Fetched, RequestError> {
+    ) -> Result<Raw, RequestError> {
         let request = manifest_request(Method::GET, &tag_or_digest);
         let response = self.client.send(&request, on_retry).await?;
         let content_type = media_type(response.headers());
@@ -144,11 +181,10 @@ impl Source<'_> {
         let bytes = read_limited(response, MANIFEST_LIMIT_BYTES).await?;
         let expected = expected.cloned().or(announced);
         let digest = check_digest(&bytes, expected.as_ref()).map_err(RequestError::Local)?;
-        let document = manifest::parse(&bytes, &digest, content_type.as_deref());
-        Ok(Fetched {
-            document: document.map_err(RequestError::Local)?,
+        Ok(Raw {
             digest,
             bytes,
+            content_type,
         })
     }
 
