@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::{EngineError, LockHolder, LockWait, Performed, ProjectLock};
 use super::holder::Holder;
+use super::not_supported;
 use super::turns::Turns;
 use crate::plan::Action;
 use crate::runtime::image::{Credentials, RegistrySettings, Store};
@@ -105,10 +106,10 @@ impl Inner {
             Action::PullImage { .. }
             | Action::BuildImage(_)
             | Action::WaitContainer { .. }
-            | Action::RunHook { .. } => Err(EngineError::NotSupported {
-                what: format!("{} in the background", action.verb()),
-                engine: "embedded",
-            }),
+            | Action::RunHook { .. } => Err(not_supported(format!(
+                "{} in the background",
+                action.verb()
+            ))),
         }
     }
 

@@ -118,6 +118,11 @@ impl NetworkRecord {
         let path = layout.network(&self.spec.name).join("network.json");
         write_json(&path, self, Durability::Cached)
     }
+
+    /// Returns its subnets, IPv4 first.
+    pub(super) fn subnets(&self) -> impl Iterator<Item = &SubnetRecord> {
+        self.ipv4.iter().chain(&self.ipv6)
+    }
 }
 
 /// Returns a new id: 64 hexadecimal digits that nobody can guess.

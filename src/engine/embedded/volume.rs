@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::describe;
 use super::inner::Inner;
+use super::not_supported;
 use super::record::{ContainerRecord, VolumeUse};
 use crate::desired::{ContainerSpec, MountKind, VolumeMount, VolumeSpec};
 use crate::engine::{EngineError, Performed};
@@ -199,10 +200,7 @@ impl Inner {
             let name = mount.name.clone();
             let name = name.or_else(|| "anonymous".parse().ok());
             return Err(name.map_or_else(
-                || EngineError::NotSupported {
-                    what: format!("mount `{target}`"),
-                    engine: "embedded",
-                },
+                || not_supported(format!("mount `{target}`")),
                 |name| EngineError::VolumeNotFound { name },
             ));
         };
