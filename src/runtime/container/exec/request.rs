@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::super::bundle::Stdio;
 use super::super::cgroup::Unenforced;
-use super::super::create::{describe_exec, explain};
 use super::super::description::Privilege;
 use super::super::error::ContainerError;
 use super::super::handle::Container;
@@ -19,6 +18,7 @@ use super::super::init::{MESSAGE_BYTES, Message, ProcessSettings};
 use super::super::seccomp::Seccomp;
 use super::super::{settings, spec, users};
 use super::PROCESS_NAME;
+use crate::runtime::container::init::{describe_exec, explain};
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::pidfd::{Exit, Pidfd};
 use crate::runtime::kernel::reexec::{self, OwnProgram, Session, Start};
