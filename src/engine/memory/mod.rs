@@ -7,6 +7,8 @@
 
 mod world;
 mod act;
+mod container;
+mod resource;
 
 use super::{
     AttachRequest, ContainerEvent, Engine, EngineError, EventStream, EventsFrom, ExecRequest,
