@@ -84,26 +84,7 @@ record! {
     }
 }
 containers!(Provider);
-
-impl Field for BTreeMap<String, Vec<String>> {
-    fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
-        let entries = node.as_map().into_iter().flatten();
-        entries
-            .map(|(key, entry)| (key.clone(), Field::read(&entry.node, faults)))
-            .collect()
-    }
-
-    fn schema() -> Json {
-        outline::named(outline::or_null(outline::list(outline::text())))
-    }
-
-    fn print(&self, form: Form) -> Option<Json> {
-        let item = |(key, list): (&String, &Vec<String>)| {
-            (key.clone(), list.print(form).unwrap_or(Json::Null))
-        };
-        (!self.is_empty()).then(|| Json::Object(self.iter().map(item).collect()))
-    }
-}
+named!(Vec<String>);
 
 record! {
     /// How a service learns about a model.
