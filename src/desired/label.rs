@@ -1,6 +1,8 @@
 //! The labels by which projects are found again: Docker Compose's names, so that what people script
 //! against keeps working.
 
+use std::collections::BTreeMap;
+
 /// What all of them start with; labels of users must not.
 pub const PREFIX: &str = "com.docker.compose.";
 /// The project.
@@ -35,3 +37,8 @@ pub const HOOK: &str = "com.docker.compose.hook";
 pub const NETWORK: &str = "com.docker.compose.network";
 /// The key of a volume.
 pub const VOLUME: &str = "com.docker.compose.volume";
+
+/// Returns the hash of the spec that something with these labels was made from; empty where none is said.
+pub fn config_hash(labels: &BTreeMap<String, String>) -> String {
+    labels.get(CONFIG_HASH).cloned().unwrap_or_default()
+}

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::Extensions;
 use crate::compose::model::field::{
-    Field, Form, containers, extensions, named, print_extensions, record,
+    Field, Form, child, containers, extensions, named, print_extensions, record,
 };
 use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
@@ -150,14 +150,11 @@ containers!(EnvFile);
 impl Field for EnvFile {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            path: node
-                .get("path")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
+            path: child(node, "path", faults),
             required: node
                 .get("required")
                 .is_none_or(|n| n.value != Value::Bool(false)),
-            format: node.get("format").and_then(|n| Field::read(n, faults)),
+            format: child(node, "format", faults),
         }
     }
 
@@ -312,7 +309,7 @@ impl Field for Ulimit {
                 both => Self::Single(both),
             };
         }
-        let mut side = |key| node.get(key).map_or(0, |n| Field::read(n, faults));
+        let mut side = |key| child(node, key, faults);
         Self::Range {
             soft: side("soft"),
             hard: side("hard"),
@@ -377,11 +374,8 @@ containers!(WeightDevice);
 impl Field for WeightDevice {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            path: node
-                .get("path")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            weight: node.get("weight").map_or(0, |n| Field::read(n, faults)),
+            path: child(node, "path", faults),
+            weight: child(node, "weight", faults),
         }
     }
 
@@ -413,11 +407,8 @@ containers!(Throttle);
 impl Field for Throttle {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            path: node
-                .get("path")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            rate: node.get("rate").and_then(|n| Field::read(n, faults)),
+            path: child(node, "path", faults),
+            rate: child(node, "rate", faults),
         }
     }
 

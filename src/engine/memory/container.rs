@@ -57,11 +57,7 @@ impl World {
             health: Health::None,
             exit_code: None,
             spec: serde_json::to_value(spec).unwrap_or_default(),
-            hash: spec
-                .labels
-                .get(label::CONFIG_HASH)
-                .cloned()
-                .unwrap_or_default(),
+            hash: label::config_hash(&spec.labels),
             image: spec.image.reference.to_string(),
             image_id: image.id,
             command: spec.process.command.clone().unwrap_or_default().join(" "),
@@ -264,11 +260,7 @@ impl World {
         }
         kept.spec = spec.clone();
         kept.observed.spec = serde_json::to_value(spec).unwrap_or_default();
-        kept.observed.hash = spec
-            .labels
-            .get(label::CONFIG_HASH)
-            .cloned()
-            .unwrap_or_default();
+        kept.observed.hash = label::config_hash(&spec.labels);
         kept.observed.labels = spec.labels.clone();
         Ok(Performed::Done)
     }

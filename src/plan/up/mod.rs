@@ -18,10 +18,10 @@ mod gate;
 mod port;
 
 use super::{
-    Dependencies, Plan, PlanError, Recreate, StepId, UpOptions, WaitFor, Warning, sketch::Sketch,
-    stored,
+    Dependencies, FieldChange, Plan, PlanError, Recreate, StepId, UpOptions, WaitFor, Warning,
+    diff, sketch::Sketch, stored,
 };
-use crate::desired::{Condition, ContainerSpec, DesiredService, DesiredState};
+use crate::desired::{Condition, ContainerSpec, DesiredService, DesiredState, Places};
 use crate::graph::Dag;
 use crate::observed::{ObservedContainer, ObservedState};
 use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
@@ -202,7 +202,24 @@ fn graph(desired: &DesiredState) -> Result<Dag<ServiceName>, PlanError> {
     })
 }
 
-/// Whether a container is a replica, under whatever name, that `up` looks after.
+/// Those of the specs that have one of these names, by name.
+fn named<'a, N: Ord + 'a, S>(
+    specs: impl Iterator<Item = (&'a N, &'a S)>,
+    names: &BTreeSet<&N>,
+) -> Vec<&'a S> {
+    let by_name: BTreeMap<&N, &S> = specs.filter(|(name, _)| names.contains(name)).collect();
+    by_name.into_values().collect()
+}
+
+/// What differs between a network or a volume and its spec, which changes in no other way than made
+/// again.
+fn changes(there: &serde_json::Value, wanted: &impl serde::Serialize) -> Vec<FieldChange> {
+    let wanted = serde_json::to_value(wanted).unwrap_or_default();
+    let difference = diff::compare(there, &wanted, &Places::default());
+    [difference.cold, difference.hot].concat()
+}
+
+/// The replicas of a service, under whatever names, that `up` looks after; each under its own name first.
 fn replicas<'a>(
     observed: &'a ObservedState,
     service: &ServiceName,

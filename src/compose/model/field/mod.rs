@@ -74,10 +74,7 @@ macro_rules! record {
                 faults: &mut Vec<$crate::compose::diagnostic::Diagnostic>,
             ) -> Self {
                 Self {
-                    $( $field: node.get($key).map_or_else(
-                        Default::default,
-                        |child| $crate::compose::model::Field::read(child, faults),
-                    ), )*
+                    $( $field: $crate::compose::model::field::child(node, $key, faults), )*
                     extensions: $crate::compose::model::field::extensions(node),
                 }
             }
@@ -103,6 +100,12 @@ macro_rules! record {
     };
 }
 pub(crate) use record;
+
+/// Reads the value of a key; what is not there is as if it were empty.
+pub(crate) fn child<T: Field>(node: &Node, key: &str, faults: &mut Vec<Diagnostic>) -> T {
+    node.get(key)
+        .map_or_else(T::default, |child| T::read(child, faults))
+}
 
 /// Reads the `x-*` keys of a mapping.
 pub(crate) fn extensions(node: &Node) -> Extensions {
