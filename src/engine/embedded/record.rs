@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::{ContainerSpec, NetworkSpec};
 use crate::runtime::image::{ImageConfig, RootSource};
 use crate::runtime::store::{Durability, Layout, StoreError, read_json, write_json};
-use crate::value::{Cidr, ContainerName, NetworkName, ProjectName, VolumeName};
+use crate::value::{Cidr, ContainerName, NetworkName, ProjectName, Signal, VolumeName};
 
 /// A container as it was wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,6 +104,13 @@ impl ContainerRecord {
     pub(super) fn write(&self, layout: &Layout, durability: Durability) -> Result<(), StoreError> {
         let dir = layout.container(&self.spec.project, &self.id);
         write_json(&dir.join("record.json"), self, durability)
+    }
+
+    /// Returns the signal that asks it to end: the file's, the image's, or SIGTERM.
+    pub(super) fn stop_signal(&self) -> i32 {
+        let own = self.spec.stop.signal;
+        let image = || self.image_config.stop_signal.as_deref()?.parse().ok();
+        own.or_else(image).unwrap_or(Signal::TERM).number()
     }
 }
 

@@ -34,10 +34,10 @@ impl World {
                 what: format!("build image `{}`", request.image),
                 engine: "in-memory",
             }),
-            Action::RemoveImage { image } => done(self.images.remove(image)),
-            Action::CreateNetwork(spec) => self.create_network(spec),
+            Action::RemoveImage { image } => Ok(done(self.images.remove(image))),
+            Action::CreateNetwork(spec) => Ok(self.create_network(spec)),
             Action::RemoveNetwork { name } => self.remove_network(name),
-            Action::CreateVolume(spec) => self.create_volume(spec),
+            Action::CreateVolume(spec) => Ok(self.create_volume(spec)),
             Action::RemoveVolume { name } => self.remove_volume(name),
             Action::CreateContainer {
                 spec,
@@ -60,12 +60,12 @@ impl World {
                 container,
                 endpoint,
             } => self.connect(container, endpoint),
-            Action::DisconnectNetwork { container, network } => done(
+            Action::DisconnectNetwork { container, network } => Ok(done(
                 self.container_mut(container)?
                     .observed
                     .endpoints
                     .remove(network),
-            ),
+            )),
             Action::WaitContainer { name, until, .. } => {
                 self.answer(name, *until).unwrap_or(Ok(Performed::Done))
             }
@@ -120,6 +120,6 @@ impl World {
 }
 
 /// Something that is gone already was removed as well.
-pub(super) fn done<T>(_removed: Option<T>) -> Done {
-    Ok(Performed::Done)
+pub(super) fn done<T>(_removed: Option<T>) -> Performed {
+    Performed::Done
 }

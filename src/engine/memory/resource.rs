@@ -32,7 +32,7 @@ impl World {
         Ok(Performed::Image { id })
     }
 
-    pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Done {
+    pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Performed {
         let id = self.new_id();
         let network = ObservedNetwork {
             id,
@@ -45,7 +45,7 @@ impl World {
             created: Some(self.now()),
         };
         self.networks.entry(spec.name.clone()).or_insert(network);
-        Ok(Performed::Done)
+        Performed::Done
     }
 
     pub(super) fn remove_network(&mut self, name: &NetworkName) -> Done {
@@ -58,10 +58,10 @@ impl World {
             let cause = format!("container `{}` is connected to it", user.observed.name);
             return Err(EngineError::act(act, cause));
         }
-        done(self.networks.remove(name))
+        Ok(done(self.networks.remove(name)))
     }
 
-    pub(super) fn create_volume(&mut self, spec: &VolumeSpec) -> Done {
+    pub(super) fn create_volume(&mut self, spec: &VolumeSpec) -> Performed {
         let volume = ObservedVolume {
             key: spec.key.clone(),
             spec: serde_json::to_value(spec).unwrap_or_default(),
@@ -69,7 +69,7 @@ impl World {
             ..self.volume(&spec.name, &spec.project)
         };
         self.volumes.entry(spec.name.clone()).or_insert(volume);
-        Ok(Performed::Done)
+        Performed::Done
     }
 
     /// A volume of which no file says anything.
@@ -99,6 +99,6 @@ impl World {
             let cause = format!("container `{}` mounts it", user.observed.name);
             return Err(EngineError::act(act, cause));
         }
-        done(self.volumes.remove(name))
+        Ok(done(self.volumes.remove(name)))
     }
 }

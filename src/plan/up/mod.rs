@@ -18,8 +18,8 @@ mod gate;
 mod port;
 
 use super::{
-    Dependencies, FieldChange, Plan, PlanError, Recreate, StepId, UpOptions, WaitFor, Warning,
-    diff, sketch::Sketch, stored,
+    Dependencies, FieldChange, Plan, PlanError, Recreate, StepId, UpOptions, Warning, diff,
+    sketch::Sketch, stored,
 };
 use crate::desired::{Condition, ContainerSpec, DesiredService, DesiredState, Places};
 use crate::graph::Dag;
@@ -94,9 +94,10 @@ impl<'a> Up<'a> {
                 });
             }
         }
-        let named: BTreeSet<ServiceName> = match options.services.is_empty() {
-            true => desired.services.keys().cloned().collect(),
-            false => options.services.clone(),
+        let named: BTreeSet<ServiceName> = if options.services.is_empty() {
+            desired.services.keys().cloned().collect()
+        } else {
+            options.services.clone()
         };
         let meant: BTreeSet<&ServiceName> = match options.dependencies {
             Dependencies::Include => dag.with_dependencies(&named),
@@ -172,14 +173,6 @@ impl<'a> Up<'a> {
                     place: notice.place.clone(),
                 });
             }
-        }
-    }
-
-    /// Whether the plan waits at its end until everything is ready, and how long.
-    fn waits_for_ready(&self) -> Option<Option<crate::value::Duration>> {
-        match self.options.wait {
-            WaitFor::Started => None,
-            WaitFor::Ready { timeout } => Some(timeout),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::desired::{ContainerSpec, DesiredService};
 use crate::observed::ObservedContainer;
-use crate::plan::{Action, Cause, Guard, StartMode, StepId, stored};
+use crate::plan::{Action, Cause, Guard, StartMode, StepId, WaitFor, stored};
 use crate::value::{ContainerName, ServiceName};
 
 impl<'a> Up<'a> {
@@ -25,7 +25,7 @@ impl<'a> Up<'a> {
                 .map(|there| (*there, self.settle_name(there)));
             fates.push(self.replica(service, spec, there));
         }
-        if let Some(timeout) = self.waits_for_ready()
+        if let WaitFor::Ready { timeout } = self.options.wait
             && self.options.start == StartMode::Start
         {
             for fate in &fates {

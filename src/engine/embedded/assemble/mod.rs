@@ -29,7 +29,7 @@ use crate::runtime::container::cgroup;
 use crate::runtime::monitor::bundle::{Bundle, Init, SharedNamespaces};
 use crate::runtime::monitor::restart;
 use crate::runtime::network::names::host_resolvers;
-use crate::value::{ContainerName, Signal};
+use crate::value::ContainerName;
 
 impl Inner {
     /// Puts together all that a monitor needs to start a container.
@@ -76,22 +76,8 @@ impl Inner {
             ),
             restart: restart_policy(spec.restart),
             log: output::log_options(&spec.logging)?,
-            stop_signal: self.stop_signal(record),
+            stop_signal: record.stop_signal(),
         })
-    }
-
-    /// Returns the signal that asks a container to end: the file's, the image's, or SIGTERM.
-    pub(super) fn stop_signal(&self, record: &ContainerRecord) -> i32 {
-        let own = record.spec.stop.signal;
-        let image = || {
-            record
-                .image_config
-                .stop_signal
-                .as_deref()?
-                .parse::<Signal>()
-                .ok()
-        };
-        own.or_else(image).unwrap_or(Signal::TERM).number()
     }
 
     fn shared_namespaces(&self, spec: &ContainerSpec) -> Result<SharedNamespaces, EngineError> {

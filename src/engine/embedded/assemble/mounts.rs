@@ -11,7 +11,7 @@ use crate::engine::embedded::describe;
 use crate::engine::embedded::inner::Inner;
 use crate::engine::embedded::not_supported;
 use crate::engine::embedded::record::ContainerRecord;
-use crate::engine::embedded::volume::same_path;
+use crate::engine::embedded::volume::{prepare_bind, same_path};
 use crate::runtime::container::description::MountRequest;
 use crate::runtime::monitor::bundle::BundleVolume;
 
@@ -25,7 +25,7 @@ impl Inner {
         let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
         for mount in &record.spec.mounts {
             if let Some(request) = describe::request(&mount.kind, &mount.target, mount.read_only) {
-                self.prepare_bind(record, &mount.kind)?;
+                prepare_bind(record, &mount.kind)?;
                 mounts.push(request);
                 continue;
             }

@@ -81,8 +81,8 @@ impl Inner {
             id,
             created: now(),
             spec: spec.clone(),
-            ipv4: self.ipv4_of(spec, &taken)?,
-            ipv6: self.ipv6_of(spec, &taken)?,
+            ipv4: subnet::ipv4_of(spec, &taken)?,
+            ipv6: subnet::ipv6_of(spec, &taken)?,
         };
         let dir = self.layout.network(name);
         let stored = make_dir(&dir).and_then(|()| record.write(&self.layout));

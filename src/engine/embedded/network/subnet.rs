@@ -21,50 +21,46 @@ impl Inner {
         taken.extend(others.flat_map(|other| other.subnets().map(|subnet| subnet.subnet)));
         Ok(taken)
     }
+}
 
-    pub(super) fn ipv4_of(
-        &self,
-        spec: &NetworkSpec,
-        taken: &[Cidr],
-    ) -> Result<Option<SubnetRecord>, EngineError> {
-        if spec.enable_ipv4 == Some(false) {
-            return Ok(None);
-        }
-        let wanted = wanted_pool(spec, Cidr::is_ipv4)?;
-        let (pool, subnet) = match wanted {
-            Some((pool, subnet)) => (Some(pool), subnet),
-            None => (
-                None,
-                Pool::standard().choose(taken).map_err(|error| {
-                    EngineError::act(
-                        format!("choose a subnet for network `{}`", spec.name),
-                        error,
-                    )
-                })?,
-            ),
-        };
-        subnet_record(spec, pool, subnet).map(Some)
+pub(super) fn ipv4_of(
+    spec: &NetworkSpec,
+    taken: &[Cidr],
+) -> Result<Option<SubnetRecord>, EngineError> {
+    if spec.enable_ipv4 == Some(false) {
+        return Ok(None);
     }
+    let wanted = wanted_pool(spec, Cidr::is_ipv4)?;
+    let (pool, subnet) = match wanted {
+        Some((pool, subnet)) => (Some(pool), subnet),
+        None => (
+            None,
+            Pool::standard().choose(taken).map_err(|error| {
+                EngineError::act(
+                    format!("choose a subnet for network `{}`", spec.name),
+                    error,
+                )
+            })?,
+        ),
+    };
+    subnet_record(spec, pool, subnet).map(Some)
+}
 
-    pub(super) fn ipv6_of(
-        &self,
-        spec: &NetworkSpec,
-        taken: &[Cidr],
-    ) -> Result<Option<SubnetRecord>, EngineError> {
-        if let Some((pool, subnet)) = wanted_pool(spec, |cidr| !cidr.is_ipv4())? {
-            return subnet_record(spec, Some(pool), subnet).map(Some);
-        }
-        if spec.enable_ipv6 != Some(true) {
-            return Ok(None);
-        }
-        let candidates =
-            (0..u16::MAX).filter_map(|attempt| unique_local_subnet(&spec.name, attempt));
-        let mut free =
-            candidates.filter(|subnet| !taken.iter().any(|other| other.overlaps(subnet)));
-        match free.next() {
-            Some(subnet) => subnet_record(spec, None, subnet).map(Some),
-            None => Ok(None),
-        }
+pub(super) fn ipv6_of(
+    spec: &NetworkSpec,
+    taken: &[Cidr],
+) -> Result<Option<SubnetRecord>, EngineError> {
+    if let Some((pool, subnet)) = wanted_pool(spec, |cidr| !cidr.is_ipv4())? {
+        return subnet_record(spec, Some(pool), subnet).map(Some);
+    }
+    if spec.enable_ipv6 != Some(true) {
+        return Ok(None);
+    }
+    let candidates = (0..u16::MAX).filter_map(|attempt| unique_local_subnet(&spec.name, attempt));
+    let mut free = candidates.filter(|subnet| !taken.iter().any(|other| other.overlaps(subnet)));
+    match free.next() {
+        Some(subnet) => subnet_record(spec, None, subnet).map(Some),
+        None => Ok(None),
     }
 }
 

@@ -21,7 +21,10 @@ impl Monitor {
             Request::Pause => self.freeze(Status::Paused),
             Request::Unpause => self.freeze(Status::Running),
             Request::Resize { rows, columns } => self.resize(rows, columns),
-            Request::Attach => return self.attach(number),
+            Request::Attach => {
+                self.attach(number);
+                return Ok(());
+            }
             Request::Reload => self.reload(),
         };
         let reply = match done {
@@ -34,7 +37,7 @@ impl Monitor {
         Ok(())
     }
 
-    fn attach(&mut self, number: usize) -> Result<(), MonitorError> {
+    fn attach(&mut self, number: usize) {
         let has_terminal = matches!(&self.phase, Phase::Running(running) if running.has_console());
         let reply = if has_terminal {
             Reply::Done
@@ -47,7 +50,6 @@ impl Monitor {
         if has_terminal {
             self.conversations.attach(number);
         }
-        Ok(())
     }
 
     fn stop(&mut self, signal: i32, grace_ms: Option<u64>) -> Result<(), MonitorError> {
