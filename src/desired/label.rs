@@ -29,8 +29,6 @@ pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
 /// The project's environment files, with commas.
 pub const ENVIRONMENT_FILE: &str = "com.docker.compose.project.environment_file";
-/// Which container this one replaces.
-pub const REPLACE: &str = "com.docker.compose.replace";
 /// The stage of a hook that runs in a container of its own.
 pub const HOOK: &str = "com.docker.compose.hook";
 /// The key of a network.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-use super::super::error::ContainerError;
 use super::{Cgroup, file};
+use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::KernelError;
 use crate::runtime::kernel::pidfd::Pidfd;
 use crate::value::Signal;
