@@ -135,14 +135,3 @@ pub struct Security {
     /// `no-new-privileges`, `seccomp=…`, `apparmor=…`, `label=…`, `systempaths=unconfined`.
     pub options: Vec<String>,
 }
-
-impl ContainerSpec {
-    /// The replica's name within its project, as logs show it: `web-1`.
-    pub fn short_name(&self) -> String {
-        let scoped = self.name.strip_prefix(self.project.as_str());
-        match scoped.and_then(|rest| rest.strip_prefix(['-', '_'])) {
-            Some(rest) if !rest.is_empty() => rest.to_owned(),
-            _ => self.name.to_string(),
-        }
-    }
-}

@@ -1,6 +1,8 @@
 //! The labels by which projects are found again: Docker Compose's names, so that what people script
 //! against keeps working.
 
+use std::collections::BTreeMap;
+
 /// What all of them start with; labels of users must not.
 pub const PREFIX: &str = "com.docker.compose.";
 /// The project.
@@ -27,11 +29,14 @@ pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
 /// The project's environment files, with commas.
 pub const ENVIRONMENT_FILE: &str = "com.docker.compose.project.environment_file";
-/// Which container this one replaces.
-pub const REPLACE: &str = "com.docker.compose.replace";
 /// The stage of a hook that runs in a container of its own.
 pub const HOOK: &str = "com.docker.compose.hook";
 /// The key of a network.
 pub const NETWORK: &str = "com.docker.compose.network";
 /// The key of a volume.
 pub const VOLUME: &str = "com.docker.compose.volume";
+
+/// Returns the hash of the spec that something with these labels was made from; empty where none is said.
+pub fn config_hash(labels: &BTreeMap<String, String>) -> String {
+    labels.get(CONFIG_HASH).cloned().unwrap_or_default()
+}

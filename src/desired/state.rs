@@ -51,13 +51,6 @@ pub struct DesiredService {
     pub places: Places,
 }
 
-impl DesiredService {
-    /// Whether the service was asked for with no replica at all.
-    pub fn is_scaled_to_zero(&self) -> bool {
-        self.replicas.is_empty()
-    }
-}
-
 /// What a service needs from another one before it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependency {

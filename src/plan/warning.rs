@@ -71,7 +71,7 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Orphans { containers } => {
-                let names: Vec<&str> = containers.iter().map(|name| name.as_str()).collect();
+                let names: Vec<&str> = containers.iter().map(ContainerName::as_str).collect();
                 write!(f, "orphan containers stay: {}", names.join(", "))
             }
             Self::VolumeDiverged { volume, changes } => {

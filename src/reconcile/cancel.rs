@@ -29,11 +29,6 @@ impl Cancel {
         Self(None)
     }
 
-    /// Whether it has happened.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.as_ref().is_some_and(|receiver| *receiver.borrow())
-    }
-
     /// Ends when it happens; never when nobody can cancel any more.
     pub async fn cancelled(&mut self) {
         if let Some(receiver) = &mut self.0

@@ -3,10 +3,10 @@
 //! **Invariant:** a [`Digest`] is safe as a file name: it is one known word and lowercase hex digits.
 //! What a registry calls a digest becomes a path only through this type.
 
+use super::as_text::as_text;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// The hash functions that are accepted.
@@ -118,18 +118,7 @@ fn parse(text: &str) -> Option<Digest> {
     })
 }
 
-impl Serialize for Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(Digest);
 
 /// Computes a digest while content streams by.
 #[derive(Debug, Clone)]

@@ -2,10 +2,10 @@
 //!
 //! **Invariant:** what is printed is read back as the same span.
 
+use super::as_text::as_text;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 /// A span of time in whole nanoseconds.
@@ -158,19 +158,7 @@ fn decimal(value: u64, scale: u64) -> String {
     format!("{}.{}", value / scale, digits.trim_end_matches('0'))
 }
 
-impl Serialize for Duration {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
+as_text!(Duration);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! Ground: small checked values, parsed once and trusted afterwards.
 
+mod as_text;
 mod byte_size;
 mod cidr;
 mod digest;

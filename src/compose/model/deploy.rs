@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::model::field::{Field, Form, containers, record};
+use crate::compose::model::field::{Field, Form, child, containers, record};
 use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
 use crate::value::{ByteSize, Duration};
@@ -137,13 +137,10 @@ impl Field for DeviceRequest {
         let strings = |key| node.get(key).map(|n| Field::read(n, &mut Vec::new()));
         Self {
             capabilities: strings("capabilities").unwrap_or_default(),
-            driver: node.get("driver").and_then(|n| Field::read(n, faults)),
+            driver: child(node, "driver", faults),
             count: node.get("count").map_or(0, |n| device_count(n, faults)),
             device_ids: strings("device_ids").unwrap_or_default(),
-            options: node
-                .get("options")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
+            options: child(node, "options", faults),
         }
     }
 
@@ -214,11 +211,8 @@ containers!(DiscreteResource);
 impl Field for DiscreteResource {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            kind: node
-                .get("kind")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            value: node.get("value").map_or(0, |n| Field::read(n, faults)),
+            kind: child(node, "kind", faults),
+            value: child(node, "value", faults),
         }
     }
 
@@ -263,17 +257,9 @@ pub struct Placement {
 impl Field for Placement {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            constraints: node
-                .get("constraints")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            preferences: node
-                .get("preferences")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            max_replicas_per_node: node
-                .get("max_replicas_per_node")
-                .map_or(0, |n| Field::read(n, faults)),
+            constraints: child(node, "constraints", faults),
+            preferences: child(node, "preferences", faults),
+            max_replicas_per_node: child(node, "max_replicas_per_node", faults),
         }
     }
 

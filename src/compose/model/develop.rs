@@ -6,7 +6,9 @@ use serde_json::{Value as Json, json};
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::Extensions;
-use crate::compose::model::field::{Field, Form, containers, extensions, print_extensions, record};
+use crate::compose::model::field::{
+    Field, Form, child, containers, extensions, print_extensions, record,
+};
 use crate::compose::model::outline;
 use crate::compose::tree::Node;
 
@@ -44,24 +46,12 @@ containers!(WatchRule);
 impl Field for WatchRule {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            path: node
-                .get("path")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            action: node
-                .get("action")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            target: node.get("target").and_then(|n| Field::read(n, faults)),
-            exec: node.get("exec").and_then(|n| Field::read(n, faults)),
-            include: node
-                .get("include")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            ignore: node
-                .get("ignore")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
+            path: child(node, "path", faults),
+            action: child(node, "action", faults),
+            target: child(node, "target", faults),
+            exec: child(node, "exec", faults),
+            include: child(node, "include", faults),
+            ignore: child(node, "ignore", faults),
             initial_sync: node
                 .get("initial_sync")
                 .is_some_and(|n| Field::read(n, faults)),

@@ -9,7 +9,7 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::SECRET_CONTENT;
 use crate::compose::model::Extensions;
 use crate::compose::model::field::{
-    Field, Form, containers, extensions, named, print_extensions, record,
+    Field, Form, child, containers, extensions, named, print_extensions, record,
 };
 use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
@@ -42,7 +42,7 @@ named!(FileObject);
 
 impl Field for FileObject {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
-        let mut text = |key: &str| node.get(key).and_then(|n| Field::read(n, faults));
+        let mut text = |key| child(node, key, faults);
         Self {
             name: text("name"),
             file: text("file"),
@@ -53,14 +53,8 @@ impl Field for FileObject {
             external: node
                 .get("external")
                 .is_some_and(|n| n.value == Value::Bool(true)),
-            labels: node
-                .get("labels")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            driver_opts: node
-                .get("driver_opts")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
+            labels: child(node, "labels", faults),
+            driver_opts: child(node, "driver_opts", faults),
             extensions: extensions(node),
         }
     }

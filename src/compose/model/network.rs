@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{
-    Field, Form, containers, extensions, named, print_extensions, record,
+    Field, Form, child, containers, extensions, named, print_extensions, record,
 };
 use crate::compose::model::outline;
 use crate::compose::model::{Extensions, Options};
@@ -55,15 +55,9 @@ pub struct Ipam {
 impl Field for Ipam {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            driver: node.get("driver").and_then(|n| Field::read(n, faults)),
-            config: node
-                .get("config")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            options: node
-                .get("options")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
+            driver: child(node, "driver", faults),
+            config: child(node, "config", faults),
+            options: child(node, "options", faults),
             extensions: extensions(node),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::Extensions;
 use crate::compose::model::field::{
-    Field, Form, containers, extensions, named, print_extensions, record,
+    Field, Form, child, containers, extensions, named, print_extensions, record,
 };
 use crate::compose::model::outline;
 use crate::compose::tree::{Node, Value};
@@ -84,26 +84,7 @@ record! {
     }
 }
 containers!(Provider);
-
-impl Field for BTreeMap<String, Vec<String>> {
-    fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
-        let entries = node.as_map().into_iter().flatten();
-        entries
-            .map(|(key, entry)| (key.clone(), Field::read(&entry.node, faults)))
-            .collect()
-    }
-
-    fn schema() -> Json {
-        outline::named(outline::or_null(outline::list(outline::text())))
-    }
-
-    fn print(&self, form: Form) -> Option<Json> {
-        let item = |(key, list): (&String, &Vec<String>)| {
-            (key.clone(), list.print(form).unwrap_or(Json::Null))
-        };
-        (!self.is_empty()).then(|| Json::Object(self.iter().map(item).collect()))
-    }
-}
+named!(Vec<String>);
 
 record! {
     /// How a service learns about a model.
@@ -169,14 +150,11 @@ containers!(EnvFile);
 impl Field for EnvFile {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            path: node
-                .get("path")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
+            path: child(node, "path", faults),
             required: node
                 .get("required")
                 .is_none_or(|n| n.value != Value::Bool(false)),
-            format: node.get("format").and_then(|n| Field::read(n, faults)),
+            format: child(node, "format", faults),
         }
     }
 
@@ -331,7 +309,7 @@ impl Field for Ulimit {
                 both => Self::Single(both),
             };
         }
-        let mut side = |key| node.get(key).map_or(0, |n| Field::read(n, faults));
+        let mut side = |key| child(node, key, faults);
         Self::Range {
             soft: side("soft"),
             hard: side("hard"),
@@ -396,11 +374,8 @@ containers!(WeightDevice);
 impl Field for WeightDevice {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            path: node
-                .get("path")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            weight: node.get("weight").map_or(0, |n| Field::read(n, faults)),
+            path: child(node, "path", faults),
+            weight: child(node, "weight", faults),
         }
     }
 
@@ -432,11 +407,8 @@ containers!(Throttle);
 impl Field for Throttle {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
-            path: node
-                .get("path")
-                .map(|n| Field::read(n, faults))
-                .unwrap_or_default(),
-            rate: node.get("rate").and_then(|n| Field::read(n, faults)),
+            path: child(node, "path", faults),
+            rate: child(node, "rate", faults),
         }
     }
 

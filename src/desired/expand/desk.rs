@@ -1,7 +1,7 @@
 //! The desk at which one service after the other is expanded: its places, mistakes and notices.
 
-use super::super::{DesiredError, Notice, Places};
 use crate::compose::{Project, model, source::Source};
+use crate::desired::{DesiredError, Notice, Places};
 use crate::value::{ImageRef, Place, ProjectName, ServiceName};
 use std::{error::Error, path::Path, str::FromStr};
 

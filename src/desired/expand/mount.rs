@@ -15,12 +15,7 @@ pub(super) fn mounts(desk: &mut Desk<'_>, model: &model::Service) -> Vec<MountSp
         .iter()
         .filter_map(|volume| one(desk, volume))
         .collect();
-    mounts.extend(
-        model
-            .tmpfs
-            .iter()
-            .filter_map(|text| short_tmpfs(desk, text)),
-    );
+    mounts.extend(model.tmpfs.iter().map(|text| short_tmpfs(desk, text)));
     mounts
 }
 
@@ -151,7 +146,7 @@ fn image(desk: &mut Desk<'_>, volume: &model::ServiceVolume) -> Option<ImageMoun
 }
 
 /// Reads `path[:options]`.
-fn short_tmpfs(desk: &mut Desk<'_>, text: &str) -> Option<MountSpec> {
+fn short_tmpfs(desk: &mut Desk<'_>, text: &str) -> MountSpec {
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
     let mut mount = TmpfsMount::default();
     let mut read_only = false;
@@ -171,11 +166,11 @@ fn short_tmpfs(desk: &mut Desk<'_>, text: &str) -> Option<MountSpec> {
             Some(_) | None => mount.options.push(option.to_owned()),
         }
     }
-    Some(MountSpec {
+    MountSpec {
         target: target.to_owned(),
         read_only,
         kind: MountKind::Tmpfs(mount),
-    })
+    }
 }
 
 /// Gives services the mounts of those that they name in `volumes_from`.

@@ -92,15 +92,13 @@ pub(super) fn restart(desk: &mut Desk<'_>, model: &model::Service) -> RestartPol
 }
 
 fn restart_with_count(desk: &mut Desk<'_>, text: &str) -> RestartPolicy {
-    match text.strip_prefix("on-failure:") {
-        Some(count) => RestartPolicy::OnFailure {
-            max_retries: desk.parse("restart", count),
-        },
-        None => {
-            let expected = "expected `no`, `always`, `unless-stopped` or `on-failure[:N]`";
-            desk.refuse_support("restart", expected);
-            RestartPolicy::No
-        }
+    let Some(count) = text.strip_prefix("on-failure:") else {
+        let expected = "expected `no`, `always`, `unless-stopped` or `on-failure[:N]`";
+        desk.refuse_support("restart", expected);
+        return RestartPolicy::No;
+    };
+    RestartPolicy::OnFailure {
+        max_retries: desk.parse("restart", count),
     }
 }
 

@@ -168,16 +168,12 @@ pub(super) fn first_container(
     field: &str,
     service: &str,
 ) -> Option<ContainerName> {
-    match desk.project.services.get(service) {
-        Some(other) => {
-            let name = container_name(desk, other, 1);
-            desk.parse(field, &name)
-        }
-        None => {
-            desk.refuse_unknown(field, format!("service `{service}`"));
-            None
-        }
-    }
+    let Some(other) = desk.project.services.get(service) else {
+        desk.refuse_unknown(field, format!("service `{service}`"));
+        return None;
+    };
+    let name = container_name(desk, other, 1);
+    desk.parse(field, &name)
 }
 
 fn labels(desk: &mut Desk<'_>, model: &model::Service) -> BTreeMap<String, String> {

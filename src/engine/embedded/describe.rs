@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::not_supported;
 use crate::desired::{
     BindMount, BlockRate, ContainerSpec, Limits as WantedLimits, MountKind, Namespaces,
     NetworkMode, Propagation, RecursiveReadOnly, Security, TmpfsMount, Ulimit,
@@ -162,10 +163,7 @@ pub(super) fn seccomp(security: &Security) -> Seccomp {
 pub(super) fn check_supported(spec: &ContainerSpec) -> Result<(), EngineError> {
     if let Some(runtime) = spec.runtime.as_deref().filter(|name| !name.is_empty()) {
         let what = format!("run container `{}` with the runtime `{runtime}`", spec.name);
-        return Err(EngineError::NotSupported {
-            what,
-            engine: "embedded",
-        });
+        return Err(not_supported(what));
     }
     let _confinement = confinement(&spec.security)?;
     let _devices = devices(spec)?;
@@ -186,10 +184,7 @@ fn apply_security_option(confinement: &mut Confinement, option: &str) -> Result<
         ("label", _) => {}
         _ => {
             let what = format!("use the security option `{option}`");
-            return Err(EngineError::NotSupported {
-                what,
-                engine: "embedded",
-            });
+            return Err(not_supported(what));
         }
     }
     Ok(())
@@ -211,10 +206,7 @@ fn devices(spec: &ContainerSpec) -> Result<Vec<DeviceRequest>, EngineError> {
                 "give a container the device `{}` by its CDI name",
                 device.source
             );
-            return Err(EngineError::NotSupported {
-                what,
-                engine: "embedded",
-            });
+            return Err(not_supported(what));
         }
         requests.push(DeviceRequest {
             source: device.source.clone().into(),

@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
 use super::inner::Inner;
+use super::not_supported;
 use super::record::ContainerRecord;
 use super::{Embedded, describe};
 use crate::desired::HookSpec;
@@ -124,10 +125,7 @@ impl Embedded {
         let act = || format!("run a hook of container `{name}`");
         let Some(args) = hook.command.clone() else {
             let what = format!("run a hook without a command for container `{name}`");
-            return Err(EngineError::NotSupported {
-                what,
-                engine: "embedded",
-            });
+            return Err(not_supported(what));
         };
         let (output, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|error| EngineError::act(act(), io::Error::from(error)))?;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::{EngineError, LockHolder, LockWait, Performed, ProjectLock};
 use super::holder::Holder;
+use super::not_supported;
 use super::turns::Turns;
+use crate::engine::{EngineError, LockHolder, LockWait, Performed, ProjectLock};
 use crate::plan::Action;
 use crate::runtime::image::{Credentials, RegistrySettings, Store};
 use crate::runtime::kernel::reexec::OwnProgram;
@@ -105,10 +106,10 @@ impl Inner {
             Action::PullImage { .. }
             | Action::BuildImage(_)
             | Action::WaitContainer { .. }
-            | Action::RunHook { .. } => Err(EngineError::NotSupported {
-                what: format!("{} in the background", action.verb()),
-                engine: "embedded",
-            }),
+            | Action::RunHook { .. } => Err(not_supported(format!(
+                "{} in the background",
+                action.verb()
+            ))),
         }
     }
 

@@ -85,7 +85,7 @@ impl Follower {
         let lines = self.reader.read_lines()?;
         let any = !lines.is_empty();
         for line in lines {
-            self.ready.extend(self.joined.join(line));
+            self.ready.extend(self.joined.join(&line));
         }
         Ok(any)
     }
@@ -140,7 +140,7 @@ impl Joined {
     /// No joined line is longer; what is longer is shown in pieces.
     const LIMIT_BYTES: usize = 1 << 20;
 
-    fn join(&mut self, line: log::LogLine) -> Option<LogLine> {
+    fn join(&mut self, line: &log::LogLine) -> Option<LogLine> {
         let held = match line.stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,

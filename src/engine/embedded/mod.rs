@@ -8,7 +8,6 @@ mod container;
 mod describe;
 mod events;
 mod exec;
-mod health;
 mod holder;
 mod image;
 mod inner;
@@ -95,10 +94,9 @@ impl Engine for Embedded {
             Action::RunHook {
                 container, hook, ..
             } => self.run_hook(container, hook).await,
-            Action::BuildImage(request) => Err(EngineError::NotSupported {
-                what: format!("build image `{}`", request.image),
-                engine: "embedded",
-            }),
+            Action::BuildImage(request) => {
+                Err(not_supported(format!("build image `{}`", request.image)))
+            }
             Action::RemoveImage { .. }
             | Action::CreateNetwork(_)
             | Action::RemoveNetwork { .. }
@@ -183,5 +181,13 @@ impl Engine for Embedded {
 
     async fn stats(&self, container: &ContainerName) -> Result<Stats, EngineError> {
         self.inner.stats(container)
+    }
+}
+
+/// What this engine does not do.
+fn not_supported(what: impl Into<String>) -> EngineError {
+    EngineError::NotSupported {
+        what: what.into(),
+        engine: "embedded",
     }
 }

@@ -147,7 +147,6 @@ impl Inner {
 
 fn observed_container(record: &ContainerRecord, state: &ContainerState) -> ObservedContainer {
     let spec = &record.spec;
-    let label = |name: &str| spec.labels.get(name).cloned().unwrap_or_default();
     let command = super::describe::args(spec, &record.image_config);
     ObservedContainer {
         id: record.id.clone(),
@@ -159,7 +158,7 @@ fn observed_container(record: &ContainerRecord, state: &ContainerState) -> Obser
         health: health(state),
         exit_code: state.exit_code,
         spec: serde_json::to_value(spec).unwrap_or_default(),
-        hash: label(label::CONFIG_HASH),
+        hash: label::config_hash(&spec.labels),
         image: spec.image.reference.to_string(),
         image_id: record.image_id.clone(),
         command: command.join(" "),
@@ -282,11 +281,7 @@ fn observed_network(record: &NetworkRecord) -> ObservedNetwork {
         project: Some(spec.project.clone()),
         key: spec.key.clone(),
         spec: serde_json::to_value(spec).unwrap_or_default(),
-        hash: spec
-            .labels
-            .get(label::CONFIG_HASH)
-            .cloned()
-            .unwrap_or_default(),
+        hash: label::config_hash(&spec.labels),
         labels: spec.labels.clone(),
         created: Some(record.created.into()),
     }
@@ -302,7 +297,7 @@ fn observed_volume(
         project: label(label::PROJECT).and_then(|text| text.parse().ok()),
         key: label(label::VOLUME).unwrap_or_default(),
         spec: spec.unwrap_or_default(),
-        hash: label(label::CONFIG_HASH).unwrap_or_default(),
+        hash: label::config_hash(&record.labels),
         labels: record.labels.clone(),
         created: None,
     })

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::{ContainerSpec, NetworkSpec};
 use crate::runtime::image::{ImageConfig, RootSource};
 use crate::runtime::store::{Durability, Layout, StoreError, read_json, write_json};
-use crate::value::{Cidr, ContainerName, NetworkName, ProjectName, VolumeName};
+use crate::value::{Cidr, ContainerName, NetworkName, ProjectName, Signal, VolumeName};
 
 /// A container as it was wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +105,13 @@ impl ContainerRecord {
         let dir = layout.container(&self.spec.project, &self.id);
         write_json(&dir.join("record.json"), self, durability)
     }
+
+    /// Returns the signal that asks it to end: the file's, the image's, or SIGTERM.
+    pub(super) fn stop_signal(&self) -> i32 {
+        let own = self.spec.stop.signal;
+        let image = || self.image_config.stop_signal.as_deref()?.parse().ok();
+        own.or_else(image).unwrap_or(Signal::TERM).number()
+    }
 }
 
 impl NetworkRecord {
@@ -117,6 +124,11 @@ impl NetworkRecord {
     pub(super) fn write(&self, layout: &Layout) -> Result<(), StoreError> {
         let path = layout.network(&self.spec.name).join("network.json");
         write_json(&path, self, Durability::Cached)
+    }
+
+    /// Returns its subnets, IPv4 first.
+    pub(super) fn subnets(&self) -> impl Iterator<Item = &SubnetRecord> {
+        self.ipv4.iter().chain(&self.ipv6)
     }
 }
 

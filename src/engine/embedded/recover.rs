@@ -71,8 +71,9 @@ impl Inner {
 
     fn finish_or_undo(&self, project: &ProjectName, entry: &Entry) -> Result<(), EngineError> {
         match entry {
-            Entry::CreateNetwork { name } => self.undo_network(name),
-            Entry::RemoveNetwork { name } => self.undo_network(name),
+            Entry::CreateNetwork { name } | Entry::RemoveNetwork { name } => {
+                self.undo_network(name)
+            }
             Entry::CreateContainer { id } => self.undo_container(project, id),
             Entry::PlugContainer { id, network } => self.undo_plugging(project, id, network),
             Entry::RemoveContainer { id } => self.finish_container_removal(project, id),

@@ -144,25 +144,6 @@ impl Inner {
         Ok(())
     }
 
-    fn check_files_are_kept(&self, record: &ContainerRecord) -> Result<(), EngineError> {
-        let dir = self.layout.container_run(&record.id).join("files");
-        let lost = |number: &usize| !dir.join(number.to_string()).exists();
-        let Some(number) = (0..record.spec.files.len()).find(lost) else {
-            return Ok(());
-        };
-        let file = &record.spec.files[number];
-        let act = format!(
-            "give container `{}` its file `{}`",
-            record.name, file.target
-        );
-        Err(EngineError::act(
-            act,
-            Chain::new(vec![
-                "its content was kept on memory only and is gone; `up` brings it back".to_owned(),
-            ]),
-        ))
-    }
-
     /// Starts a new monitor for a container whose last one is gone.
     pub(super) fn adopt(&self, record: &ContainerRecord) -> Result<(), EngineError> {
         self.raise_current_networks(record)?;

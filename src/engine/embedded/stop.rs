@@ -25,7 +25,7 @@ impl Inner {
         if !self.is_alive(&record)? {
             return Ok(Performed::Done);
         }
-        let signal = signal.map_or_else(|| self.stop_signal(&record), Signal::number);
+        let signal = signal.map_or_else(|| record.stop_signal(), Signal::number);
         let grace = grace.or(record.spec.stop.grace);
         let grace_ms = grace.map_or(DEFAULT_GRACE_MS, millis);
         let reply = self.ask(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::describe;
 use super::inner::Inner;
+use super::not_supported;
 use super::record::{ContainerRecord, VolumeUse};
 use crate::desired::{ContainerSpec, MountKind, VolumeMount, VolumeSpec};
 use crate::engine::{EngineError, Performed};
@@ -162,27 +163,6 @@ impl Inner {
         })
     }
 
-    /// Makes the source of a bind mount where the file wants that, or says that it is missing.
-    pub(super) fn prepare_bind(
-        &self,
-        record: &ContainerRecord,
-        kind: &MountKind,
-    ) -> Result<(), EngineError> {
-        let MountKind::Bind(bind) = kind else {
-            return Ok(());
-        };
-        let missing = if bind.create_host_path {
-            Missing::Create
-        } else {
-            Missing::Refuse
-        };
-        let prepared = volume::prepare_bind(&bind.source, missing);
-        let _created = prepared.map_err(|error| {
-            EngineError::act(format!("mount into container `{}`", record.name), error)
-        })?;
-        Ok(())
-    }
-
     /// Says how a container's volume is mounted, and which one it is.
     pub(super) fn volume_mount(
         &self,
@@ -199,10 +179,7 @@ impl Inner {
             let name = mount.name.clone();
             let name = name.or_else(|| "anonymous".parse().ok());
             return Err(name.map_or_else(
-                || EngineError::NotSupported {
-                    what: format!("mount `{target}`"),
-                    engine: "embedded",
-                },
+                || not_supported(format!("mount `{target}`")),
                 |name| EngineError::VolumeNotFound { name },
             ));
         };
@@ -219,6 +196,23 @@ impl Inner {
         };
         Ok((request, volume))
     }
+}
+
+/// Makes the source of a bind mount where the file wants that, or says that it is missing.
+pub(super) fn prepare_bind(record: &ContainerRecord, kind: &MountKind) -> Result<(), EngineError> {
+    let MountKind::Bind(bind) = kind else {
+        return Ok(());
+    };
+    let missing = if bind.create_host_path {
+        Missing::Create
+    } else {
+        Missing::Refuse
+    };
+    let prepared = volume::prepare_bind(&bind.source, missing);
+    let _created = prepared.map_err(|error| {
+        EngineError::act(format!("mount into container `{}`", record.name), error)
+    })?;
+    Ok(())
 }
 
 /// Reports whether two paths inside a container are written differently but are the same.

@@ -7,6 +7,8 @@
 
 mod world;
 mod act;
+mod container;
+mod resource;
 
 use super::{
     AttachRequest, ContainerEvent, Engine, EngineError, EventStream, EventsFrom, ExecRequest,
@@ -27,6 +29,9 @@ use world::World;
 /// Events that a reader may be late by before it loses some.
 const EVENTS_QUEUED: usize = 1024;
 
+/// A project's lock, and who took it last.
+type Lock = (LockHolder, Arc<tokio::sync::Mutex<()>>);
+
 /// An engine without a machine.
 #[derive(Debug)]
 pub struct Memory {
@@ -34,7 +39,7 @@ pub struct Memory {
     /// Counts the actions, so that waiting ends when something may have changed.
     changes: watch::Sender<u64>,
     events: broadcast::Sender<ContainerEvent>,
-    locks: Mutex<BTreeMap<ProjectName, (LockHolder, Arc<tokio::sync::Mutex<()>>)>>,
+    locks: Mutex<BTreeMap<ProjectName, Lock>>,
 }
 
 impl Default for Memory {

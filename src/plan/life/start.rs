@@ -37,8 +37,8 @@ pub fn start(
     }
     let causes = idle
         .map(|container| (container, not_running(container), None))
-        .collect();
-    starting.in_order(causes);
+        .collect::<Vec<_>>();
+    starting.in_order(&causes);
     if let WaitFor::Ready { timeout } = options.wait {
         for container in meant {
             starting.wait_until_ready(container, timeout);
@@ -74,7 +74,7 @@ pub fn restart(
             Some(step) => (container, Cause::Follows(*step), Some(*step)),
             None => (container, not_running(container), None),
         });
-    starting.in_order(causes.collect());
+    starting.in_order(&causes.collect::<Vec<_>>());
     starting.sketch.finish()
 }
 
@@ -121,10 +121,10 @@ impl<'a> Starting<'a> {
         }
     }
 
-    fn in_order(&mut self, starts: Vec<Start<'a>>) {
+    fn in_order(&mut self, starts: &[Start<'a>]) {
         for service in self.relations.order().to_vec() {
-            let gates = self.gates(&service, &starts);
-            for (container, cause, stopped) in &starts {
+            let gates = self.gates(&service, starts);
+            for (container, cause, stopped) in starts {
                 if container.service == service {
                     let before = gates.iter().copied().chain(*stopped).collect();
                     self.start(container, cause.clone(), before);

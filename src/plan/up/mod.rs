@@ -9,16 +9,19 @@ mod volume;
 mod image;
 mod replica;
 mod service;
+mod replace;
+mod keep;
+mod start;
 mod stops;
 mod departure;
 mod gate;
 mod port;
 
 use super::{
-    Dependencies, Plan, PlanError, Recreate, StepId, UpOptions, WaitFor, Warning, sketch::Sketch,
-    stored,
+    Dependencies, FieldChange, Plan, PlanError, Recreate, StepId, UpOptions, Warning, diff,
+    sketch::Sketch, stored,
 };
-use crate::desired::{Condition, ContainerSpec, DesiredService, DesiredState};
+use crate::desired::{Condition, ContainerSpec, DesiredService, DesiredState, Places};
 use crate::graph::Dag;
 use crate::observed::{ObservedContainer, ObservedState};
 use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
@@ -91,9 +94,10 @@ impl<'a> Up<'a> {
                 });
             }
         }
-        let named: BTreeSet<ServiceName> = match options.services.is_empty() {
-            true => desired.services.keys().cloned().collect(),
-            false => options.services.clone(),
+        let named: BTreeSet<ServiceName> = if options.services.is_empty() {
+            desired.services.keys().cloned().collect()
+        } else {
+            options.services.clone()
         };
         let meant: BTreeSet<&ServiceName> = match options.dependencies {
             Dependencies::Include => dag.with_dependencies(&named),
@@ -171,14 +175,6 @@ impl<'a> Up<'a> {
             }
         }
     }
-
-    /// Whether the plan waits at its end until everything is ready, and how long.
-    fn waits_for_ready(&self) -> Option<Option<crate::value::Duration>> {
-        match self.options.wait {
-            WaitFor::Started => None,
-            WaitFor::Ready { timeout } => Some(timeout),
-        }
-    }
 }
 
 /// The services and what they depend on.
@@ -199,7 +195,24 @@ fn graph(desired: &DesiredState) -> Result<Dag<ServiceName>, PlanError> {
     })
 }
 
-/// Whether a container is a replica, under whatever name, that `up` looks after.
+/// Those of the specs that have one of these names, by name.
+fn named<'a, N: Ord + 'a, S>(
+    specs: impl Iterator<Item = (&'a N, &'a S)>,
+    names: &BTreeSet<&N>,
+) -> Vec<&'a S> {
+    let by_name: BTreeMap<&N, &S> = specs.filter(|(name, _)| names.contains(name)).collect();
+    by_name.into_values().collect()
+}
+
+/// What differs between a network or a volume and its spec, which changes in no other way than made
+/// again.
+fn changes(there: &serde_json::Value, wanted: &impl serde::Serialize) -> Vec<FieldChange> {
+    let wanted = serde_json::to_value(wanted).unwrap_or_default();
+    let difference = diff::compare(there, &wanted, &Places::default());
+    [difference.cold, difference.hot].concat()
+}
+
+/// The replicas of a service, under whatever names, that `up` looks after; each under its own name first.
 fn replicas<'a>(
     observed: &'a ObservedState,
     service: &ServiceName,

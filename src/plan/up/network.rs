@@ -1,12 +1,12 @@
 //! Networks: missing ones are made; one that differs is made again, and who was on it gets back on
 //! it with everything it had.
 
-use super::Up;
-use crate::desired::{NetworkSpec, Places};
+use super::{Up, changes, named};
+use crate::desired::NetworkSpec;
 use crate::observed::{ObservedContainer, ObservedNetwork};
-use crate::plan::{Action, Cause, PlanError, StepId, Warning, diff, stored};
+use crate::plan::{Action, Cause, PlanError, StepId, Warning, stored};
 use crate::value::NetworkName;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl<'a> Up<'a> {
     pub(super) fn networks(&mut self) -> Result<(), PlanError> {
@@ -35,16 +35,8 @@ impl<'a> Up<'a> {
             .flat_map(|service| &service.replicas)
             .flat_map(|replica| replica.network.endpoints());
         let names: BTreeSet<&NetworkName> = endpoints.map(|endpoint| &endpoint.network).collect();
-        let by_name: BTreeMap<&NetworkName, &NetworkSpec> = self
-            .desired
-            .networks
-            .values()
-            .map(|spec| (&spec.name, spec))
-            .collect();
-        names
-            .into_iter()
-            .filter_map(|name| by_name.get(name).copied())
-            .collect()
+        let specs = self.desired.networks.values();
+        named(specs.map(|spec| (&spec.name, spec)), &names)
     }
 
     fn create_network(&mut self, spec: &NetworkSpec, cause: Cause, after: Vec<StepId>) -> StepId {
@@ -59,9 +51,7 @@ impl<'a> Up<'a> {
             });
             return;
         }
-        let wanted = serde_json::to_value(spec).unwrap_or_default();
-        let difference = diff::compare(&there.spec, &wanted, &Places::default());
-        let changes = [difference.cold, difference.hot].concat();
+        let changes = changes(&there.spec, spec);
         if !changes.is_empty() {
             self.recreate_network(spec, &Cause::Changed(changes));
         }

@@ -4,24 +4,12 @@ use super::{
     Up,
     replica::{Fate, Verdict},
     replicas,
+    start::Way,
 };
-use crate::desired::{ContainerSpec, DesiredService, EndpointSpec, HookSpec, HookStage};
-use crate::observed::{ObservedContainer, RunState};
-use crate::plan::{
-    Action, AnonymousVolumes, Cause, FieldChange, Guard, Renew, StartMode, StepId, stored,
-};
+use crate::desired::{ContainerSpec, DesiredService};
+use crate::observed::ObservedContainer;
+use crate::plan::{Action, Cause, Guard, StartMode, StepId, WaitFor, stored};
 use crate::value::{ContainerName, ServiceName};
-
-/// A replica on its way: the steps that it has come through.
-struct Way<'a> {
-    spec: &'a ContainerSpec,
-    /// The steps after which it can start.
-    before_start: Vec<StepId>,
-    guard: Option<Guard>,
-    group: Option<String>,
-    /// Whether it is a new container.
-    is_new: bool,
-}
 
 impl<'a> Up<'a> {
     pub(super) fn service(&mut self, name: &ServiceName) {
@@ -37,7 +25,7 @@ impl<'a> Up<'a> {
                 .map(|there| (*there, self.settle_name(there)));
             fates.push(self.replica(service, spec, there));
         }
-        if let Some(timeout) = self.waits_for_ready()
+        if let WaitFor::Ready { timeout } = self.options.wait
             && self.options.start == StartMode::Start
         {
             for fate in &fates {
@@ -124,7 +112,8 @@ impl<'a> Up<'a> {
         self.start(service, way, Cause::Follows(made))
     }
 
-    fn add_create(
+    /// Adds the step that makes a container, after all that it is made with.
+    pub(super) fn add_create(
         &mut self,
         spec: &ContainerSpec,
         (name, inherit): (ContainerName, Option<ContainerName>),
@@ -157,338 +146,6 @@ impl<'a> Up<'a> {
             | crate::desired::MountKind::Image(_) => None,
         }
     }
-
-    /// Puts a new container in the place of another: made beside it, swapped when everything that
-    /// the new one needs is there.
-    fn replace(
-        &mut self,
-        service: &DesiredService,
-        spec: &'a ContainerSpec,
-        (old, renamed): (&ObservedContainer, Option<StepId>),
-        (cause, guard): (Cause, Option<Guard>),
-    ) -> Option<StepId> {
-        let group = format!("recreate {}", spec.name);
-        let guard = guard.as_ref();
-        let inherit = match self.options.anonymous_volumes {
-            Renew::Inherit => Some(old.name.clone()),
-            Renew::Renew => None,
-        };
-        let made = self.add_create(spec, (temporary_name(old, spec), inherit), cause);
-        let taken = self.gone.get(&temporary_name(old, spec)).copied();
-        self.after(made, renamed.into_iter().chain(taken));
-        let replaced = Cause::ReplacedBy(made);
-        // The old one runs until the new one can start, unless it stops with what it depends on.
-        let mut ready: Vec<StepId> = guard.and(self.thaw(old, renamed)).into_iter().collect();
-        if !self.restarts_with_dependency(service) {
-            ready.push(made);
-            if self.options.start == StartMode::Start && !self.is_contested(old) {
-                ready.extend(self.gates(service));
-            }
-        }
-        let stopped = self.stop(old, &replaced, &ready, guard);
-        self.stop_before_dependencies(service, &old.name);
-        let volumes = match self.options.anonymous_volumes {
-            Renew::Inherit => AnonymousVolumes::Keep,
-            Renew::Renew => AnonymousVolumes::Remove,
-        };
-        let action = Action::RemoveContainer {
-            name: old.name.clone(),
-            volumes,
-        };
-        let removed = self
-            .sketch
-            .add(action, replaced, stopped.into_iter().chain([made]));
-        let action = Action::RenameContainer {
-            name: temporary_name(old, spec),
-            to: spec.name.clone(),
-        };
-        let named = self.sketch.add(action, Cause::Follows(removed), [removed]);
-        for step in [Some(made), stopped, Some(removed), Some(named)]
-            .into_iter()
-            .flatten()
-        {
-            self.sketch.group(step, &group);
-            self.guarded(step, guard);
-        }
-        self.after_unplugging(&old.name, made);
-        let before_start = vec![named];
-        let guard = self.start_guard(old, guard);
-        let way = Way {
-            spec,
-            before_start,
-            guard,
-            group: Some(group),
-            is_new: true,
-        };
-        self.start(service, way, Cause::Follows(named))
-    }
-
-    /// What does not run starts whether or not it is replaced before, unless it is done.
-    fn start_guard(&self, old: &ObservedContainer, guard: Option<&Guard>) -> Option<Guard> {
-        let is_done = old.exit_code == Some(0) && self.is_one_shot(&old.service);
-        guard.filter(|_| old.is_alive() || is_done).cloned()
-    }
-
-    /// Why a container is made again whether or not its image changes: the plan takes a network from
-    /// it in any case, and nothing else would give it back.
-    fn unplugs(&self, there: &ObservedContainer) -> Option<Cause> {
-        let network = self.unplugged.get(&there.name)?.keys().next()?.clone();
-        Some(Cause::NetworkRecreated { network })
-    }
-
-    /// Lets a frozen container run, which it should when it turns out that it stays.
-    fn thaw(&mut self, there: &ObservedContainer, renamed: Option<StepId>) -> Option<StepId> {
-        if there.state != RunState::Paused {
-            return None;
-        }
-        let action = Action::UnpauseContainer {
-            name: there.name.clone(),
-        };
-        let cause = Cause::NotRunning {
-            state: there.state,
-            exit_code: there.exit_code,
-        };
-        Some(self.sketch.add(action, cause, renamed))
-    }
-
-    /// A replacement is made on the network's new self.
-    fn after_unplugging(&mut self, old: &ContainerName, made: StepId) {
-        let plugs = self.unplugged.remove(old).unwrap_or_default();
-        self.after(made, plugs.into_values());
-    }
-
-    /// Leaves a container in its place, changed where that can be done in place; returns the step
-    /// after which it has started, and under which condition, when the plan starts it.
-    fn keep(
-        &mut self,
-        service: &DesiredService,
-        spec: &'a ContainerSpec,
-        (there, renamed): (&ObservedContainer, Option<StepId>),
-        hot: Vec<FieldChange>,
-    ) -> (Option<StepId>, Option<Guard>) {
-        let mut before_start: Vec<StepId> = renamed.into_iter().collect();
-        if !hot.is_empty() {
-            let action = Action::UpdateContainer {
-                name: there.name.clone(),
-                spec: Box::new(spec.clone()),
-            };
-            before_start.push(self.sketch.add(action, Cause::Changed(hot), renamed));
-        }
-        before_start.extend(self.plug(spec, there, renamed));
-        let guard = self.restart_with_dependencies(service, there);
-        if let Some(stopped) = self.stops.of(&there.name) {
-            before_start.push(stopped);
-            let way = Way {
-                spec,
-                before_start,
-                guard: guard.clone(),
-                group: None,
-                is_new: false,
-            };
-            return (self.start(service, way, Cause::Follows(stopped)), guard);
-        }
-        let idle = Cause::NotRunning {
-            state: there.state,
-            exit_code: there.exit_code,
-        };
-        let started = match there.state {
-            RunState::Running | RunState::Restarting => None,
-            RunState::Exited if there.exit_code == Some(0) && self.is_one_shot(&service.name) => {
-                None
-            }
-            RunState::Paused => {
-                let action = Action::UnpauseContainer {
-                    name: there.name.clone(),
-                };
-                Some(self.sketch.add(action, idle, before_start))
-            }
-            RunState::Created | RunState::Exited | RunState::Removing | RunState::Dead => {
-                let way = Way {
-                    spec,
-                    before_start,
-                    guard: None,
-                    group: None,
-                    is_new: false,
-                };
-                self.start(service, way, idle)
-            }
-        };
-        (started, None)
-    }
-
-    /// Connects a container to networks that it should be on and is not, or that are made again.
-    fn plug(
-        &mut self,
-        spec: &ContainerSpec,
-        there: &ObservedContainer,
-        renamed: Option<StepId>,
-    ) -> Vec<StepId> {
-        let plugs = self.unplugged.remove(&there.name).unwrap_or_default();
-        let mut steps = Vec::new();
-        for endpoint in spec.network.endpoints() {
-            let network = endpoint.network.clone();
-            let step = match plugs.get(&network) {
-                Some(made) => Some(self.connect(
-                    there,
-                    endpoint,
-                    Cause::NetworkRecreated { network },
-                    renamed.into_iter().chain([*made]),
-                )),
-                None => self.reconnect(there, endpoint, renamed),
-            };
-            steps.extend(step);
-        }
-        steps
-    }
-
-    /// A network that was made again behind our back has another id than the endpoint remembers.
-    fn reconnect(
-        &mut self,
-        there: &ObservedContainer,
-        endpoint: &EndpointSpec,
-        renamed: Option<StepId>,
-    ) -> Option<StepId> {
-        let network = endpoint.network.clone();
-        let cause = Cause::NotConnected {
-            network: network.clone(),
-        };
-        let made = self.networks.get(&network).copied();
-        let Some(plugged) = there.endpoints.get(&network) else {
-            return Some(self.connect(there, endpoint, cause, made.into_iter().chain(renamed)));
-        };
-        let current = self.observed.networks.get(&network);
-        let is_stale = current.is_none_or(|current| current.id != plugged.network_id);
-        if !is_stale || plugged.network_id.is_empty() {
-            return None;
-        }
-        let action = Action::DisconnectNetwork {
-            container: there.name.clone(),
-            network,
-        };
-        let unplugged = self.sketch.add(action, cause.clone(), renamed);
-        Some(self.connect(there, endpoint, cause, made.into_iter().chain([unplugged])))
-    }
-
-    fn connect(
-        &mut self,
-        there: &ObservedContainer,
-        endpoint: &EndpointSpec,
-        cause: Cause,
-        after: impl IntoIterator<Item = StepId>,
-    ) -> StepId {
-        let container = there.name.clone();
-        let action = Action::ConnectNetwork {
-            container,
-            endpoint: Box::new(endpoint.clone()),
-        };
-        self.sketch.add(action, cause, after)
-    }
-
-    /// Whether a dependency that this service restarts with is stopped by the plan.
-    fn restarts_with_dependency(&self, service: &DesiredService) -> bool {
-        service
-            .dependencies
-            .iter()
-            .any(|(name, needs)| needs.restart && !self.stops.of_service(name).is_empty())
-    }
-
-    /// Stops a running container because what it restarts with stops; returns the guard of that.
-    fn restart_with_dependencies(
-        &mut self,
-        service: &DesiredService,
-        there: &ObservedContainer,
-    ) -> Option<Guard> {
-        let stopping = service
-            .dependencies
-            .iter()
-            .find(|(name, needs)| needs.restart && !self.stops.of_service(name).is_empty());
-        let (dependency, _) = stopping?;
-        let guard = self.stops.guard_of_service(dependency).cloned();
-        let cause = Cause::DependencyRestarts {
-            service: dependency.clone(),
-        };
-        self.stop(there, &cause, &[], guard.as_ref());
-        self.stop_before_dependencies(service, &there.name);
-        guard
-    }
-
-    /// Who restarts with a dependency stops before it does.
-    fn stop_before_dependencies(&mut self, service: &DesiredService, container: &ContainerName) {
-        let Some(stopped) = self.stops.of(container) else {
-            return;
-        };
-        for (name, _) in service
-            .dependencies
-            .iter()
-            .filter(|(_, needs)| needs.restart)
-        {
-            for first in self.stops.of_service(name) {
-                self.after(first, [stopped]);
-            }
-        }
-    }
-
-    /// Starts a container once its dependencies are as it needs them; returns the step after which
-    /// it has started, its hooks included.
-    fn start(&mut self, service: &DesiredService, way: Way<'a>, cause: Cause) -> Option<StepId> {
-        if self.options.start == StartMode::CreateOnly {
-            return None;
-        }
-        let mut before = way.before_start;
-        before.extend(self.gates(service));
-        let hooks = &way.spec.hooks;
-        if way.is_new {
-            self.hooks(
-                (&way.spec.name, HookStage::PreStart),
-                &hooks.pre_start,
-                &mut before,
-            );
-        }
-        let action = Action::StartContainer {
-            name: way.spec.name.clone(),
-            files: way.spec.files.clone(),
-        };
-        let started = self.sketch.add(action, cause, before);
-        self.starts.push((way.spec, started));
-        self.guarded(started, way.guard.as_ref());
-        if let Some(group) = &way.group {
-            self.sketch.group(started, group);
-        }
-        let mut last = vec![started];
-        let first_hook = self.hooks(
-            (&way.spec.name, HookStage::PostStart),
-            &hooks.post_start,
-            &mut last,
-        );
-        for step in first_hook {
-            self.guarded(step, way.guard.as_ref());
-        }
-        last.first().copied()
-    }
-
-    /// Adds hooks one after the other; `before` becomes the last one.
-    fn hooks(
-        &mut self,
-        (container, stage): (&ContainerName, HookStage),
-        hooks: &[HookSpec],
-        before: &mut Vec<StepId>,
-    ) -> Vec<StepId> {
-        let mut steps = Vec::new();
-        for (index, hook) in hooks.iter().enumerate() {
-            let action = Action::RunHook {
-                container: container.clone(),
-                stage,
-                index,
-                hook: Box::new(hook.clone()),
-            };
-            let step = self
-                .sketch
-                .add(action, Cause::Hook { stage }, before.drain(..));
-            before.push(step);
-            steps.push(step);
-        }
-        steps
-    }
 }
 
 fn fate(
@@ -505,12 +162,4 @@ fn fate(
         health: there.map(|there| there.health).unwrap_or_default(),
         exit_code: there.and_then(|there| there.exit_code),
     }
-}
-
-/// The name of a replacement until the place is free; it says whom it replaces.
-fn temporary_name(old: &ObservedContainer, spec: &ContainerSpec) -> ContainerName {
-    let id = old.id.get(..12).unwrap_or(&old.id);
-    format!("{id}_{}", spec.name)
-        .parse()
-        .unwrap_or_else(|_| spec.name.clone())
 }

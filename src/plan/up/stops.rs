@@ -1,7 +1,7 @@
 //! Containers that stop: each once, with its hooks, whatever the reasons.
 
 use super::Up;
-use crate::desired::HookStage;
+use crate::desired::{DesiredService, HookStage};
 use crate::observed::ObservedContainer;
 use crate::plan::{Action, AnonymousVolumes, Cause, Guard, StepId, stored};
 use crate::value::{ContainerName, Duration, ServiceName};
@@ -108,6 +108,54 @@ impl Up<'_> {
         let step = self.sketch.add(action, cause.clone(), stopped);
         self.gone.insert(container.name.clone(), step);
         step
+    }
+
+    /// Whether a dependency that this service restarts with is stopped by the plan.
+    pub(super) fn restarts_with_dependency(&self, service: &DesiredService) -> bool {
+        service
+            .dependencies
+            .iter()
+            .any(|(name, needs)| needs.restart && !self.stops.of_service(name).is_empty())
+    }
+
+    /// Stops a running container because what it restarts with stops; returns the guard of that.
+    pub(super) fn restart_with_dependencies(
+        &mut self,
+        service: &DesiredService,
+        there: &ObservedContainer,
+    ) -> Option<Guard> {
+        let stopping = service
+            .dependencies
+            .iter()
+            .find(|(name, needs)| needs.restart && !self.stops.of_service(name).is_empty());
+        let (dependency, _) = stopping?;
+        let guard = self.stops.guard_of_service(dependency).cloned();
+        let cause = Cause::DependencyRestarts {
+            service: dependency.clone(),
+        };
+        self.stop(there, &cause, &[], guard.as_ref());
+        self.stop_before_dependencies(service, &there.name);
+        guard
+    }
+
+    /// Who restarts with a dependency stops before it does.
+    pub(super) fn stop_before_dependencies(
+        &mut self,
+        service: &DesiredService,
+        container: &ContainerName,
+    ) {
+        let Some(stopped) = self.stops.of(container) else {
+            return;
+        };
+        for (name, _) in service
+            .dependencies
+            .iter()
+            .filter(|(_, needs)| needs.restart)
+        {
+            for first in self.stops.of_service(name) {
+                self.after(first, [stopped]);
+            }
+        }
     }
 
     pub(super) fn guarded(&mut self, step: StepId, guard: Option<&Guard>) {

@@ -1,11 +1,11 @@
 //! Volumes: missing ones are made; one that differs stays unless the user gives its data up.
 
-use super::Up;
-use crate::desired::{MountKind, Places, VolumeSpec};
+use super::{Up, changes, named};
+use crate::desired::{MountKind, VolumeSpec};
 use crate::observed::ObservedVolume;
-use crate::plan::{Action, Cause, Diverged, PlanError, StepId, Warning, diff};
+use crate::plan::{Action, Cause, Diverged, PlanError, StepId, Warning};
 use crate::value::VolumeName;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl<'a> Up<'a> {
     pub(super) fn volumes(&mut self) -> Result<(), PlanError> {
@@ -28,6 +28,7 @@ impl<'a> Up<'a> {
         Ok(())
     }
 
+    /// The volumes that the services that are meant use, by name.
     fn used_volumes(&self) -> Vec<&'a VolumeSpec> {
         let mounts = self
             .meant()
@@ -39,16 +40,8 @@ impl<'a> Up<'a> {
                 MountKind::Bind(_) | MountKind::Tmpfs(_) | MountKind::Image(_) => None,
             })
             .collect();
-        let by_name: BTreeMap<&VolumeName, &VolumeSpec> = self
-            .desired
-            .volumes
-            .values()
-            .map(|spec| (&spec.name, spec))
-            .collect();
-        names
-            .into_iter()
-            .filter_map(|name| by_name.get(name).copied())
-            .collect()
+        let specs = self.desired.volumes.values();
+        named(specs.map(|spec| (&spec.name, spec)), &names)
     }
 
     fn existing_volume(&mut self, spec: &VolumeSpec, there: &ObservedVolume) {
@@ -57,9 +50,7 @@ impl<'a> Up<'a> {
             self.sketch.warn(Warning::UnmanagedVolume { volume });
             return;
         }
-        let wanted = serde_json::to_value(spec).unwrap_or_default();
-        let difference = diff::compare(&there.spec, &wanted, &Places::default());
-        let changes = [difference.cold, difference.hot].concat();
+        let changes = changes(&there.spec, spec);
         match self.options.diverged_volumes {
             _ if changes.is_empty() => {}
             Diverged::Keep => self

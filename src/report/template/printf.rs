@@ -38,7 +38,7 @@ pub(super) fn printf(format: &str, values: &[Value]) -> String {
         match characters.next() {
             Some('%') => text.push('%'),
             Some(letter) => match values.next() {
-                Some(value) => text.push_str(&verb.padded(verb.written(letter, value))),
+                Some(value) => text.push_str(&verb.padded(&verb.written(letter, value))),
                 None => text.push_str(&format!("%!{letter}(MISSING)")),
             },
             None => text.push_str("%!(NOVERB)"),
@@ -78,7 +78,7 @@ impl Verb {
         }
     }
 
-    fn padded(&self, text: String) -> String {
+    fn padded(&self, text: &str) -> String {
         let width = self.width;
         if self.is_left {
             format!("{text:<width$}")

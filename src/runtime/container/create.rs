@@ -11,7 +11,7 @@ use super::error::ContainerError;
 use super::handle::Container;
 use super::init::{
     self, Act, Failure, InitPlan, MESSAGE_BYTES, Message, Parts, ProcessSettings, StdioPlan,
-    describe_finish, own_namespace, target,
+    explain, own_namespace, target,
 };
 use super::settings;
 use crate::runtime::kernel::channel::Channel;
@@ -21,6 +21,7 @@ use crate::runtime::kernel::namespace::{self, Namespaces};
 use crate::runtime::kernel::pidfd::Pidfd;
 use crate::runtime::kernel::rooted::TargetKind;
 use crate::runtime::kernel::sys::{self, Territory};
+use crate::value::Signal;
 
 /// A container that is set up completely and waits; dropped, it goes away.
 #[derive(Debug)]
@@ -328,7 +329,7 @@ impl Created {
 
     /// Ends what there is of the container; the error that led here matters more than any from this.
     fn abandon(self) {
-        drop(self.container.process().signal(SIGKILL));
+        drop(self.container.process().signal(Signal::KILL.number()));
         drop(self.container.cgroup().kill_all(ABANDON_TIMEOUT_MS));
         drop(
             self.container
@@ -340,55 +341,5 @@ impl Created {
     }
 }
 
-const SIGKILL: i32 = 9;
 /// How long the end of processes that were sent SIGKILL is waited for.
 const ABANDON_TIMEOUT_MS: u64 = 5_000;
-
-/// Turns a step that failed in the child into an error that names the program or the step.
-pub(super) fn explain(
-    program: &str,
-    failure: Failure,
-    step: impl FnOnce() -> String,
-) -> ContainerError {
-    let program = program.to_owned();
-    let source = failure.source();
-    match failure.act {
-        Act::Find => ContainerError::ProgramNotFound { program, source },
-        Act::Execute => ContainerError::ProgramNotExecutable { program, source },
-        Act::Interpreter => ContainerError::InterpreterNotFound { program, source },
-        Act::Begin
-        | Act::EnterCgroup
-        | Act::EnterNamespace
-        | Act::CgroupNamespace
-        | Act::HostName
-        | Act::Propagation
-        | Act::AttachRoot
-        | Act::Mount
-        | Act::Device
-        | Act::Links
-        | Act::Terminal
-        | Act::Mask
-        | Act::ReadOnly
-        | Act::Sysctl
-        | Act::Pivot
-        | Act::WorkingDirectory
-        | Act::Rlimit
-        | Act::OomScore
-        | Act::AppArmor
-        | Act::User
-        | Act::NewPrivileges
-        | Act::Filter
-        | Act::Capabilities
-        | Act::Stdio
-        | Act::Reaper
-        | Act::Failpoint => ContainerError::Setup {
-            step: step(),
-            source,
-        },
-    }
-}
-
-/// Puts a step of `exec` into words.
-pub(super) fn describe_exec(failure: Failure) -> String {
-    describe_finish(failure.act).to_owned()
-}

@@ -6,6 +6,7 @@ use super::cgroup::{Cgroup, Stats};
 use super::error::ContainerError;
 use crate::runtime::kernel::KernelError;
 use crate::runtime::kernel::pidfd::{Exit, Pidfd, ProcessIdentity};
+use crate::value::Signal;
 
 /// A container by its first process and its cgroups.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl Container {
     /// Ends all its processes and waits until none is left, at most so long; says whether none is.
     pub fn kill_all(&self, timeout_ms: u64) -> Result<bool, ContainerError> {
         // The first process of a pid namespace takes all others with it.
-        self.signal(SIGKILL)?;
+        self.signal(Signal::KILL.number())?;
         let empty = self.cgroup.is_empty() || self.cgroup.kill_all(timeout_ms)?;
         let ended = self
             .process
@@ -121,8 +122,6 @@ impl Container {
         Ok(empty && ended)
     }
 }
-
-const SIGKILL: i32 = 9;
 
 /// Whether there was anybody to signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -42,11 +42,6 @@ pub fn open_of(pid: i32, name: &str) -> Result<OwnedFd, KernelError> {
     open_link(&format!("/proc/{pid}/ns/{name}"))
 }
 
-/// Opens a namespace of the calling thread.
-pub fn open_own(name: &str) -> Result<OwnedFd, KernelError> {
-    open_link(&format!("/proc/thread-self/ns/{name}"))
-}
-
 fn open_link(path: &str) -> Result<OwnedFd, KernelError> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(KernelError::call_on("open namespace", path))

@@ -33,11 +33,6 @@ pub fn set_dumpable(dumpable: Dumpable) -> Result<(), Errno> {
     prctl(libc::PR_SET_DUMPABLE, value)
 }
 
-/// Makes orphans below this process its children.
-pub fn set_child_subreaper() -> Result<(), Errno> {
-    prctl(libc::PR_SET_CHILD_SUBREAPER, 1)
-}
-
 /// Asks for `SIGKILL` when the thread that made this process ends.
 pub fn die_with_parent() -> Result<(), Errno> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
@@ -46,13 +41,6 @@ pub fn die_with_parent() -> Result<(), Errno> {
 /// Sets the name that `ps -o comm` shows, at most 15 bytes.
 pub fn set_name(name: &CStr) -> Result<(), Errno> {
     rustix::thread::set_name(name)
-}
-
-/// Sets the persona that `uname` and address layout follow.
-pub fn set_personality(persona: u32) -> Result<(), Errno> {
-    // SAFETY: personality(2) takes a number and touches no memory of ours.
-    check(unsafe { libc::syscall(libc::SYS_personality, libc::c_ulong::from(persona)) })?;
-    Ok(())
 }
 
 fn prctl(option: libc::c_int, value: libc::c_ulong) -> Result<(), Errno> {

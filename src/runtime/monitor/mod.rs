@@ -12,7 +12,7 @@
 //! | [`log`], [`pipes`] | output, and how it survives a monitor |
 //! | [`health`], [`restart`] | two rules, pure |
 //! | [`events`] | what happened, for whoever follows |
-//! | `run` | the loop; `launch`, `probe`, `output` and `conversation` are its hands |
+//! | `run` | the loop; `launch`, `probe`, `output`, `conversation` and `network` are its hands |
 //!
 //! **Invariant:** one thread, and at most one more that lives in the container's network.
 

@@ -5,21 +5,20 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Instant;
 
+use rustix::pipe::PipeFlags;
+
 use super::MonitorError;
 use super::bundle::Bundle;
 use super::health::HealthCheck;
 use super::launch::Running;
 use super::waits::{Source, Watched};
-use rustix::pipe::PipeFlags;
-
 use crate::runtime::container::exec::Executed;
+use crate::value::Signal;
 
 /// As much of a probe's output is kept.
 const OUTPUT_LIMIT_BYTES: usize = 4096;
-
 /// How long the end of a killed probe is waited for.
 const REAP_TIMEOUT_MS: u64 = 1_000;
-const KILL: i32 = rustix::process::Signal::KILL.as_raw();
 
 /// A probe that runs.
 #[derive(Debug)]
@@ -126,7 +125,7 @@ impl Probe {
 
     /// Kills and reaps it; one that is gone already is fine.
     fn end(&self) {
-        drop(self.child.process().signal(KILL));
+        drop(self.child.process().signal(Signal::KILL.number()));
         drop(self.child.process().wait_until_ended(Some(REAP_TIMEOUT_MS)));
         drop(self.child.exit());
     }

@@ -4,8 +4,8 @@ use std::os::fd::AsFd as _;
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
-use super::super::error::ContainerError;
 use super::{Cgroup, file};
+use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::bpf::{self, DeviceAnswer, DeviceKind, DeviceRule};
 
 /// Puts the rules in force; says whether that was possible.

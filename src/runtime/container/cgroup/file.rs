@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::super::error::ContainerError;
+use crate::runtime::container::error::ContainerError;
 
 fn fail(act: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ContainerError {
     let path = path.to_owned();

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::error::ContainerError;
 use super::file;
+use crate::runtime::container::error::ContainerError;
 
 /// Which generations of cgroups are mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

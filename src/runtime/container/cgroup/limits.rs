@@ -5,8 +5,8 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxResources, LinuxThrottleDevice};
 
-use super::super::error::ContainerError;
 use super::{Cgroup, Hierarchies, Unenforced, devices, file};
+use crate::runtime::container::error::ContainerError;
 
 /// One value to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-use super::super::error::ContainerError;
 use super::{Cgroup, file};
+use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::KernelError;
 use crate::runtime::kernel::pidfd::Pidfd;
+use crate::value::Signal;
 
 /// How often killing is tried again where the kernel cannot kill a whole cgroup at once; each try
 /// ends all that were there, so only a fork bomb needs more than two.
 const MAX_KILL_ROUNDS: usize = 1000;
-const SIGKILL: i32 = 9;
 /// v1 has no event for the end of freezing: how often and how long its state is looked at.
 const FREEZE_LOOKS: usize = 500;
 const FREEZE_LOOK_NS: i64 = 2_000_000;
@@ -82,7 +82,7 @@ impl Cgroup {
         if !self.processes()?.contains(&pid) {
             return Ok(());
         }
-        match process.signal(SIGKILL) {
+        match process.signal(Signal::KILL.number()) {
             Ok(()) | Err(KernelError::ProcessGone { .. }) => Ok(()),
             Err(error) => Err(ContainerError::kernel(act)(error)),
         }

@@ -8,9 +8,9 @@ use oci_spec::runtime::LinuxResources;
 use rustix::fs::{Access, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use super::super::error::ContainerError;
 use super::hierarchy::{Hierarchies, Hierarchy};
 use super::{MARK, Unenforced, file, limits};
+use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::sys::Territory;
 
 /// Which cgroup a container belongs in.

@@ -7,11 +7,11 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::super::init::{
+use super::request::ExecSettings;
+use crate::runtime::container::init::{
     ABANDONED, Act, Failure, FinishPlan, Message, become_unseen, make_terminal, pass, report,
     use_files,
 };
-use super::request::ExecSettings;
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::clone::{CloneOptions, spawn};
 use crate::runtime::kernel::namespace::{self, Namespaces};

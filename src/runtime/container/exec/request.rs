@@ -9,16 +9,17 @@ use oci_spec::runtime::Spec;
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::{Deserialize, Serialize};
 
-use super::super::bundle::Stdio;
-use super::super::cgroup::Unenforced;
-use super::super::create::{describe_exec, explain};
-use super::super::description::Privilege;
-use super::super::error::ContainerError;
-use super::super::handle::Container;
-use super::super::init::{MESSAGE_BYTES, Message, ProcessSettings};
-use super::super::seccomp::Seccomp;
-use super::super::{settings, spec, users};
 use super::PROCESS_NAME;
+use crate::runtime::container::bundle::Stdio;
+use crate::runtime::container::cgroup::Unenforced;
+use crate::runtime::container::description::Privilege;
+use crate::runtime::container::error::ContainerError;
+use crate::runtime::container::handle::Container;
+use crate::runtime::container::init::{
+    MESSAGE_BYTES, Message, ProcessSettings, describe_exec, explain,
+};
+use crate::runtime::container::seccomp::Seccomp;
+use crate::runtime::container::{settings, spec, users};
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::pidfd::{Exit, Pidfd};
 use crate::runtime::kernel::reexec::{self, OwnProgram, Session, Start};

@@ -60,6 +60,13 @@ pub(crate) const RESOURCES: [Resource; 16] = [
     Resource::Rttime,
 ];
 
+/// Returns the number of a resource limit by its OCI name.
+pub(crate) fn resource_number(kind: oci_spec::runtime::PosixRlimitType) -> usize {
+    // Both lists are in the same order.
+    let number = kind as usize;
+    number.min(RESOURCES.len() - 1)
+}
+
 /// The same with every string and list made.
 #[derive(Debug)]
 pub(crate) struct FinishPlan {

@@ -23,11 +23,11 @@ mod report;
 mod setup;
 mod sysctl;
 mod terminal;
+mod words;
 
-pub(super) use finish::{FinishPlan, ProcessSettings, RESOURCES};
-pub(super) use plan::{
-    InitPlan, Parts, StdioPlan, describe_finish, own_namespace, resource_number, target,
-};
+pub(super) use finish::{FinishPlan, ProcessSettings, RESOURCES, resource_number};
+pub(super) use plan::{InitPlan, Parts, StdioPlan, own_namespace, target};
 pub(super) use report::{Act, Failure, MESSAGE_BYTES, Message};
 pub(super) use setup::{ABANDONED, become_unseen, pass, report, run};
 pub(super) use terminal::{make as make_terminal, use_files};
+pub(super) use words::{describe_exec, explain};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities};
 
-use super::super::description::Privilege;
-use super::super::error::ContainerError;
+use crate::runtime::container::description::Privilege;
+use crate::runtime::container::error::ContainerError;
 
 /// What a container gets if nothing else is said.
 pub const DEFAULT_CAPABILITIES: [&str; 14] = [

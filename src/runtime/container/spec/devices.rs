@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Mount};
 use rustix::fs::{FileType, Stat};
 
-use super::super::description::{Description, DeviceRequest, Privilege};
-use super::super::error::ContainerError;
+use crate::runtime::container::description::{Description, DeviceRequest, Privilege};
+use crate::runtime::container::error::ContainerError;
 
 /// A device node to be made, and what may be done with it.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::description::{Description, Terminal};
-use super::super::users::Identity;
+use crate::runtime::container::description::{Description, Terminal};
+use crate::runtime::container::users::Identity;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -6,8 +6,8 @@ use oci_spec::runtime::{
 };
 use std::path::Path;
 
-use super::super::description::{DeviceRate, DeviceWeight, Limits};
-use super::super::error::ContainerError;
+use crate::runtime::container::description::{DeviceRate, DeviceWeight, Limits};
+use crate::runtime::container::error::ContainerError;
 
 /// Turns limits into resources, also for a running container; devices are not among them.
 pub fn resources(limits: &Limits) -> Result<LinuxResources, ContainerError> {

@@ -3,11 +3,11 @@
 use oci_spec::runtime::Mount;
 use std::path::PathBuf;
 
-use super::super::description::{
+use super::Machine;
+use crate::runtime::container::description::{
     Description, MountRequest, MountSource, Privilege, RootAccess, Sharing,
 };
-use super::super::error::ContainerError;
-use super::Machine;
+use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::sys;
 
 /// The group `tty` of nearly every image.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::super::layer::{Archive, Kind, SourceReader, TarError, place_in_root};
+use crate::runtime::image::layer::{Archive, Kind, SourceReader, TarError, place_in_root};
 
 const MEMBERS_LIMIT: usize = 100_000;
 /// The most links from one member to another that are followed.

@@ -8,8 +8,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::super::error::KernelError;
 use super::walk::Entry;
+use crate::runtime::kernel::error::KernelError;
 
 /// The most bytes of the names, and of one value, of a file's attributes; Linux allows no more.
 const ATTRIBUTE_LIMIT_BYTES: usize = 64 << 10;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::super::error::KernelError;
 use super::root::{EntryKind, Root};
+use crate::runtime::kernel::error::KernelError;
 
 impl Root {
     /// Returns the bytes of a regular file of at most `limit_bytes`, or `None` if there is none.

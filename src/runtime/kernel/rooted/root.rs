@@ -8,8 +8,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use super::super::error::KernelError;
 use super::target::{Target, TargetKind};
+use crate::runtime::kernel::error::KernelError;
 
 /// A directory that is `/` for everything below it.
 #[derive(Debug)]
@@ -91,12 +91,6 @@ impl Root {
         }
     }
 
-    /// Opens a directory inside the root as a root of its own: nothing leads out of it any more.
-    pub fn subroot(&self, path: &Path) -> Result<Self, KernelError> {
-        let fd = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(Self { fd })
-    }
-
     /// Returns what is known of a file, following a final symbolic link inside the root.
     pub fn stat(&self, path: &Path) -> Result<Option<Stat>, KernelError> {
         self.stat_with(path, OFlags::PATH)
@@ -123,26 +117,10 @@ impl Root {
         self.ensure(path, TargetKind::Directory)
     }
 
-    /// Makes an empty file (mode 0644) and the directories above it where missing; returns it open.
-    ///
-    /// What is already there is left as it is; it may be anything but a directory.
-    pub fn ensure_file(&self, path: &Path) -> Result<OwnedFd, KernelError> {
-        self.ensure(path, TargetKind::File)
-    }
-
     fn ensure(&self, path: &Path, kind: TargetKind) -> Result<OwnedFd, KernelError> {
         Target::new(path, kind)?
             .ensure(self.fd.as_fd())
             .map_err(KernelError::call_on("make", &path.display()))
-    }
-
-    /// Creates a new file and opens it for writing; an existing name of any kind is an error.
-    pub fn create_file(&self, path: &Path, mode: Mode) -> Result<OwnedFd, KernelError> {
-        let (dir, name) = self.parent(path)?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&dir, &name, flags, mode)
-            .map_err(KernelError::call_on("create", &path.display()))
     }
 
     /// Creates a symbolic link; its text is kept as it is and only ever resolved inside the root.

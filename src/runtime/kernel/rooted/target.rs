@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::super::error::KernelError;
 use super::root::{c_bytes, c_path, open_in_root};
+use crate::runtime::kernel::error::KernelError;
 
 /// What a target is made as where it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

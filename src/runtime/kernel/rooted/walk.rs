@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat};
 
-use super::super::error::KernelError;
 use super::root::{EntryKind, Root};
+use crate::runtime::kernel::error::KernelError;
 
 /// One name that a walk came by.
 #[derive(Debug)]

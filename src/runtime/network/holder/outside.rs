@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::runtime::network::NetworkError;
+use crate::value::Signal;
 
 use super::namespaces::Namespaces;
 use super::programs::{self, Program};
@@ -21,7 +22,6 @@ const READY_TIMEOUT: Timespec = Timespec {
     tv_sec: 10,
     tv_nsec: 0,
 };
-const SIGKILL: i32 = 9;
 
 /// A program under way; it ends when this is dropped, and when this process is killed.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Way {
 impl Drop for Way {
     fn drop(&mut self) {
         // One that ended by itself is only reaped.
-        drop(self.program.process.signal(SIGKILL));
+        drop(self.program.process.signal(Signal::KILL.number()));
         drop(self.program.process.wait_until_ended(None));
         drop(self.program.process.exit(0));
     }

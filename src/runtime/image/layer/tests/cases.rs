@@ -1,8 +1,8 @@
 //! What hostile layers look like, and what becomes of them; one case a line.
 
-use super::super::testing::{Fields, Tar};
 use super::Expect::{Inside, Refused, Tree};
 use super::{CANARY, Case, case, fields};
+use crate::runtime::image::layer::testing::{Fields, Tar};
 
 #[rustfmt::skip]
 pub(super) fn names_and_paths() -> Vec<Case> {

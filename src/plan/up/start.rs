@@ -1,0 +1,86 @@
+//! A container starts, once its dependencies are as it needs them, between its hooks.
+
+use super::Up;
+use crate::desired::{ContainerSpec, DesiredService, HookSpec, HookStage};
+use crate::plan::{Action, Cause, Guard, StartMode, StepId};
+use crate::value::ContainerName;
+
+/// A replica on its way: the steps that it has come through.
+pub(super) struct Way<'a> {
+    pub(super) spec: &'a ContainerSpec,
+    /// The steps after which it can start.
+    pub(super) before_start: Vec<StepId>,
+    pub(super) guard: Option<Guard>,
+    pub(super) group: Option<String>,
+    /// Whether it is a new container.
+    pub(super) is_new: bool,
+}
+
+impl<'a> Up<'a> {
+    /// Starts a container once its dependencies are as it needs them; returns the step after which
+    /// it has started, its hooks included.
+    pub(super) fn start(
+        &mut self,
+        service: &DesiredService,
+        way: Way<'a>,
+        cause: Cause,
+    ) -> Option<StepId> {
+        if self.options.start == StartMode::CreateOnly {
+            return None;
+        }
+        let mut before = way.before_start;
+        before.extend(self.gates(service));
+        let hooks = &way.spec.hooks;
+        if way.is_new {
+            self.hooks(
+                (&way.spec.name, HookStage::PreStart),
+                &hooks.pre_start,
+                &mut before,
+            );
+        }
+        let action = Action::StartContainer {
+            name: way.spec.name.clone(),
+            files: way.spec.files.clone(),
+        };
+        let started = self.sketch.add(action, cause, before);
+        self.starts.push((way.spec, started));
+        self.guarded(started, way.guard.as_ref());
+        if let Some(group) = &way.group {
+            self.sketch.group(started, group);
+        }
+        let mut last = vec![started];
+        let first_hook = self.hooks(
+            (&way.spec.name, HookStage::PostStart),
+            &hooks.post_start,
+            &mut last,
+        );
+        for step in first_hook {
+            self.guarded(step, way.guard.as_ref());
+        }
+        last.first().copied()
+    }
+
+    /// Adds hooks one after the other; `before` becomes the last one.
+    fn hooks(
+        &mut self,
+        (container, stage): (&ContainerName, HookStage),
+        hooks: &[HookSpec],
+        before: &mut Vec<StepId>,
+    ) -> Vec<StepId> {
+        let mut steps = Vec::new();
+        for (index, hook) in hooks.iter().enumerate() {
+            let action = Action::RunHook {
+                container: container.clone(),
+                stage,
+                index,
+                hook: Box::new(hook.clone()),
+            };
+            let step = self
+                .sketch
+                .add(action, Cause::Hook { stage }, before.drain(..));
+            before.push(step);
+            steps.push(step);
+        }
+        steps
+    }
+}

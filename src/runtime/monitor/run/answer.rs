@@ -1,0 +1,138 @@
+//! What a command asks of the monitor into what is done to the container, and the reply.
+
+use std::time::Duration;
+
+use super::{Monitor, Phase};
+use crate::runtime::monitor::bundle::Bundle;
+use crate::runtime::monitor::control::{Reply, Request};
+use crate::runtime::monitor::state::Status;
+use crate::runtime::monitor::{MonitorError, clock};
+use crate::runtime::store::Durability;
+use crate::value::Signal;
+
+impl Monitor {
+    pub(super) fn answer(&mut self, number: usize, request: Request) -> Result<(), MonitorError> {
+        let done = match request {
+            Request::Stop { signal, grace_ms } => {
+                self.conversations.waits_for_end(number);
+                return self.stop(signal, grace_ms);
+            }
+            Request::Signal { signal } => self.signal(signal),
+            Request::Pause => self.freeze(Status::Paused),
+            Request::Unpause => self.freeze(Status::Running),
+            Request::Resize { rows, columns } => self.resize(rows, columns),
+            Request::Attach => {
+                self.attach(number);
+                return Ok(());
+            }
+            Request::Reload => self.reload(),
+        };
+        let reply = match done {
+            Ok(()) => Reply::Done,
+            Err(error) => Reply::Failed {
+                message: error.chain(),
+            },
+        };
+        self.conversations.reply(number, &reply);
+        Ok(())
+    }
+
+    fn attach(&mut self, number: usize) {
+        let has_terminal = matches!(&self.phase, Phase::Running(running) if running.has_console());
+        let reply = if has_terminal {
+            Reply::Done
+        } else {
+            Reply::Failed {
+                message: MonitorError::NoTerminal.to_string(),
+            }
+        };
+        self.conversations.reply(number, &reply);
+        if has_terminal {
+            self.conversations.attach(number);
+        }
+    }
+
+    fn stop(&mut self, signal: i32, grace_ms: Option<u64>) -> Result<(), MonitorError> {
+        self.state.stop_wanted = true;
+        self.save(Durability::Cached)?;
+        if matches!(self.phase, Phase::Pausing { .. }) {
+            self.state.status = Status::Exited;
+            return self.end_for_good();
+        }
+        if self.state.status == Status::Paused {
+            self.freeze(Status::Running)?;
+        }
+        if let Phase::Running(running) = &self.phase {
+            running.signal(signal)?;
+        }
+        let deadline = grace_ms.map(|ms| clock::now() + Duration::from_millis(ms));
+        self.kill_at = match (self.kill_at, deadline) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.event("kill", &[("signal", signal.to_string())])
+    }
+
+    fn signal(&mut self, signal: i32) -> Result<(), MonitorError> {
+        if signal == Signal::KILL.number() || signal == self.bundle.stop_signal {
+            self.state.stop_wanted = true;
+            self.save(Durability::Cached)?;
+        }
+        if let Phase::Running(running) = &self.phase {
+            running.signal(signal)?;
+        }
+        self.event("kill", &[("signal", signal.to_string())])
+    }
+
+    fn freeze(&mut self, wanted: Status) -> Result<(), MonitorError> {
+        let Phase::Running(running) = &self.phase else {
+            return Err(MonitorError::NotRunning);
+        };
+        if self.state.status == wanted {
+            return Ok(());
+        }
+        let action = if wanted == Status::Paused {
+            running.pause()?;
+            "pause"
+        } else {
+            running.unpause()?;
+            "unpause"
+        };
+        self.state.status = wanted;
+        self.save(Durability::Cached)?;
+        self.event(action, &[])
+    }
+
+    fn resize(&mut self, rows: u16, columns: u16) -> Result<(), MonitorError> {
+        match &self.phase {
+            Phase::Running(running) => running.resize(rows, columns),
+            Phase::Pausing { .. } | Phase::Ended => Err(MonitorError::NotRunning),
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), MonitorError> {
+        let new = Bundle::find(&self.bundle.run_dir)?;
+        let Some(new) = new else {
+            return Err(MonitorError::NoBundle {
+                path: self.bundle.run_dir.clone(),
+            });
+        };
+        if let Phase::Running(running) = &mut self.phase {
+            self.state.unenforced = running.update(&new)?;
+        }
+        self.withdraw_names(|network| !new.names.contains_key(network))?;
+        let changed = self.network.change(&self.bundle, &new);
+        self.bundle.restart = new.restart;
+        self.bundle.names = new.names;
+        self.bundle.name = new.name;
+        self.bundle.container = new.container;
+        self.bundle.network = new.network;
+        self.bundle.addresses.clone_from(&new.addresses);
+        self.state.addresses = new.addresses;
+        changed?;
+        if matches!(self.phase, Phase::Running(_)) {
+            self.publish_name()?;
+        }
+        self.save(Durability::Cached)
+    }
+}

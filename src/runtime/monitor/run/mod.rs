@@ -1,0 +1,224 @@
+//! The life of one container, from its start to its last end: one loop over what can happen.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`answer`] | what a command asks for |
+//! | [`course`] | begins a run, and ends it or begins the next |
+//! | [`probes`] | probes health |
+//! | [`tell`] | writes the state record, names and events |
+//!
+//! **Invariant:** the state record is replaced before anyone is told of a change.
+
+mod answer;
+mod course;
+mod probes;
+mod tell;
+
+use std::time::{Duration, Instant};
+
+use super::bundle::Bundle;
+use super::conversation::{Conversations, Said};
+use super::health::HealthMachine;
+use super::launch::{self, Running};
+use super::log::Stream;
+use super::network::Network;
+use super::output::Output;
+use super::probe::Probe;
+use super::state::ContainerState;
+use super::waits::{Source, wait_for};
+use super::{MonitorError, clock};
+use crate::runtime::kernel::pidfd::Exit;
+use crate::runtime::store::Durability;
+
+/// How long a container may take to be killed before we look again.
+const KILL_AGAIN: Duration = Duration::from_millis(200);
+
+/// Where the container is, as the loop sees it.
+#[derive(Debug)]
+enum Phase {
+    /// Its first process runs.
+    Running(Box<Running>),
+    /// It will be started again then.
+    Pausing { until: Instant },
+    /// It has ended for good.
+    Ended,
+}
+
+/// One container and everything that is kept of it while it lives.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    bundle: Bundle,
+    state: ContainerState,
+    output: Output,
+    conversations: Conversations,
+    phase: Phase,
+    health: Option<HealthMachine>,
+    probe: Option<Probe>,
+    kill_at: Option<Instant>,
+    started: Instant,
+    short_runs: u32,
+    network: Network,
+}
+
+impl Monitor {
+    /// Starts the container for the first time.
+    pub(super) fn start(bundle: Bundle) -> Result<Self, MonitorError> {
+        let mut state = ContainerState::created(&bundle.boot_id);
+        let network = Network::prepare(&bundle)?;
+        state.ports = network.bound_ports();
+        state.addresses.clone_from(&bundle.addresses);
+        let mut monitor = Self::new(bundle, state, network)?;
+        let running = launch::start(&monitor.bundle, &mut monitor.network)?;
+        monitor.began(running)?;
+        Ok(monitor)
+    }
+
+    /// Takes over a container whose monitor is gone.
+    pub(super) fn adopt(bundle: Bundle, state: ContainerState) -> Result<Self, MonitorError> {
+        let network = Network::adopt(&bundle, &state)?;
+        let mut monitor = Self::new(bundle, state, network)?;
+        match launch::adopt(&monitor.bundle, &monitor.state)? {
+            Some(running) => {
+                monitor.health = monitor.new_health();
+                monitor.phase = Phase::Running(Box::new(running));
+                monitor.state.ports = monitor.network.bound_ports();
+                monitor.publish_name()?;
+                monitor.save(Durability::Cached)?;
+                // It may have ended while nobody watched, and still be there for its reaper.
+                if monitor.has_ended()? {
+                    monitor.process_ended()?;
+                }
+            }
+            None => monitor.ended(Exit::Unknown)?,
+        }
+        Ok(monitor)
+    }
+
+    fn new(bundle: Bundle, state: ContainerState, network: Network) -> Result<Self, MonitorError> {
+        let output = Output::open(&bundle)?;
+        let conversations = Conversations::open(&bundle.run_dir)?;
+        Ok(Self {
+            bundle,
+            state,
+            output,
+            conversations,
+            phase: Phase::Ended,
+            health: None,
+            probe: None,
+            kill_at: None,
+            started: clock::now(),
+            short_runs: 0,
+            network,
+        })
+    }
+
+    /// Returns the limits that this machine could not enforce.
+    pub(super) fn unenforced(&self) -> &[String] {
+        &self.state.unenforced
+    }
+
+    /// Runs until the container has ended for good.
+    pub(super) fn run(mut self) -> Result<(), MonitorError> {
+        while !matches!(self.phase, Phase::Ended) {
+            for source in self.wait()? {
+                self.handle(source)?;
+            }
+            self.do_what_is_due()?;
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<Vec<Source>, MonitorError> {
+        let mut watched = self.conversations.sources();
+        watched.extend(self.output.sources());
+        if let Phase::Running(running) = &self.phase {
+            watched.extend(running.sources());
+        }
+        if let Some(probe) = &self.probe {
+            watched.extend(probe.sources());
+        }
+        wait_for(&watched, self.next_deadline())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let restart = match &self.phase {
+            Phase::Pausing { until } => Some(*until),
+            Phase::Running(_) | Phase::Ended => None,
+        };
+        let probe = match (&self.probe, &self.health) {
+            (Some(probe), _) => Some(probe.deadline()),
+            (None, Some(health)) if self.probes_now() => health.next_probe(),
+            _ => None,
+        };
+        [restart, probe, self.kill_at].into_iter().flatten().min()
+    }
+
+    fn handle(&mut self, source: Source) -> Result<(), MonitorError> {
+        match source {
+            Source::Control => self.conversations.accept()?,
+            Source::Conversation(number) => match self.conversations.receive(number) {
+                Some(Said::Request(request)) => self.answer(number, request)?,
+                Some(Said::Keys(keys)) => self.type_keys(&keys),
+                None => {}
+            },
+            Source::Output(stream) => drop(self.output.pump(stream)?),
+            Source::Console => self.pump_console()?,
+            Source::Process => self.process_ended()?,
+            Source::Probe | Source::ProbeOutput => self.probe_moved()?,
+        }
+        Ok(())
+    }
+
+    fn type_keys(&mut self, keys: &[u8]) {
+        if let Phase::Running(running) = &mut self.phase {
+            running.write_console(keys);
+        }
+    }
+
+    fn pump_console(&mut self) -> Result<(), MonitorError> {
+        let Phase::Running(running) = &mut self.phase else {
+            return Ok(());
+        };
+        let bytes = running.read_console();
+        self.conversations.pass_on(&bytes);
+        self.output.push(Stream::Stdout, &bytes)?;
+        Ok(())
+    }
+
+    fn do_what_is_due(&mut self) -> Result<(), MonitorError> {
+        let now = clock::now();
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_all()?;
+            self.kill_at = Some(now + KILL_AGAIN);
+        }
+        if matches!(self.phase, Phase::Pausing { until } if until <= now) {
+            self.start_again()?;
+        }
+        if self
+            .probe
+            .as_ref()
+            .is_some_and(|probe| probe.deadline() <= now)
+        {
+            self.probe_timed_out()?;
+        }
+        let due = self.health.as_ref().and_then(HealthMachine::next_probe);
+        if self.probe.is_none() && self.probes_now() && due.is_some_and(|at| at <= now) {
+            self.start_probe()?;
+        }
+        Ok(())
+    }
+
+    fn kill_all(&mut self) -> Result<(), MonitorError> {
+        match &self.phase {
+            Phase::Running(running) => running.kill_all(),
+            Phase::Pausing { .. } | Phase::Ended => Ok(()),
+        }
+    }
+
+    fn has_ended(&self) -> Result<bool, MonitorError> {
+        match &self.phase {
+            Phase::Running(running) => running.has_ended(),
+            Phase::Pausing { .. } | Phase::Ended => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Probes of the container's health: started when they are due, read, and given up.
+
+use super::{Monitor, Phase};
+use crate::runtime::monitor::health::HealthMachine;
+use crate::runtime::monitor::probe::{Probe, ProbeEnd};
+use crate::runtime::monitor::state::{Health, ProbeResult, Status};
+use crate::runtime::monitor::{MonitorError, clock};
+use crate::runtime::store::Durability;
+
+impl Monitor {
+    pub(super) fn new_health(&self) -> Option<HealthMachine> {
+        self.bundle
+            .health
+            .clone()
+            .map(|check| HealthMachine::new(check, clock::now()))
+    }
+
+    pub(super) fn probes_now(&self) -> bool {
+        matches!(self.phase, Phase::Running(_)) && self.state.status == Status::Running
+    }
+
+    pub(super) fn start_probe(&mut self) -> Result<(), MonitorError> {
+        let (Phase::Running(running), Some(health)) = (&self.phase, &mut self.health) else {
+            return Ok(());
+        };
+        health.probe_started();
+        match Probe::start(&self.bundle, running, health.check(), clock::now()) {
+            Ok(probe) => self.probe = Some(probe),
+            Err(error) => {
+                let end = ProbeEnd {
+                    exit_code: 126,
+                    output: error.chain(),
+                };
+                self.probe_ended(end)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn probe_moved(&mut self) -> Result<(), MonitorError> {
+        let Some(probe) = &mut self.probe else {
+            return Ok(());
+        };
+        if let Some(end) = probe.read()? {
+            self.probe = None;
+            self.probe_ended(end)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn probe_timed_out(&mut self) -> Result<(), MonitorError> {
+        let Some(probe) = self.probe.take() else {
+            return Ok(());
+        };
+        self.probe_ended(probe.give_up())
+    }
+
+    fn probe_ended(&mut self, end: ProbeEnd) -> Result<(), MonitorError> {
+        let Some(health) = &mut self.health else {
+            return Ok(());
+        };
+        health.probe_ended(end.exit_code == 0, clock::now());
+        let (now, streak) = (health.health(), health.failing_streak());
+        let before = self.state.health.replace(now);
+        self.state.failing_streak = streak;
+        self.state.last_probe = Some(ProbeResult {
+            finished_at: clock::timestamp().to_string(),
+            exit_code: end.exit_code,
+            output: end.output,
+        });
+        if before != Some(now) {
+            self.publish_name()?;
+        }
+        self.save(Durability::Cached)?;
+        if before == Some(now) {
+            return Ok(());
+        }
+        let action = match now {
+            Health::Starting => return Ok(()),
+            Health::Healthy => "health_status: healthy",
+            Health::Unhealthy => "health_status: unhealthy",
+        };
+        self.event(action, &[])
+    }
+}
