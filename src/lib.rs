@@ -33,7 +33,6 @@
 //! | `consort [monitor]` | [`runtime::monitor`] | one container |
 //! | `consort [init]` | [`runtime::container`]'s `init` | until `execve` |
 //! | `consort [holder]` | rootless only: [`runtime::network::holder`] | any container of this user |
-//! | `consort [sweep]` | [`runtime::network::removal`] | until the kernel has forgotten a bridge |
 //!
 //! # The import law
 //!

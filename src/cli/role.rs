@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::runtime::container::exec;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::monitor;
-use crate::runtime::network::{holder, removal};
+use crate::runtime::network::holder;
 
 /// Runs another process than the command, if that is what this one was started as.
 ///
@@ -24,9 +24,6 @@ pub(super) fn play(words: &[OsString]) -> Option<ExitCode> {
     }
     if name == holder::ARG0.to_bytes() {
         return Some(holder::main(&words[1..]));
-    }
-    if name == removal::ARG0.to_bytes() {
-        return Some(removal::main(&words[1..]));
     }
     arm();
     None

@@ -13,12 +13,12 @@ use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use sha2::{Digest as _, Sha256};
 
-use crate::runtime::kernel::netlink::RouteSocket;
+use crate::runtime::kernel::netlink::{LinkRemovals, RouteSocket};
 use crate::value::Cidr;
 
 use super::NetworkError;
 use super::links::{self, Link};
-use super::nat::Ipv6;
+use super::nat::{Ipv6, Settling};
 use super::settings;
 
 /// What every alias of ours begins with.
@@ -109,35 +109,81 @@ pub fn ensure(config: &BridgeConfig) -> Result<Ensured, NetworkError> {
 /// Removes the bridge if it is there and ours; its addresses go first, so that a new network may
 /// have its subnet before the link is gone.
 pub fn remove(link: &str) -> Result<(), NetworkError> {
-    let failed = |act| link_error(act, link);
-    let mut socket = RouteSocket::open().map_err(failed("open a socket for bridge"))?;
-    let Some(found) = links::find(&mut socket, link).map_err(failed("look for bridge"))? else {
+    let failed = link_error("remove bridge", link);
+    let Some(Removal {
+        mut socket,
+        messages,
+        ..
+    }) = Removal::of(link)?
+    else {
         return Ok(());
     };
-    if !is_marked(&found) {
-        return Err(NetworkError::ForeignLink {
-            link: link.to_owned(),
-        });
-    }
-    let addresses = addresses_of(&mut socket, found.index).map_err(failed("read addresses of"))?;
-    let mut messages: Vec<_> = addresses
-        .iter()
-        .map(|cidr| links::delete_address(found.index, *cidr))
-        .collect();
-    messages.push(links::delete_link(found.index));
-    let mut verdicts = socket.request(messages).map_err(failed("remove bridge"))?;
+    let mut verdicts = socket.request(messages).map_err(&failed)?;
     match verdicts.pop() {
-        Some(Err(error)) if !is_no_device(&error) => Err(failed("remove bridge")(error)),
+        Some(Err(error)) if !is_no_device(&error) => Err(failed(error)),
         _ => Ok(()),
     }
 }
 
-/// Returns the number of the link with this name, if there is one.
-pub fn index(link: &str) -> Result<Option<u32>, NetworkError> {
-    let failed = |act| link_error(act, link);
-    let mut socket = RouteSocket::open().map_err(failed("open a socket for bridge"))?;
-    let found = links::find(&mut socket, link).map_err(failed("look for bridge"))?;
-    Ok(found.map(|found| found.index))
+/// Removes the bridge if it is there and ours; returns when it is out of everybody's sight, and leaves
+/// it to a process of its own to wait until the kernel has forgotten it, and what is `settling`.
+///
+/// A link is gone for everybody, its name, its addresses and its routes, long before the kernel
+/// answers the request: it waits for its own readers after that, for 25 to 60 ms. Nothing can
+/// interrupt it there, so that nothing is lost when that process is killed.
+pub fn remove_from_sight(link: &str, settling: Settling) -> Result<(), NetworkError> {
+    let Some(removal) = Removal::of(link)? else {
+        return Ok(());
+    };
+    let gone = LinkRemovals::listen().and_then(|removals| {
+        let Removal {
+            socket,
+            index,
+            messages,
+        } = removal;
+        let worker = socket.request_beside(messages, settling.into_socket())?;
+        removals.wait_for(index, &worker)
+    });
+    match gone {
+        Ok(true) => Ok(()),
+        // What is in the way is said here.
+        Ok(false) | Err(_) => remove(link),
+    }
+}
+
+/// What takes a bridge of ours away.
+struct Removal {
+    socket: RouteSocket,
+    index: u32,
+    messages: Vec<RouteNetlinkMessage>,
+}
+
+impl Removal {
+    /// Looks for the bridge; nothing is to be done where there is none.
+    fn of(link: &str) -> Result<Option<Self>, NetworkError> {
+        let failed = |act| link_error(act, link);
+        let mut socket = RouteSocket::open().map_err(failed("open a socket for bridge"))?;
+        let Some(found) = links::find(&mut socket, link).map_err(failed("look for bridge"))? else {
+            return Ok(None);
+        };
+        if !is_marked(&found) {
+            return Err(NetworkError::ForeignLink {
+                link: link.to_owned(),
+            });
+        }
+        let index = found.index;
+        let addresses = addresses_of(&mut socket, index).map_err(failed("read addresses of"))?;
+        let mut messages: Vec<_> = addresses
+            .iter()
+            .map(|cidr| links::delete_address(index, *cidr))
+            .collect();
+        messages.push(links::delete_link(index));
+        Ok(Some(Self {
+            socket,
+            index,
+            messages,
+        }))
+    }
 }
 
 /// Returns the bridges of ours in this network namespace.

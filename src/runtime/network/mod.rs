@@ -16,7 +16,6 @@
 //! | [`files`] | `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname` of a container |
 //! | [`serve`] | the one thread that lives in the container's namespace: names and ports |
 //! | [`holder`] | an ordinary user's namespaces, and sockets outside of them |
-//! | [`removal`] | a network's bridge and filter entries into nothing, without waiting for the kernel |
 
 mod error;
 mod links;
@@ -31,7 +30,6 @@ pub mod names;
 pub mod files;
 pub mod serve;
 pub mod holder;
-pub mod removal;
 
 pub use error::NetworkError;
 pub use rewire::rewire;

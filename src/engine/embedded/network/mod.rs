@@ -21,9 +21,9 @@ use super::record::{NetworkRecord, SubnetRecord, folders, new_id};
 use crate::desired::NetworkSpec;
 use crate::engine::embedded::not_supported;
 use crate::engine::{EngineError, Performed};
+use crate::runtime::network::NetworkError;
 use crate::runtime::network::bridge::{self, BridgeConfig};
 use crate::runtime::network::nat::{self, Egress, Ipv6, NatNetwork, NatReport};
-use crate::runtime::network::removal;
 use crate::runtime::store::{
     Contention, Durability, Entry, FileLock, LockHolder, make_dir, remove_tree,
 };
@@ -110,12 +110,17 @@ impl Inner {
         let name = &record.spec.name;
         let failed = |error| EngineError::act(format!("remove network `{name}`"), error);
         let _lock = self.lock_addresses()?;
-        self.in_network(|| match &self.holder {
-            None => removal::remove(&self.program, &record.link).map_err(failed),
-            // With the last of its containers, the holder's whole namespace goes.
-            Some(_) => removal::remove_here(&record.link).map_err(failed),
-        })?;
+        self.in_network(|| self.remove_link(&record.link).map_err(failed))?;
         self.forget_network(name)
+    }
+
+    fn remove_link(&self, link: &str) -> Result<(), NetworkError> {
+        let settling = nat::remove(link)?;
+        match &self.holder {
+            None => bridge::remove_from_sight(link, settling),
+            // The holder would stay as long as a process in its namespaces.
+            Some(_) => bridge::remove(link),
+        }
     }
 
     /// Removes what is left of a network without a record.
@@ -127,7 +132,7 @@ impl Inner {
         self.in_network(|| {
             let bridges = bridge::list_marked().map_err(failed)?;
             for found in bridges.iter().filter(|found| is_it(&found.mark)) {
-                removal::remove_here(&found.link).map_err(failed)?;
+                self.remove_link(&found.link).map_err(failed)?;
             }
             Ok(())
         })?;

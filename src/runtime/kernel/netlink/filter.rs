@@ -1,6 +1,7 @@
 //! Requests about the packet filter (`nf_tables`), in batches that the kernel applies whole or not at all.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::netlink::NETFILTER;
 
@@ -68,6 +69,12 @@ impl FilterBatch {
 #[derive(Debug)]
 pub struct FilterSocket {
     socket: Socket,
+}
+
+impl AsFd for FilterSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.fd().as_fd()
+    }
 }
 
 impl FilterSocket {

@@ -1,11 +1,23 @@
 //! Requests about links, addresses and routes.
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
-use super::socket::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, Next, Socket};
+use crate::runtime::kernel::clone::{CloneOptions, Cloned, spawn};
+use crate::runtime::kernel::namespace::Namespaces;
+use crate::runtime::kernel::pidfd::Pidfd;
+use crate::runtime::kernel::process;
+
+use super::filter::FilterSocket;
+use super::socket::{
+    BUFFER_BYTES, Frame, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, Next,
+    Socket,
+};
 
 /// `NLM_F_EXCL`: what is there already is an error.
 const NLM_F_EXCL: u16 = 0x200;
@@ -29,17 +41,33 @@ impl LinkRemovals {
         Ok(Self { socket })
     }
 
-    /// Waits until the link with this number is out of everybody's sight; at most
-    /// [`NETLINK_TIMEOUT`](super::NETLINK_TIMEOUT) from one change of any link to the next.
-    ///
-    /// The kernel goes on cleaning up behind it for some time, and answers the request after that.
-    pub fn wait_for(&self, index: u32) -> io::Result<()> {
-        self.socket.receive(|frame| {
-            // `struct ifinfomsg`: family, padding, type, and then the number.
+    /// Waits until the link with this number is out of everybody's sight, or `worker` has ended without
+    /// that; returns whether it is gone.
+    pub fn wait_for(&self, index: u32, worker: &Pidfd) -> io::Result<bool> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        // `struct ifinfomsg`: family, padding, type, and then the number.
+        let mut look = |frame: &Frame<'_>| {
             let number = frame.payload.get(4..8);
             let is_it = frame.kind == LINK_REMOVED && number == Some(&index.to_ne_bytes()[..]);
             Ok(if is_it { Next::Done } else { Next::More })
-        })
+        };
+        loop {
+            let mut sources = [
+                PollFd::new(self.socket.fd(), PollFlags::IN),
+                PollFd::new(worker, PollFlags::IN),
+            ];
+            match rustix::event::poll(&mut sources, None) {
+                Err(Errno::INTR) => continue,
+                polled => drop(polled?),
+            }
+            let [told, ended] = sources.map(|source| !source.revents().is_empty());
+            if told && self.socket.receive_some(&mut buffer, &mut look)? == Next::Done {
+                return Ok(true);
+            }
+            if ended && !told {
+                return Ok(false);
+            }
+        }
     }
 }
 
@@ -93,6 +121,33 @@ impl RouteSocket {
         Ok(verdicts)
     }
 
+    /// Has all messages sent by a process of its own, which ends when the kernel has done everything.
+    ///
+    /// `also` is closed there last: what the kernel does then is waited for there as well. The process
+    /// holds nothing else of ours, and is our child.
+    pub fn request_beside(
+        mut self,
+        messages: Vec<RouteNetlinkMessage>,
+        also: Option<FilterSocket>,
+    ) -> io::Result<Pidfd> {
+        let mut bytes = Vec::new();
+        for message in messages {
+            let sequence = self.socket.next_sequence();
+            append(&mut bytes, message, NLM_F_REQUEST, sequence);
+        }
+        let mut child = || match keep_only(self.socket.fd(), also.as_ref()) {
+            Ok(()) => i32::from(rustix::io::write(rustix::stdio::stdin(), &bytes).is_err()),
+            Err(_) => 1,
+        };
+        let options = CloneOptions {
+            namespaces: Namespaces::empty(),
+            cgroup: None,
+            sibling: false,
+        };
+        let Cloned { pid, pidfd } = spawn(&options, &mut child)?;
+        Ok(Pidfd::from_parts(pidfd, pid.as_raw_nonzero().get()))
+    }
+
     /// Sends all messages at once; the first that failed is the error.
     pub fn request_all(&mut self, messages: Vec<RouteNetlinkMessage>) -> io::Result<()> {
         self.request(messages)?.into_iter().collect()
@@ -139,6 +194,18 @@ impl RouteSocket {
             Ok(Next::More)
         })?;
         Ok(found)
+    }
+}
+
+/// Closes all descriptors of a child but these, which become the first ones.
+fn keep_only(socket: &OwnedFd, also: Option<&FilterSocket>) -> Result<(), Errno> {
+    process::duplicate_to(socket, 0)?;
+    match also {
+        Some(also) => {
+            process::duplicate_to(&also.as_fd(), 1)?;
+            process::close_from(2)
+        }
+        None => process::close_from(1),
     }
 }
 

@@ -15,7 +15,7 @@ use rustix::net::{
 pub const NETLINK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The kernel sizes its answers by the buffer; above this it does not grow them.
-const BUFFER_BYTES: usize = 32 << 10;
+pub(super) const BUFFER_BYTES: usize = 32 << 10;
 
 pub(super) const HEADER_BYTES: usize = 16;
 pub(super) const NLMSG_ERROR: u16 = 2;
@@ -80,6 +80,11 @@ impl Socket {
         Ok(Self { fd, sequence: 0 })
     }
 
+    /// Returns the socket itself, to wait for it among others.
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// Listens to what changes, too: to the groups of this mask.
     pub(super) fn subscribe(&self, groups: u32) -> io::Result<()> {
         Ok(bind(&self.fd, &SocketAddrNetlink::new(0, groups))?)
@@ -106,8 +111,18 @@ impl Socket {
         mut each: impl FnMut(&Frame<'_>) -> io::Result<Next>,
     ) -> io::Result<()> {
         let mut buffer = vec![0_u8; BUFFER_BYTES];
+        while self.receive_some(&mut buffer, &mut each)? == Next::More {}
+        Ok(())
+    }
+
+    /// Hands the answers of one read to `each`, until it says that it has all of them.
+    pub(super) fn receive_some(
+        &self,
+        buffer: &mut [u8],
+        each: &mut dyn FnMut(&Frame<'_>) -> io::Result<Next>,
+    ) -> io::Result<Next> {
         loop {
-            let count = match recv(&self.fd, buffer.as_mut_slice(), RecvFlags::empty()) {
+            let count = match recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
                 Ok((_, count)) => count,
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
@@ -120,10 +135,11 @@ impl Socket {
             let mut rest = &buffer[..count];
             while let Some((frame, after)) = split_frame(rest) {
                 if each(&frame)? == Next::Done {
-                    return Ok(());
+                    return Ok(Next::Done);
                 }
                 rest = after;
             }
+            return Ok(Next::More);
         }
     }
 }

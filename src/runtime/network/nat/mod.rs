@@ -117,7 +117,14 @@ pub fn ensure(networks: &[NatNetwork]) -> Result<NatReport, NetworkError> {
 /// What the kernel still does after [`remove`]: dropping it waits until it is done, some 25 ms.
 #[derive(Debug)]
 #[must_use = "what is dropped here waits here"]
-pub struct Settling(#[expect(dead_code, reason = "closed when dropped")] Option<FilterSocket>);
+pub struct Settling(Option<FilterSocket>);
+
+impl Settling {
+    /// Returns the socket whose closing waits.
+    pub(super) fn into_socket(self) -> Option<FilterSocket> {
+        self.0
+    }
+}
 
 /// Takes a network out of the table, and the table away with the last one.
 pub fn remove(link: &str) -> Result<Settling, NetworkError> {
