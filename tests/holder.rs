@@ -136,8 +136,11 @@ fn greet(listener: &TcpListener) {
     }
 }
 
+/// A test by its name; it gets a folder of its own.
+type Test = (&'static str, fn(&Path));
+
 fn run_all() {
-    let tests: [(&str, fn(&Path)); 5] = [
+    let tests: [Test; 5] = [
         ("packets_leave_where_a_program_carries_them", way_out),
         (
             "published_ports_are_the_hosts_and_go_with_their_process",

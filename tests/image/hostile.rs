@@ -34,7 +34,8 @@ fn blob(image: &Built) -> &[u8] {
 #[test]
 fn wrong_bytes_of_a_layer_are_never_accepted() {
     type Lie = fn(&Built, &Asked) -> Answer;
-    let lies: [(&str, Lie, fn(&ImageError) -> bool); 9] = [
+    type Refusal = fn(&ImageError) -> bool;
+    let lies: [(&str, Lie, Refusal); 9] = [
         (
             "one bit is flipped",
             |image, asked| {

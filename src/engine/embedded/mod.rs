@@ -2,6 +2,17 @@
 //!
 //! A command holds no state: everything is in the state and run directories and in the kernel. What
 //! outlives the command is one monitor per container.
+//!
+//! | files | what they do |
+//! |---|---|
+//! | `inner`, `record`, `names`, `turns` | what all share: directories, records, who has which name, whose turn it is |
+//! | `image`, `volume`, `network`, `holder` | what containers need |
+//! | `container`, `plug` | containers made, changed and removed; connected to networks |
+//! | `assemble`, `describe` | what a monitor and the runtime need to know of one |
+//! | `start`, `stop`, `exec` | containers run, and programs in them |
+//! | `observe`, `process`, `logs`, `events` | what is there, what it wrote, what happened |
+//! | `watch`, `wait` | until something changes |
+//! | `recover` | what a crash interrupted |
 
 mod assemble;
 mod container;

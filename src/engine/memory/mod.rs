@@ -3,6 +3,12 @@
 //! It is as strict as a kernel: a network with containers on it cannot be removed, a running
 //! container neither, a port is published once. So a plan that works here is in a valid order.
 //!
+//! | file | what it is |
+//! |---|---|
+//! | `world` | what there is |
+//! | `act` | an action onto it, and the events of that |
+//! | `container`, `resource` | what the actions do |
+//!
 //! **Invariant:** there is no clock; every action takes one second of a time of its own.
 
 mod world;

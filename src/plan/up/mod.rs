@@ -3,6 +3,14 @@
 //! The plan is sketched in the order in which it is thought of: what goes, volumes, networks, images,
 //! then one service after the other, each after what it depends on. That order is no barrier: a
 //! step waits only for the steps it names.
+//!
+//! | files | what they plan |
+//! |---|---|
+//! | `departure`, `stops`, `port` | what goes and what stops; a port that passes from one to another |
+//! | `volume`, `network`, `image` | what containers need |
+//! | `service`, `replica` | what becomes of each replica |
+//! | `replace`, `keep`, `start` | a new one in its place, or the same one; and how it starts |
+//! | `gate` | what is waited for |
 
 mod network;
 mod volume;
