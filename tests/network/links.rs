@@ -6,10 +6,12 @@ use std::net::TcpStream;
 use consort::runtime::network::NetworkError;
 use consort::runtime::network::bridge::{self, BridgeConfig, Ensured};
 use consort::runtime::network::endpoint::{self, EndpointConfig};
+use consort::runtime::network::nat::{self, Egress};
 use consort::runtime::network::rewire;
 
 use crate::host::{Container, Network, cidr, enter_new_host};
 use crate::support::machine::{needs, root};
+use crate::way_out::nat_of;
 
 #[test]
 fn two_containers_of_one_network_talk() {
@@ -63,6 +65,21 @@ fn a_bridge_is_found_by_its_mark_and_leaves_nothing() {
     bridge::remove(&network.bridge.link).unwrap();
     bridge::remove(&network.bridge.link).unwrap();
     assert_eq!(bridge::list_marked().unwrap(), []);
+}
+
+#[test]
+fn a_removed_bridge_is_out_of_sight_at_once_and_its_subnet_free() {
+    needs!(root());
+    enter_new_host();
+    for _ in 0..3 {
+        let network = Network::new(4);
+        let networks = [nat_of(&network, Egress::Masquerade)];
+        nat::ensure(&networks).unwrap();
+        let settling = nat::remove(&network.bridge.link).unwrap();
+        bridge::remove_from_sight(&network.bridge.link, settling).unwrap();
+        assert_eq!(bridge::list_marked().unwrap(), []);
+        assert_eq!(bridge::gateways(&network.bridge.link).unwrap(), []);
+    }
 }
 
 #[test]

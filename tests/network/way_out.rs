@@ -39,7 +39,7 @@ fn world() -> Container {
     Container { netns, ipv4, ipv6 }
 }
 
-fn nat_of(network: &Network, egress: Egress) -> NatNetwork {
+pub(crate) fn nat_of(network: &Network, egress: Egress) -> NatNetwork {
     NatNetwork {
         link: network.bridge.link.clone(),
         egress,

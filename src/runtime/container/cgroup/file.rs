@@ -63,6 +63,15 @@ pub(super) fn is_out_of_reach(error: &ContainerError) -> bool {
     )
 }
 
+/// Says whether the cgroup went away: its path is gone, or what was open of it.
+pub(super) fn is_gone(error: &ContainerError) -> bool {
+    let ContainerError::Cgroup { source, .. } = error else {
+        return false;
+    };
+    source.kind() == std::io::ErrorKind::NotFound
+        || source.raw_os_error() == Some(nix::libc::ENODEV)
+}
+
 /// Makes a directory; says whether it was not there before.
 pub(super) fn make_dir(path: &Path) -> Result<bool, ContainerError> {
     match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {

@@ -72,7 +72,7 @@ impl Cgroup {
         };
         if let Some(v2) = &hierarchies.v2 {
             let controllers = limits::v2_controllers(resources);
-            cgroup.v2 = make_v2(v2, &path, &controllers, territory)?;
+            cgroup.v2 = make_surely(|| make_v2(v2, &path, &controllers, territory))?;
         }
         for controller in v1_controllers(hierarchies, resources) {
             cgroup.add_v1(controller, hierarchies)?;
@@ -92,7 +92,7 @@ impl Cgroup {
         if self.v1.contains_key(&hierarchy.controllers) {
             return Ok(());
         }
-        match make_v1(hierarchy, &self.path) {
+        match make_surely(|| make_v1(hierarchy, &self.path)) {
             Ok(dir) => {
                 self.v1.insert(hierarchy.controllers.clone(), dir);
                 Ok(())
@@ -219,6 +219,21 @@ fn remove_empty_parents(dir: &Path) {
     }
 }
 
+/// How often a directory may go away while one below it is made.
+const MAKE_LIMIT: usize = 64;
+
+/// Begins again when a directory above went away meanwhile: a container of somebody else was the last in
+/// it. Once our own directory is there, those above it cannot go.
+fn make_surely<T>(make: impl Fn() -> Result<T, ContainerError>) -> Result<T, ContainerError> {
+    for _ in 1..MAKE_LIMIT {
+        match make() {
+            Err(error) if file::is_gone(&error) => {}
+            made => return made,
+        }
+    }
+    make()
+}
+
 fn make_v1(hierarchy: &Hierarchy, path: &Path) -> Result<PathBuf, ContainerError> {
     let mut dir = hierarchy.mount.clone();
     let is_cpuset = hierarchy
@@ -259,6 +274,7 @@ fn make_v2(
         dir.push(part);
         match file::make_dir(&dir) {
             Ok(_) => {}
+            Err(error) if file::is_gone(&error) => return Err(error),
             Err(error) if file::is_out_of_reach(&error) => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -355,6 +371,32 @@ fn directories_in(dir: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_made_while_others_remove_those_above() {
+        let base = tempfile::tempdir().unwrap();
+        let hierarchy = Hierarchy {
+            controllers: "pids".to_owned(),
+            mount: base.path().to_owned(),
+            own: base.path().to_owned(),
+        };
+        let run = |name: &'static str| {
+            let path = Path::new(MARK).join("project").join(name);
+            let hierarchy = &hierarchy;
+            move || {
+                for _ in 0..2_000 {
+                    let dir = make_surely(|| make_v1(hierarchy, &path)).unwrap();
+                    file::remove_dir(&dir).unwrap();
+                    remove_empty_parents(&dir);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(run("one"));
+            scope.spawn(run("other"));
+        });
+        assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_placement_never_leads_elsewhere() {
