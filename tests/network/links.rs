@@ -78,7 +78,7 @@ fn a_removed_bridge_is_out_of_sight_at_once_and_its_subnet_free() {
         let settling = nat::remove(&network.bridge.link).unwrap();
         bridge::remove_from_sight(&network.bridge.link, settling).unwrap();
         assert_eq!(bridge::list_marked().unwrap(), []);
-        assert_eq!(bridge::gateways(&network.bridge.link).unwrap(), []);
+        assert!(bridge::gateways(&network.bridge.link).unwrap().is_empty());
     }
 }
 

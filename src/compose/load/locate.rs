@@ -255,9 +255,12 @@ impl<'a> Finder<'a> {
             Some(Ok(_)) if separator == ":" => vec![listed],
             Some(_) | None => listed.split(separator).collect(),
         };
-        let place = |part: &str| match Remote::is_meant(part) {
-            true => PathBuf::from(part),
-            false => absolute(cwd, Path::new(part)),
+        let place = |part: &str| {
+            if Remote::is_meant(part) {
+                PathBuf::from(part)
+            } else {
+                absolute(cwd, Path::new(part))
+            }
         };
         let files: Vec<PathBuf> = parts.into_iter().map(place).collect();
         for file in &files {
