@@ -48,7 +48,9 @@ fn shop_sells_through_all_its_services() {
         .with_env("CONSORT_REGISTRY_MIRRORS", &registry.as_mirror());
     let address = format!("127.0.0.1:{port}");
     sandbox.consort(&["up", "-d", "--wait"]).succeeds();
-    assert!(http_get(&address, "/").unwrap().contains("<h1>shop</h1>"));
+    // The web front has no health check: it runs before it answers.
+    let page = until("the shop", || http_get(&address, "/"));
+    assert!(page.contains("<h1>shop</h1>"), "{page}");
     let products = until("products", || http_get(&address, "/api/products"));
     assert!(
         products.contains("metronome") && products.contains("database"),

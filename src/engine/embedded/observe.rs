@@ -69,6 +69,11 @@ impl Inner {
         if !state.has_process_or_pause() || self.is_watched(&record.id) {
             return Ok(state);
         }
+        // A monitor writes down the end before it goes: it may have done both since.
+        let state = self.state(record)?;
+        if !state.has_process_or_pause() {
+            return Ok(state);
+        }
         if self
             .layout
             .container_run(&record.id)

@@ -6,6 +6,7 @@ use super::MonitorError;
 use super::bundle::{Bundle, NetworkBundle, OwnNetwork};
 use super::state::{BoundPort, ContainerState};
 use crate::runtime::kernel::namespace;
+use crate::runtime::kernel::pidfd::{Pidfd, ProcessIdentity};
 use crate::runtime::network::endpoint::{self, EndpointConfig};
 use crate::runtime::network::holder::HolderClient;
 use crate::runtime::network::publish::{self, HostSockets, PublishedPort};
@@ -45,15 +46,10 @@ impl Network {
         let NetworkBundle::Own(own) = &bundle.network else {
             return Ok(Self::none());
         };
-        let act = "find the container's network namespace";
-        let namespace = match &state.container {
-            Some(container) => {
-                namespace::open_of(container.process.pid, "net").map_err(MonitorError::kernel(act))
-            }
-            None => return Self::prepare(bundle),
-        };
-        // It ended while nobody watched: what comes after it needs a namespace as well.
-        let Ok(namespace) = namespace else {
+        let container = state.container.as_ref();
+        let Some(namespace) = container.and_then(|container| namespace_of(container.process))
+        else {
+            // It ended while nobody watched: what comes after it needs a namespace as well.
             return Self::prepare(bundle);
         };
         let published = publish::bind(&own.ports, &host_sockets(bundle))?;
@@ -212,4 +208,12 @@ fn names(own: &OwnNetwork) -> NamesConfig {
             NameServerPort::Plain
         },
     }
+}
+
+/// Returns the network namespace of a process that still lives; another may have its number by now.
+fn namespace_of(process: ProcessIdentity) -> Option<OwnedFd> {
+    let process = Pidfd::open_verified(process).ok()?;
+    let namespace = namespace::open_of(process.pid(), "net").ok()?;
+    let has_ended = process.has_ended().ok()?;
+    (!has_ended).then_some(namespace)
 }
