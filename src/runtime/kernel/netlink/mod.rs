@@ -3,7 +3,8 @@
 //! A socket talks to the network namespace in which it was opened, wherever its thread goes later.
 //! Blocking and small on purpose: the process beside each container uses it and has no async runtime.
 //!
-//! **Invariant:** every request is acknowledged by the kernel before the call returns.
+//! **Invariant:** every request is acknowledged by the kernel before the call returns; only
+//! [`RouteSocket::request_beside`] leaves that to a process of its own.
 
 mod attributes;
 mod filter;
