@@ -86,7 +86,10 @@ impl Inner {
             return Ok(());
         };
         match self.find_network(&name)? {
-            Some(record) if self.is_used(&name)? => self.raise_network(&record).map(drop),
+            Some(record) if self.is_used(&name)? => {
+                let lock = self.lock_addresses()?;
+                self.raise_network(&record, &lock).map(drop)
+            }
             Some(record) => self.raze_network(&record),
             None => self.discard_network(&name),
         }

@@ -138,7 +138,8 @@ impl Inner {
                 && self.layout.names(&lease.network).exists()
                 && Path::new("/sys/class/net").join(&network.link).exists();
             if !is_there {
-                let _raised = self.raise_network(&network)?;
+                let lock = self.lock_addresses()?;
+                let _raised = self.raise_network(&network, &lock)?;
             }
         }
         Ok(())

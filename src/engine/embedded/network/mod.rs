@@ -6,8 +6,8 @@
 //! | [`lease`] | the addresses of containers on it |
 //! | [`endpoint`] | the interfaces that carry those |
 //!
-//! **Invariant:** subnets and leases are chosen under one lock for the whole installation, because
-//! networks of several projects share the machine's addresses.
+//! **Invariant:** subnets and leases are chosen, and bridges made and removed, under one lock for the
+//! whole installation, because networks of several projects share the machine's addresses.
 
 mod subnet;
 mod lease;
@@ -30,6 +30,9 @@ use crate::runtime::store::{
 use crate::value::{Cidr, NetworkName};
 pub(super) use endpoint::endpoint_mark;
 
+/// While it is held, nobody else chooses addresses or changes bridges on this machine.
+pub(super) struct AddressLock(#[expect(dead_code, reason = "it is held, not read")] FileLock);
+
 impl Inner {
     /// Makes a network, or puts one right that is there.
     pub(super) fn create_network(&self, spec: &NetworkSpec) -> Result<Performed, EngineError> {
@@ -38,17 +41,21 @@ impl Inner {
             name: spec.name.to_string(),
         };
         self.journalled(&spec.project, entry, Durability::Cached, || {
-            let _lock = self.lock_addresses()?;
+            let lock = self.lock_addresses()?;
             let record = match self.find_network(&spec.name)? {
                 Some(record) if record.spec == *spec => record,
                 Some(_) | None => self.new_network(spec)?,
             };
-            self.raise_network(&record)
+            self.raise_network(&record, &lock)
         })
     }
 
     /// Makes what the kernel has of a network: its bridge and its rules.
-    pub(super) fn raise_network(&self, record: &NetworkRecord) -> Result<Performed, EngineError> {
+    pub(super) fn raise_network(
+        &self,
+        record: &NetworkRecord,
+        _lock: &AddressLock,
+    ) -> Result<Performed, EngineError> {
         let name = &record.spec.name;
         let failed = |error| EngineError::act(format!("make network `{name}`"), error);
         let on_bridge = |subnet: &Option<SubnetRecord>| -> Option<Cidr> {
@@ -171,7 +178,7 @@ impl Inner {
     }
 
     /// Waits until nobody else chooses addresses on this machine.
-    fn lock_addresses(&self) -> Result<FileLock, EngineError> {
+    pub(super) fn lock_addresses(&self) -> Result<AddressLock, EngineError> {
         let holder = LockHolder {
             pid: std::process::id(),
             command: "consort".to_owned(),
@@ -184,6 +191,7 @@ impl Inner {
             .unwrap_or(self.layout.run_dir());
         let path = run_base.join("networks.lock");
         FileLock::acquire(&path, &holder, Contention::Wait, &|_| {})
+            .map(AddressLock)
             .map_err(|error| EngineError::act("lock the networks", error))
     }
 }
