@@ -266,6 +266,38 @@ fn the_state_directory_is_out_of_sight() {
 }
 
 #[test]
+fn the_state_directory_may_be_in_a_home_of_the_machine_that_is_shown() {
+    let test = "rootfs::the_state_directory_may_be_in_a_home_of_the_machine_that_is_shown";
+    if !inside_user_namespace(test) {
+        return;
+    }
+    let machine = tempfile::tempdir().unwrap();
+    let (home, other) = (machine.path().join("home"), machine.path().join("other"));
+    fs::create_dir(&home).unwrap();
+    fs::create_dir(&other).unwrap();
+    let state = State::within(tempfile::tempdir_in(&home).unwrap());
+    fs::write(state.path("beside"), "x").unwrap();
+    apart(|| {
+        // With a mount in it, the machine is shown part by part.
+        let mount = FsContext::new(c"tmpfs").unwrap();
+        let mount = mount.mount(Restrictions::empty()).unwrap();
+        attach(&mount, fs::File::open(&other).unwrap()).unwrap();
+        let root = RootSource::HostDir(machine.path().to_owned());
+        let mounted = Container {
+            state: &state,
+            root,
+        }
+        .mount();
+        let own = mounted
+            .path("home")
+            .join(state.dir.path().file_name().unwrap());
+        assert!(own.join("beside").exists());
+        assert!(crate::state::names(&own.join("state")).is_empty());
+        fs::create_dir(mounted.path("home/another")).unwrap();
+    });
+}
+
+#[test]
 fn a_full_disk_is_an_error_of_its_own_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let image = Built::large(600_000);

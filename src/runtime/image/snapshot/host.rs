@@ -263,7 +263,8 @@ impl<'a> Builder<'a> {
         let work = self.works.join(&name);
         make_like(&upper, path)?;
         store::make_dir(&work)?;
-        if let Ok(inside) = self.state.strip_prefix(path) {
+        let state_inside = self.state.strip_prefix(path).ok();
+        if let Some(inside) = state_inside {
             hide(&upper, path, inside, None, self.privilege)?;
         }
         for (name, mode) in self.fresh() {
@@ -272,7 +273,9 @@ impl<'a> Builder<'a> {
             }
         }
         let ours = self.ours.as_ref().map(|ours| ours.join(below));
-        let mut lowers: Vec<PathBuf> = ours.into_iter().filter(|ours| ours.is_dir()).collect();
+        // The kernel refuses a layer that lies within another one (`ELOOP`), and ours lies in the state.
+        let ours = ours.filter(|ours| state_inside.is_none() && ours.is_dir());
+        let mut lowers: Vec<PathBuf> = ours.into_iter().collect();
         lowers.push(path.to_owned());
         self.parts.push(Part {
             path: below.to_owned(),
