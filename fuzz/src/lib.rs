@@ -6,6 +6,7 @@ use consort::compose::diagnostic::Colour;
 use consort::compose::render::{self, Format};
 use consort::compose::source::Memory;
 use consort::compose::{self, ComposeError, LoadOptions, Loaded, Report, Switches};
+use serde_json::Value;
 
 /// Loads the files of a project, which lie in `/p`.
 pub fn load<'a>(
@@ -57,12 +58,30 @@ fn show(report: &Report) {
 }
 
 /// What `config` prints loads again, to what it was.
+///
+/// A `$` in a key is printed as `$$`, as Docker Compose does it, and keys are not interpolated: those
+/// projects load again, but not to what they were.
 pub fn round_trip(loaded: &Loaded) {
+    let json = render::config(&loaded.project, Format::Json);
+    let tree = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}\n{json}"));
+    let keys_are_kept = !has_dollar_in_key(&tree);
     for format in [Format::Yaml, Format::Json] {
         let printed = render::config(&loaded.project, format);
         let again = load([("compose.yaml", printed.as_bytes())]);
         let again = again.unwrap_or_else(|error| panic!("{error}\n{printed}"));
-        assert_eq!(render::config(&again.project, format), printed);
+        if keys_are_kept {
+            assert_eq!(render::config(&again.project, format), printed);
+        }
+    }
+}
+
+fn has_dollar_in_key(tree: &Value) -> bool {
+    match tree {
+        Value::Object(members) => members
+            .iter()
+            .any(|(key, value)| key.contains('$') || has_dollar_in_key(value)),
+        Value::Array(items) => items.iter().any(has_dollar_in_key),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -1,8 +1,17 @@
 //! What a container sees mounted, and what it may write to.
 
-use std::os::unix::fs::symlink;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use consort::runtime::container::description::{MountRequest, MountSource, RootAccess};
+use consort::runtime::container::description::{
+    DeviceRequest, MountRequest, MountSource, RootAccess,
+};
+use consort::runtime::kernel::mount::{
+    FsContext, Propagation, Restrictions, attach, set_propagation_of_all,
+};
+use consort::runtime::kernel::namespace::{Namespaces, unshare};
+use consort::runtime::kernel::sys;
 
 use crate::needs_privileges;
 use crate::sandbox::{Sandbox, chain, sh, write};
@@ -111,6 +120,73 @@ fn a_read_only_root_leaves_volumes_and_tmpfs_writable() {
 }
 
 #[test]
+fn what_is_mounted_below_a_read_only_bind_is_read_only_unless_it_shall_stay_as_it_is() {
+    needs_privileges!();
+    let below = || {
+        unshare(Namespaces::NEWNS).unwrap();
+        set_propagation_of_all(Propagation::Private).unwrap();
+        let outer = tempfile::tempdir().unwrap();
+        let inner = outer.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let tmpfs = FsContext::new(c"tmpfs").unwrap();
+        let tmpfs = tmpfs.mount(Restrictions::empty()).unwrap();
+        attach(&tmpfs, fs::File::open(&inner).unwrap()).unwrap();
+        let mut sandbox = Sandbox::new(
+            "for at in a b; do for file in $at/x $at/inner/x; do \
+             touch /$file 2>/dev/null && echo $file written; done; done",
+        );
+        let path = || outer.path().to_owned();
+        sandbox.description.mounts = vec![
+            mount(MountSource::Bind(path()), "/a", RootAccess::ReadOnly),
+            mount(MountSource::BindAround(path()), "/b", RootAccess::ReadOnly),
+        ];
+        assert_eq!(sandbox.run(), "b/inner/x written\n");
+    };
+    std::thread::scope(|scope| scope.spawn(below).join().unwrap());
+}
+
+#[test]
+fn a_device_in_a_shared_volume_changes_no_file_that_its_name_is_made_to_point_at() {
+    needs_privileges!();
+    if sys::in_user_namespace().unwrap() {
+        eprintln!("skipped: nobody can make devices in a user namespace");
+        return;
+    }
+    let (host, volume) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(host.path(), "canary", "x");
+    let canary = host.path().join("canary");
+    fs::set_permissions(&canary, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut sandbox = Sandbox::new("true");
+    sandbox.description.mounts = vec![mount(
+        MountSource::Bind(volume.path().to_owned()),
+        "/shared",
+        RootAccess::ReadWrite,
+    )];
+    sandbox.description.devices = vec![DeviceRequest {
+        source: "/dev/null".into(),
+        target: "/shared/device".into(),
+        permissions: "rw".to_owned(),
+    }];
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (link, name) = (volume.path().join("link"), volume.path().join("device"));
+            while !done.load(Ordering::Relaxed) {
+                // Either may fail while the device is being made: that is the race.
+                drop(symlink(&canary, &link));
+                drop(fs::rename(&link, &name));
+            }
+        });
+        for _ in 0..60 {
+            drop(sandbox.try_run());
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let mode = fs::metadata(&canary).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode, 0o600, "a file of the host's has another mode now");
+}
+
+#[test]
 fn mounts_nest_in_whichever_order_they_are_asked_for() {
     needs_privileges!();
     let (outer, inner) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -136,7 +212,7 @@ fn links_of_the_image_never_lead_a_mount_outside() {
     needs_privileges!();
     let (canary, host) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(host.path(), "hosts", "127.0.0.1 localhost\n");
-    let before = std::fs::read_dir(canary.path()).unwrap().count();
+    let before = fs::read_dir(canary.path()).unwrap().count();
     let mut sandbox = Sandbox::new("cat /etc/hosts /etc/resolv.conf; ls /etc/dangling /w");
     let root = sandbox.dir.path().to_owned();
     symlink(
@@ -162,7 +238,7 @@ fn links_of_the_image_never_lead_a_mount_outside() {
     let output = sandbox.run();
     assert_eq!(output.matches("localhost").count(), 2, "{output}");
     assert!(output.contains("/etc/dangling\n"), "{output}");
-    assert_eq!(std::fs::read_dir(canary.path()).unwrap().count(), before);
+    assert_eq!(fs::read_dir(canary.path()).unwrap().count(), before);
 }
 
 #[test]
@@ -172,13 +248,13 @@ fn an_image_whose_dev_or_proc_is_a_link_does_no_harm() {
         let canary = tempfile::tempdir().unwrap();
         let mut sandbox = Sandbox::new("echo up");
         let root = sandbox.dir.path().to_owned();
-        std::fs::remove_dir(root.join(name)).unwrap();
+        fs::remove_dir(root.join(name)).unwrap();
         symlink(canary.path(), root.join(name)).unwrap();
         // The same path exists in the image, so the link leads somewhere inside it.
-        std::fs::create_dir_all(root.join(canary.path().strip_prefix("/").unwrap())).unwrap();
+        fs::create_dir_all(root.join(canary.path().strip_prefix("/").unwrap())).unwrap();
         drop(sandbox.try_run());
         assert_eq!(
-            std::fs::read_dir(canary.path()).unwrap().count(),
+            fs::read_dir(canary.path()).unwrap().count(),
             0,
             "{name}"
         );

@@ -291,7 +291,9 @@ fn rates(wanted: &[BlockRate]) -> Vec<DeviceRate> {
 pub(super) fn bind(mount: &BindMount, target: &str, read_only: bool) -> MountRequest {
     let source = match mount.recursive {
         RecursiveReadOnly::Disabled => MountSource::BindShallow(mount.source.clone()),
-        RecursiveReadOnly::Enabled | RecursiveReadOnly::Writable | RecursiveReadOnly::ReadOnly => {
+        RecursiveReadOnly::Writable => MountSource::BindAround(mount.source.clone()),
+        // Every kernel that consort runs on can.
+        RecursiveReadOnly::Enabled | RecursiveReadOnly::ReadOnly => {
             MountSource::Bind(mount.source.clone())
         }
     };

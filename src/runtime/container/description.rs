@@ -155,8 +155,10 @@ pub struct MountRequest {
 /// What a mount shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountSource {
-    /// A path of the host with everything mounted below it.
+    /// A path of the host with everything mounted below it, which is read-only if the mount is.
     Bind(PathBuf),
+    /// A path of the host with everything mounted below it, which stays as it is.
+    BindAround(PathBuf),
     /// A path of the host without what is mounted below it.
     BindShallow(PathBuf),
     /// Memory.

@@ -145,10 +145,14 @@ impl DeviceStep {
                 }
                 let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let node = rustix::fs::openat(&dir, &self.name, flags, Mode::empty())?;
+                // In a volume that another container has, too, the name may be somebody else's by now.
+                let stat = rustix::fs::fstat(&node)?;
+                if FileType::from_raw_mode(stat.st_mode) != *kind || stat.st_rdev != *number {
+                    return Err(Errno::EXIST);
+                }
+                // Its mode is as it was made: this process has no umask.
                 let empty = rustix::fs::AtFlags::EMPTY_PATH;
-                rustix::fs::chownat(&node, c"", Some(owner.0), Some(owner.1), empty)?;
-                // The process's umask went into the mode above. Nobody else can be here yet.
-                rustix::fs::chmodat(&dir, &self.name, *mode, rustix::fs::AtFlags::empty())
+                rustix::fs::chownat(&node, c"", Some(owner.0), Some(owner.1), empty)
             }
         }
     }

@@ -113,8 +113,14 @@ fn requested_mount(request: &MountRequest) -> Result<Mount, ContainerError> {
         return Err(ContainerError::setting("a mount's target", &shown, reason));
     }
     let mut options = Vec::new();
+    let mut read_only = "ro";
     let (kind, source) = match &request.source {
         MountSource::Bind(source) => {
+            options.push("rbind".to_owned());
+            read_only = "rro";
+            ("bind", source.clone())
+        }
+        MountSource::BindAround(source) => {
             options.push("rbind".to_owned());
             ("bind", source.clone())
         }
@@ -130,7 +136,7 @@ fn requested_mount(request: &MountRequest) -> Result<Mount, ContainerError> {
         }
     };
     if request.access == RootAccess::ReadOnly {
-        options.push("ro".to_owned());
+        options.push(read_only.to_owned());
     }
     options.extend(request.options.iter().cloned());
     let mut result = Mount::default();

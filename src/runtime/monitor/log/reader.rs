@@ -1,6 +1,5 @@
 //! A container's log files into lines, oldest first, and what is appended later.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -27,68 +26,92 @@ pub enum Since {
 }
 
 /// A position in the log of one container, which survives rotation.
+///
+/// Rotation moves the files' names upward, `log` to `log.1` and so on, from the oldest on; a file is
+/// told by what it is, not by its name.
 #[derive(Debug)]
 pub struct LogReader {
     path: PathBuf,
-    /// Older files that were there at the start, oldest first.
-    older: VecDeque<PathBuf>,
-    current: Option<File>,
-    inode: u64,
+    current: Option<LogFile>,
     buffer: Vec<u8>,
     since: Option<Timestamp>,
+}
+
+/// One of a log's files, open.
+#[derive(Debug)]
+struct LogFile {
+    file: File,
+    inode: u64,
 }
 
 impl LogReader {
     /// Starts to read the log in the container's folder.
     pub fn open(container_dir: &Path, since: Since) -> io::Result<Self> {
-        let path = container_dir.join("log");
         let mut reader = Self {
-            path,
-            older: VecDeque::new(),
+            path: container_dir.join("log"),
             current: None,
-            inode: 0,
             buffer: Vec::new(),
             since: None,
         };
         match since {
-            Since::Start => reader.list_older(),
-            Since::Time(time) => {
-                reader.since = Some(time);
-                reader.list_older();
-            }
+            Since::Start => {}
+            Since::Time(time) => reader.since = Some(time),
             Since::Now => {
-                if reader.open_current()? {
-                    let _end = reader.seek_to_end()?;
+                // While it is rotated, there is no `log` for a moment.
+                reader.current = reader.find(|_| true)?.map(|(_, file)| file);
+                if let Some(newest) = &mut reader.current {
+                    let _end = newest.file.seek(SeekFrom::End(0))?;
                 }
             }
         }
         Ok(reader)
     }
 
-    fn list_older(&mut self) {
-        let numbered = |number: u32| self.path.with_file_name(format!("log.{number}"));
-        let found = (1..).map(numbered).take_while(|path| path.exists());
-        let newest_first: Vec<PathBuf> = found.collect();
-        self.older = newest_first.into_iter().rev().collect();
+    fn name(&self, age: u32) -> PathBuf {
+        match age {
+            0 => self.path.clone(),
+            _ => self.path.with_file_name(format!("log.{age}")),
+        }
     }
 
-    fn seek_to_end(&mut self) -> io::Result<u64> {
-        self.current
-            .as_mut()
-            .map_or(Ok(0), |file| file.seek(SeekFrom::End(0)))
-    }
-
-    /// Opens the current file; reports whether there is one.
-    fn open_current(&mut self) -> io::Result<bool> {
-        match File::open(&self.path) {
+    fn open_file(&self, age: u32) -> io::Result<Option<LogFile>> {
+        match File::open(self.name(age)) {
             Ok(file) => {
-                self.inode = file.metadata()?.ino();
-                self.current = Some(file);
-                Ok(true)
+                let inode = file.metadata()?.ino();
+                Ok(Some(LogFile { file, inode }))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Looks for a file, newest first; returns it with its age, the place in that order.
+    ///
+    /// A rotation meanwhile moves files the same way, so that none is missed. It leaves one gap at a time.
+    fn find(&self, mut is_it: impl FnMut(&LogFile) -> bool) -> io::Result<Option<(u32, LogFile)>> {
+        let mut missing = 0;
+        for age in 0.. {
+            match self.open_file(age)? {
+                Some(file) if is_it(&file) => return Ok(Some((age, file))),
+                Some(_) => missing = 0,
+                None if missing == 1 => break,
+                None => missing += 1,
+            }
+        }
+        Ok(None)
+    }
+
+    fn open_oldest(&self) -> io::Result<Option<LogFile>> {
+        let mut oldest = None;
+        let none = self.find(|file| {
+            oldest = file.file.try_clone().ok().map(|clone| LogFile {
+                file: clone,
+                inode: file.inode,
+            });
+            false
+        })?;
+        debug_assert!(none.is_none(), "every file was refused");
+        Ok(oldest)
     }
 
     /// Returns the lines that are there beyond this reader's position.
@@ -97,63 +120,62 @@ impl LogReader {
     pub fn read_lines(&mut self) -> io::Result<Vec<LogLine>> {
         let mut lines = Vec::new();
         while lines.is_empty() {
-            if self.current.is_none() && !self.open_next()? {
-                break;
+            if self.current.is_none() {
+                self.current = self.open_oldest()?;
             }
-            if self.fill()? == 0 {
-                if !self.advance()? {
-                    break;
-                }
-                continue;
+            if self.fill()? == 0 && !self.advance()? {
+                break;
             }
             self.take_lines(&mut lines);
         }
         Ok(lines)
     }
 
-    fn open_next(&mut self) -> io::Result<bool> {
-        while let Some(path) = self.older.pop_front() {
-            match File::open(&path) {
-                Ok(file) => {
-                    self.inode = 0;
-                    self.current = Some(file);
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.open_current()
-    }
-
-    /// Leaves a file that is read to its end, if it is not the one being written.
+    /// Leaves a file that is read to its end for the one that was begun after it, if there is one.
     fn advance(&mut self) -> io::Result<bool> {
-        if self.inode == 0 {
-            self.current = None;
-            return Ok(true);
-        }
-        let now = match std::fs::metadata(&self.path) {
-            Ok(metadata) => metadata.ino(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        if now == self.inode {
+        let Some(current) = &self.current else {
             return Ok(false);
-        }
-        // The file was rotated away between two reads; its last lines may have come just before.
+        };
+        let Some(next) = self.successor(current)? else {
+            return Ok(false);
+        };
+        // Nothing is written to the file any more, but its last lines may have come just before.
         if self.fill()? == 0 {
-            self.current = None;
+            self.current = Some(next);
+            self.buffer.clear();
         }
         Ok(true)
     }
 
+    /// Returns the file that was begun after this one.
+    fn successor(&self, current: &LogFile) -> io::Result<Option<LogFile>> {
+        loop {
+            if current.file.metadata()?.nlink() == 0 {
+                // It was the oldest, so that the one after it is now.
+                return self.open_oldest();
+            }
+            let is_current = |file: &LogFile| file.inode == current.inode;
+            let Some((age, _)) = self.find(is_current)? else {
+                continue;
+            };
+            let Some(newer) = age.checked_sub(1) else {
+                return Ok(None);
+            };
+            let next = self.open_file(newer)?;
+            // As long as this one has not moved, neither has the one before it.
+            if self.open_file(age)?.as_ref().is_some_and(is_current) {
+                return Ok(next);
+            }
+        }
+    }
+
     fn fill(&mut self) -> io::Result<usize> {
-        let Some(file) = self.current.as_mut() else {
+        let Some(current) = &mut self.current else {
             return Ok(0);
         };
         let start = self.buffer.len();
         self.buffer.resize(start + CHUNK_BYTES, 0);
-        let read = file.read(&mut self.buffer[start..]);
+        let read = current.file.read(&mut self.buffer[start..]);
         let count = *read.as_ref().unwrap_or(&0);
         self.buffer.truncate(start + count);
         read
@@ -216,6 +238,83 @@ mod tests {
         let kept = read_all(&mut LogReader::open(dir.path(), Since::Start).unwrap());
         assert_eq!(kept.last().unwrap().bytes, b"line 99");
         assert!(kept.len() > 10 && kept.len() < 40, "{}", kept.len());
+    }
+
+    #[test]
+    fn a_slow_reader_misses_nothing_that_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            max_size_bytes: 400,
+            max_files: 30,
+        };
+        let mut writer = LogWriter::open(dir.path(), options).unwrap();
+        let mut reader = LogReader::open(dir.path(), Since::Start).unwrap();
+        let mut read = Vec::new();
+        for number in 0..300 {
+            let text = format!("{number}\n");
+            writer.push(Stream::Stdout, text.as_bytes(), now()).unwrap();
+            // Several rotations pass between two looks, at different places of the files.
+            if number % 17 == 0 {
+                read.extend(reader.read_lines().unwrap());
+            }
+        }
+        read.extend(read_all(&mut reader));
+        let texts: Vec<String> = read
+            .iter()
+            .map(|line| String::from_utf8_lossy(&line.bytes).into_owned())
+            .collect();
+        let all: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+        assert_eq!(texts, all);
+    }
+
+    #[test]
+    fn a_reader_beside_a_writer_misses_nothing_and_reads_nothing_twice() {
+        const LINES: usize = 5_000;
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            max_size_bytes: 3_000,
+            max_files: 2_000,
+        };
+        let mut writer = LogWriter::open(dir.path(), options).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..LINES {
+                    let text = format!("{number}\n");
+                    writer.push(Stream::Stdout, text.as_bytes(), now()).unwrap();
+                }
+            });
+            let mut reader = LogReader::open(dir.path(), Since::Start).unwrap();
+            let mut next = 0;
+            while next < LINES {
+                for line in reader.read_lines().unwrap() {
+                    assert_eq!(line.bytes, next.to_string().as_bytes());
+                    next += 1;
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_reader_that_was_overtaken_goes_on_with_the_oldest_that_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            max_size_bytes: 100,
+            max_files: 3,
+        };
+        let mut writer = LogWriter::open(dir.path(), options).unwrap();
+        let mut push = |number: u32| {
+            let text = format!("line {number}\n");
+            writer.push(Stream::Stdout, text.as_bytes(), now()).unwrap();
+        };
+        push(0);
+        let mut reader = LogReader::open(dir.path(), Since::Start).unwrap();
+        assert_eq!(reader.read_lines().unwrap().len(), 1);
+        (1..50).for_each(&mut push);
+        let kept = read_all(&mut LogReader::open(dir.path(), Since::Start).unwrap());
+        let mut seen = read_all(&mut reader);
+        // What was in its own file it still has.
+        seen.retain(|line| kept.contains(line));
+        assert_eq!(seen, kept);
     }
 
     #[test]
