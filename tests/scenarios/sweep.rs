@@ -12,7 +12,7 @@ services:
   db:
     image: ${BUSYBOX}
     command: [sleep, '1000']
-    volumes: ['data:/data', './bind:/bind']
+    volumes: ['data:/data', './bind:/bind', '/scratch']
     secrets: [key]
     healthcheck: {test: [CMD, 'true'], interval: 50ms}
     stop_grace_period: 0s

@@ -13,7 +13,7 @@ use crate::plan::AnonymousVolumes;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::monitor::control::Request;
 use crate::runtime::monitor::state::ContainerState;
-use crate::runtime::store::{Durability, Entry, make_dir, remove_tree};
+use crate::runtime::store::{Durability, Entry, Fate, make_dir, remove_tree};
 use crate::value::ContainerName;
 
 impl Inner {
@@ -85,17 +85,19 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes back whatever [`Inner::make`] did before it failed or was interrupted.
-    pub(super) fn unmake(
-        &self,
-        name: &ContainerName,
-        located: &Located,
-    ) -> Result<(), EngineError> {
+    /// Takes back whatever [`Inner::make`] did before it failed.
+    fn unmake(&self, name: &ContainerName, located: &Located) -> Result<(), EngineError> {
         self.free_name(name, located)?;
+        self.discard_unmade(located)
+    }
+
+    /// Removes the volumes and folders of a container that never got a record.
+    pub(super) fn discard_unmade(&self, located: &Located) -> Result<(), EngineError> {
+        self.remove_volumes_made_for(&located.id)?;
         self.discard(located)
     }
 
-    /// Removes the folders of a container without a record.
+    /// Removes the folders of a container without a record; volumes may have outlived it on purpose.
     pub(super) fn discard(&self, located: &Located) -> Result<(), EngineError> {
         let removed = remove_tree(&self.layout.container_run(&located.id))
             .and_then(|()| remove_tree(&self.layout.container(&located.project, &located.id)));
@@ -114,6 +116,10 @@ impl Inner {
         };
         let entry = Entry::RemoveContainer {
             id: record.id.clone(),
+            anonymous_volumes: match volumes {
+                AnonymousVolumes::Keep => Fate::Kept,
+                AnonymousVolumes::Remove => Fate::Removed,
+            },
         };
         let project = record.spec.project.clone();
         self.journalled(&project, entry, Durability::Cached, || {

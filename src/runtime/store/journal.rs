@@ -51,7 +51,19 @@ pub enum Entry {
     RemoveContainer {
         /// Id of the container.
         id: String,
+        /// Whether its anonymous volumes are removed as well.
+        anonymous_volumes: Fate,
     },
+}
+
+/// What becomes of a thing when what it belongs to is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It stays.
+    Kept,
+    /// It goes too.
+    Removed,
 }
 
 /// An intent without its `done`.

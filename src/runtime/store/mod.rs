@@ -16,6 +16,6 @@ pub use atomic::{
 };
 pub use claim::{is_same_file, lock_file, names_in, remove_abandoned};
 pub use error::StoreError;
-pub use journal::{Entry, Journal, Pending};
+pub use journal::{Entry, Fate, Journal, Pending};
 pub use layout::{LAYOUT_VERSION, Layout};
 pub use lock::{Contention, FileLock, LockHolder};
