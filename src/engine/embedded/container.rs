@@ -199,26 +199,25 @@ impl Inner {
         let _turn = self.turns.take(&id);
         let mut record = self.get(name)?;
         record.spec = spec.clone();
-        self.rewrite(&record)?;
+        let entry = Entry::UpdateContainer { id };
+        self.journalled(&spec.project, entry, Durability::Cached, || {
+            self.rewrite(&record)
+        })?;
         Ok(Performed::Done)
     }
 
-    /// Stores a changed record and tells the container's monitor, if it has one.
+    /// Tells a container's monitor of a changed record, if it has one, and stores the record.
+    ///
+    /// In this order: what the record says already, no plan ever asks for again.
     pub(super) fn rewrite(&self, record: &ContainerRecord) -> Result<(), EngineError> {
-        let act = || format!("change container `{}`", record.name);
-        record
-            .write(&self.layout, Durability::Cached)
-            .map_err(|error| EngineError::act(act(), error))?;
+        let failed = |error| EngineError::act(format!("change container `{}`", record.name), error);
         // One that lost its monitor gets another, which begins with the bundle as it is now.
-        if !self.is_watched(&record.id) && !self.state(record)?.has_process_or_pause() {
-            return Ok(());
+        if self.is_watched(&record.id) || self.state(record)?.has_process_or_pause() {
+            self.assemble(record)?.write().map_err(failed)?;
+            let _done = self.ask(record, &Request::Reload)?;
         }
-        let bundle = self.assemble(record)?;
-        bundle
-            .write()
-            .map_err(|error| EngineError::act(act(), error))?;
-        let _done = self.ask(record, &Request::Reload)?;
-        Ok(())
+        let stored = record.write(&self.layout, Durability::Cached);
+        stored.map_err(failed)
     }
 
     /// Returns a container's folder in the state directory.

@@ -75,6 +75,10 @@ impl Inner {
                 self.undo_network(name)
             }
             Entry::CreateContainer { id } => self.undo_container(project, id),
+            Entry::UpdateContainer { id } => {
+                self.undo_update(project, id);
+                Ok(())
+            }
             Entry::PlugContainer { id, network } => self.undo_plugging(project, id, network),
             Entry::RemoveContainer {
                 id,
@@ -123,6 +127,17 @@ impl Inner {
             project: project.clone(),
             id: id.to_owned(),
         })
+    }
+
+    /// Tells the monitor what the record says, whichever of the two was changed last.
+    ///
+    /// Where that cannot be done the next plan still compares with the record, so that whoever wants
+    /// the container changed is told; nobody else needs to know.
+    fn undo_update(&self, project: &ProjectName, id: &str) {
+        let found = ContainerRecord::find(&self.layout.container(project, id));
+        if let Some(record) = found.ok().flatten() {
+            drop(self.rewrite(&record));
+        }
     }
 
     fn finish_container_removal(

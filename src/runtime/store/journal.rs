@@ -40,6 +40,11 @@ pub enum Entry {
         /// Id of the container.
         id: String,
     },
+    /// A container that may run is changed in place.
+    UpdateContainer {
+        /// Id of the container.
+        id: String,
+    },
     /// A container's lease on a network and its interface there come or go.
     PlugContainer {
         /// Id of the container.
