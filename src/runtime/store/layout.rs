@@ -15,6 +15,7 @@
 //! │       ├── record.json                 what was wanted, written once per create or update
 //! │       ├── state.json                  what its monitor last said
 //! │       ├── log, log.1, …               output, one line a line
+//! │       ├── hosts, hostname, resolv.conf    mounted into it, which may write to them
 //! │       └── upper/, work/               the container's own changes to its root filesystem
 //! └── trash/                              renamed here first, removed later
 //!
@@ -27,7 +28,7 @@
 //!     ├── lock                            held by its monitor
 //!     ├── control                         socket of its monitor
 //!     ├── stdin, stdout, stderr           FIFOs
-//!     └── hosts, hostname, resolv.conf    mounted into it
+//!     └── files/                          secrets and configs, mounted into it read-only
 //! ```
 
 use std::io;
