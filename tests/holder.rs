@@ -24,7 +24,7 @@ use consort::runtime::network::address::MacAddress;
 use consort::runtime::network::bridge::{self, BridgeConfig, bridge_mark, bridge_name};
 use consort::runtime::network::endpoint::{self, EndpointConfig, host_link_name};
 use consort::runtime::network::holder::{self, HolderHandle, Outside};
-use consort::runtime::network::nat::{self, Egress, Ipv6, NatNetwork};
+use consort::runtime::network::nat::{self, Egress, Ground, Ipv6, NatNetwork};
 use consort::runtime::network::publish::{HostPort, PortHolder, Protocol, PublishConfig, bind};
 use consort::runtime::network::serve::{NetThread, PortTarget, ServeConfig};
 
@@ -307,12 +307,12 @@ fn container(host: u8) -> std::os::fd::OwnedFd {
         mtu: None,
     };
     bridge::ensure(&bridge).unwrap();
-    nat::ensure(&[NatNetwork {
+    let network = NatNetwork {
         link: link.clone(),
         egress: Egress::Masquerade,
         ipv6: Ipv6::Disabled,
-    }])
-    .unwrap();
+    };
+    nat::ensure(&[network], Ground::Own).unwrap();
     let ipv4: IpAddr = format!("10.98.0.{host}").parse().unwrap();
     let netns = endpoint::create_netns().unwrap();
     endpoint::attach(&netns, &[endpoint_of(link, ipv4)]).unwrap();
