@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Opens the network namespace of the calling thread.
@@ -18,7 +18,8 @@ pub fn own_netns() -> io::Result<OwnedFd> {
 ///
 /// No other has it until the machine stops; before Linux 5.14, no other that lives at the same time.
 pub fn own_netns_id() -> io::Result<u64> {
-    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    let kind = SocketType::DGRAM;
+    let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     let mut cookie = 0_u64;
     let mut length = nix::libc::socklen_t::try_from(size_of::<u64>()).map_err(io::Error::other)?;
     // SAFETY: the kernel writes at most `length` bytes to `cookie`, which has as many, and writes to
