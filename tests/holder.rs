@@ -24,8 +24,10 @@ use consort::runtime::network::address::MacAddress;
 use consort::runtime::network::bridge::{self, BridgeConfig, bridge_mark, bridge_name};
 use consort::runtime::network::endpoint::{self, EndpointConfig, host_link_name};
 use consort::runtime::network::holder::{self, HolderHandle, Outside};
-use consort::runtime::network::nat::{self, Egress, Ipv6, NatNetwork};
-use consort::runtime::network::publish::{HostPort, PortHolder, Protocol, PublishConfig, bind};
+use consort::runtime::network::nat::{self, Egress, Ground, Ipv6, NatNetwork};
+use consort::runtime::network::publish::{
+    HostPort, PortHolder, Protocol, PublishConfig, SocketFamily, bind,
+};
 use consort::runtime::network::serve::{NetThread, PortTarget, ServeConfig};
 
 use nix::mount::{MsFlags, mount};
@@ -140,7 +142,7 @@ fn greet(listener: &TcpListener) {
 type Test = (&'static str, fn(&Path));
 
 fn run_all() {
-    let tests: [Test; 5] = [
+    let tests: [Test; 6] = [
         ("packets_leave_where_a_program_carries_them", way_out),
         (
             "published_ports_are_the_hosts_and_go_with_their_process",
@@ -152,6 +154,10 @@ fn run_all() {
         ),
         ("the_holder_leaves_with_its_last_user", last_user),
         ("a_taken_or_privileged_port_is_explained", refused_ports),
+        (
+            "without_descriptors_the_holder_rests_and_answers_later",
+            short_of_descriptors,
+        ),
     ];
     for (name, test) in tests {
         let dir = tempfile::tempdir().unwrap();
@@ -218,10 +224,7 @@ fn last_user(folder: &Path) {
     assert!(folder.join("holder.socket").exists());
     other
         .client
-        .open_socket(
-            consort::runtime::network::publish::SocketFamily::V4,
-            Protocol::Udp,
-        )
+        .open_socket(SocketFamily::V4, Protocol::Udp)
         .unwrap();
     drop(other);
     until("the holder is gone", || {
@@ -244,6 +247,40 @@ fn refused_ports(folder: &Path) {
         assert!(privileged.contains("ports below"), "{privileged}");
     }
     role.end();
+}
+
+fn short_of_descriptors(folder: &Path) {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let handle = holder::ensure(folder).unwrap();
+    let pid = holder_of(folder);
+    let usual = rustix::process::getrlimit(Resource::Nofile);
+    let limit = |current| Rlimit { current, ..usual };
+    let _usual = prlimit(Some(pid), Resource::Nofile, limit(Some(1))).unwrap();
+    let client = handle.client.clone();
+    // The place for this peer was there before it came; that for its socket is not.
+    let short = client.open_socket(SocketFamily::V4, Protocol::Udp);
+    assert_eq!(short.unwrap_err().raw_os_error(), Some(nix::libc::EMFILE));
+    let asking = std::thread::spawn(move || client.open_socket(SocketFamily::V4, Protocol::Udp));
+    // Who asks the kernel again and again never leaves the processor of its own accord.
+    let before = rests(pid);
+    until("the holder rests between attempts", || {
+        rests(pid) > before + 3
+    });
+    let _short = prlimit(Some(pid), Resource::Nofile, limit(usual.current)).unwrap();
+    let _socket = asking.join().unwrap().unwrap();
+}
+
+/// Returns how often the threads of a process have waited for something.
+fn rests(pid: rustix::process::Pid) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let waits = threads.flatten().filter_map(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        let count = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        count.trim().parse::<u64>().ok()
+    });
+    waits.sum()
 }
 
 /// Another process of the same user.
@@ -307,12 +344,12 @@ fn container(host: u8) -> std::os::fd::OwnedFd {
         mtu: None,
     };
     bridge::ensure(&bridge).unwrap();
-    nat::ensure(&[NatNetwork {
+    let network = NatNetwork {
         link: link.clone(),
         egress: Egress::Masquerade,
         ipv6: Ipv6::Disabled,
-    }])
-    .unwrap();
+    };
+    nat::ensure(&[network], Ground::Own).unwrap();
     let ipv4: IpAddr = format!("10.98.0.{host}").parse().unwrap();
     let netns = endpoint::create_netns().unwrap();
     endpoint::attach(&netns, &[endpoint_of(link, ipv4)]).unwrap();

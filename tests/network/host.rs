@@ -37,9 +37,19 @@ impl Network {
     /// Makes network `10.99.<number>.0/24` and `fd99:<number>::/64`.
     pub(crate) fn new(number: u8) -> Self {
         let name = format!("test_{number}");
+        let mark = bridge_mark("test", "test", &name);
+        Self::behind(bridge_name(&name), mark, number)
+    }
+
+    /// Makes one that is none of ours: a machine's own, or another program's.
+    pub(crate) fn of_others(number: u8) -> Self {
+        Self::behind(format!("lan{number}"), "theirs".to_owned(), number)
+    }
+
+    fn behind(link: String, mark: String, number: u8) -> Self {
         let bridge = BridgeConfig {
-            link: bridge_name(&name),
-            mark: bridge_mark("test", "test", &name),
+            link,
+            mark,
             gateway_v4: Some(cidr(&format!("10.99.{number}.1/24"))),
             gateway_v6: Some(cidr(&format!("fd99:{number}::1/64"))),
             mtu: None,

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use consort::runtime::network::NetworkError;
 use consort::runtime::network::bridge::{self, BridgeConfig, Ensured};
 use consort::runtime::network::endpoint::{self, EndpointConfig};
-use consort::runtime::network::nat::{self, Egress};
+use consort::runtime::network::nat::{self, Egress, Ground};
 use consort::runtime::network::rewire;
 
 use crate::host::{Container, Network, cidr, enter_new_host};
@@ -74,8 +74,8 @@ fn a_removed_bridge_is_out_of_sight_at_once_and_its_subnet_free() {
     for _ in 0..3 {
         let network = Network::new(4);
         let networks = [nat_of(&network, Egress::Masquerade)];
-        nat::ensure(&networks).unwrap();
-        let settling = nat::remove(&network.bridge.link).unwrap();
+        nat::ensure(&networks, Ground::Own).unwrap();
+        let settling = nat::remove(&network.bridge.link, Ground::Own).unwrap();
         bridge::remove_from_sight(&network.bridge.link, settling).unwrap();
         assert_eq!(bridge::list_marked().unwrap(), []);
         assert!(bridge::gateways(&network.bridge.link).unwrap().is_empty());

@@ -6,7 +6,7 @@ use std::thread::spawn;
 
 use consort::runtime::network::bridge::{self, BridgeConfig};
 use consort::runtime::network::endpoint;
-use consort::runtime::network::nat::{self, Egress, Ipv6, NatNetwork};
+use consort::runtime::network::nat::{self, Egress, Ground, Ipv6, NatNetwork};
 
 use crate::host::{Container, Network, cidr, enter_new_host};
 use crate::support::machine::{needs, program, root};
@@ -78,7 +78,7 @@ fn a_container_leaves_with_the_address_of_the_machine() {
     let peers = accept_all(&world, "0.0.0.0:80");
     let peers_v6 = accept_all(&world, "[::]:81");
     assert!(container.is_cut_off_from(world.ipv4, 80));
-    let report = nat::ensure(&[nat_of(&network, Egress::Masquerade)]).unwrap();
+    let report = nat::ensure(&[nat_of(&network, Egress::Masquerade)], Ground::Own).unwrap();
     assert!(
         report
             .changed_settings
@@ -96,7 +96,7 @@ fn a_container_leaves_with_the_address_of_the_machine() {
         peers_v6.recv().unwrap(),
         "2001:db8::1".parse::<IpAddr>().unwrap()
     );
-    let again = nat::ensure(&[nat_of(&network, Egress::Masquerade)]).unwrap();
+    let again = nat::ensure(&[nat_of(&network, Egress::Masquerade)], Ground::Own).unwrap();
     assert_eq!(again.changed_settings, [""; 0]);
 }
 
@@ -108,7 +108,7 @@ fn from_outside_only_published_ports_answer() {
     let network = Network::new(1);
     let container = network.container();
     let _peers = accept_all(&container, "0.0.0.0:80");
-    nat::ensure(&[nat_of(&network, Egress::Masquerade)]).unwrap();
+    nat::ensure(&[nat_of(&network, Egress::Masquerade)], Ground::Own).unwrap();
     assert!(world.is_cut_off_from(container.ipv4, 80));
 }
 
@@ -119,10 +119,13 @@ fn networks_do_not_reach_each_other() {
     let (one, other) = (Network::new(1), Network::new(2));
     let (from, to) = (one.container(), other.container());
     let _peers = accept_all(&to, "0.0.0.0:80");
-    nat::ensure(&[
-        nat_of(&one, Egress::Masquerade),
-        nat_of(&other, Egress::Masquerade),
-    ])
+    nat::ensure(
+        &[
+            nat_of(&one, Egress::Masquerade),
+            nat_of(&other, Egress::Masquerade),
+        ],
+        Ground::Own,
+    )
     .unwrap();
     assert!(from.is_cut_off_from(to.ipv4, 80));
     let neighbour = other.container();
@@ -137,10 +140,13 @@ fn nothing_leaves_an_internal_network() {
     let (inner, outer) = (Network::new(1), Network::new(2));
     let (inside, outside) = (inner.container(), outer.container());
     let _peers = accept_all(&world, "0.0.0.0:80");
-    nat::ensure(&[
-        nat_of(&inner, Egress::Internal),
-        nat_of(&outer, Egress::Masquerade),
-    ])
+    nat::ensure(
+        &[
+            nat_of(&inner, Egress::Internal),
+            nat_of(&outer, Egress::Masquerade),
+        ],
+        Ground::Own,
+    )
     .unwrap();
     assert!(outside.reaches(world.ipv4, 80));
     assert!(inside.is_cut_off_from(world.ipv4, 80));
@@ -155,7 +161,11 @@ fn a_table_that_somebody_flushed_is_put_right() {
     let container = network.container();
     let _peers = accept_all(&world, "0.0.0.0:80");
     let networks = [nat_of(&network, Egress::Masquerade)];
-    nat::ensure(&networks).unwrap();
+    let notes = tempfile::tempdir().unwrap();
+    let ground = Ground::Machine {
+        notes: notes.path(),
+    };
+    nat::ensure(&networks, ground).unwrap();
     let whole = ruleset();
     for command in [
         vec!["flush", "ruleset"],
@@ -169,7 +179,7 @@ fn a_table_that_somebody_flushed_is_put_right() {
                 .success()
         );
         assert_ne!(ruleset(), whole);
-        nat::ensure(&networks).unwrap();
+        nat::ensure(&networks, ground).unwrap();
         assert_eq!(ruleset(), whole);
         assert!(container.reaches(world.ipv4, 80));
     }
@@ -181,19 +191,19 @@ fn the_table_goes_with_the_last_network() {
     enter_new_host();
     let (one, other, dead) = (Network::new(1), Network::new(2), Network::new(3));
     let all = [&one, &other, &dead].map(|network| nat_of(network, Egress::Internal));
-    nat::ensure(&all).unwrap();
+    nat::ensure(&all, Ground::Own).unwrap();
     // Somebody removed this bridge and died before telling the table.
     bridge::remove(&dead.bridge.link).unwrap();
-    drop(nat::remove(&one.bridge.link).unwrap());
+    drop(nat::remove(&one.bridge.link, Ground::Own).unwrap());
     let rules = ruleset();
     assert!(
         rules.contains(&other.bridge.link) && !rules.contains(&one.bridge.link),
         "{rules}"
     );
     assert!(!rules.contains(&dead.bridge.link), "{rules}");
-    drop(nat::remove(&other.bridge.link).unwrap());
+    drop(nat::remove(&other.bridge.link, Ground::Own).unwrap());
     assert_eq!(ruleset(), "");
-    drop(nat::remove(&other.bridge.link).unwrap());
+    drop(nat::remove(&other.bridge.link, Ground::Own).unwrap());
 }
 
 #[test]
@@ -204,6 +214,179 @@ fn a_foreign_rule_that_drops_everything_is_named() {
                  { type filter hook forward priority 0; policy drop; }";
     assert!(Command::new("nft").arg(rules).status().unwrap().success());
     let network = Network::new(1);
-    let report = nat::ensure(&[nat_of(&network, Egress::Masquerade)]).unwrap();
+    let report = nat::ensure(&[nat_of(&network, Egress::Masquerade)], Ground::Own).unwrap();
     assert_eq!(report.dropped_by.as_deref(), Some("ip filter FORWARD"));
+}
+
+/// A machine with two links that are none of ours, and somebody behind each.
+struct BetweenOthers {
+    notes: tempfile::TempDir,
+    network: Network,
+    here: Container,
+    there: Container,
+}
+
+impl BetweenOthers {
+    fn new() -> Self {
+        enter_new_host();
+        let (here, there) = (Network::of_others(101), Network::of_others(102));
+        let there = there.container();
+        accept_for_ever(&there);
+        Self {
+            notes: tempfile::tempdir().unwrap(),
+            network: Network::new(1),
+            here: here.container(),
+            there,
+        }
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        Ground::Machine {
+            notes: self.notes.path(),
+        }
+    }
+
+    fn ensure(&self) -> Vec<String> {
+        let networks = [nat_of(&self.network, Egress::Masquerade)];
+        let report = nat::ensure(&networks, self.ground()).unwrap();
+        report.changed_settings
+    }
+
+    fn remove(&self) {
+        drop(nat::remove(&self.network.bridge.link, self.ground()).unwrap());
+    }
+
+    fn is_closed(&self) -> bool {
+        let ways = [self.there.ipv4, self.there.ipv6];
+        ways.iter().all(|ip| self.here.is_cut_off_from(*ip, 80))
+    }
+
+    fn is_open(&self) -> bool {
+        let ways = [self.there.ipv4, self.there.ipv6];
+        ways.iter().all(|ip| self.here.reaches(*ip, 80))
+    }
+
+    fn notes_nothing(&self) -> bool {
+        std::fs::read_dir(self.notes.path())
+            .unwrap()
+            .next()
+            .is_none()
+    }
+}
+
+fn accept_for_ever(container: &Container) {
+    let listener = container.listen("[::]:80");
+    spawn(move || for _stream in listener.incoming() {});
+}
+
+const SWITCHES: [&str; 2] = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
+
+fn setting(name: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/sys/net/{name}")).unwrap();
+    text.trim().to_owned()
+}
+
+fn set(name: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/net/{name}"), value).unwrap();
+}
+
+#[test]
+fn the_machine_is_nobody_elses_router_and_is_left_as_it_was() {
+    needs!(root(), program("nft"));
+    let host = BetweenOthers::new();
+    set("ipv6/conf/lan101/accept_ra", "1");
+    assert!(host.is_closed());
+    let changed = host.ensure();
+    for expected in [
+        "net.ipv4.ip_forward = 1",
+        "net.ipv6.conf.all.forwarding = 1",
+        "net.ipv6.conf.lan101.accept_ra = 2",
+    ] {
+        assert!(changed.contains(&expected.to_owned()), "{changed:?}");
+    }
+    let container = host.network.container();
+    for ip in [host.there.ipv4, host.there.ipv6] {
+        assert!(container.reaches(ip, 80));
+    }
+    assert!(host.is_closed());
+    // Whoever removed the last table was not the last to need it.
+    let emptied = Command::new("nft").args(["flush", "ruleset"]).status();
+    assert!(emptied.unwrap().success());
+    assert_eq!(host.ensure(), [""; 0]);
+    assert!(host.is_closed());
+    host.remove();
+    assert_eq!(SWITCHES.map(setting), ["0", "0"]);
+    assert_eq!(setting("ipv6/conf/lan101/accept_ra"), "1");
+    assert!(host.is_closed() && host.notes_nothing());
+    assert_eq!(ruleset(), "");
+}
+
+#[test]
+fn a_machine_that_was_a_router_stays_one() {
+    needs!(root());
+    let host = BetweenOthers::new();
+    for switch in SWITCHES {
+        set(switch, "1");
+    }
+    assert!(host.is_open());
+    assert_eq!(host.ensure(), [""; 0]);
+    assert!(host.is_open());
+    host.remove();
+    assert_eq!(SWITCHES.map(setting), ["1", "1"]);
+    assert!(host.is_open() && host.notes_nothing());
+}
+
+#[test]
+fn a_link_that_passed_packets_on_by_itself_does_so_before_during_and_after() {
+    needs!(root());
+    let host = BetweenOthers::new();
+    for link in ["lan101", "lan102"] {
+        set(&format!("ipv4/conf/{link}/forwarding"), "1");
+    }
+    let ip = host.there.ipv4;
+    assert!(host.here.reaches(ip, 80));
+    let _changed = host.ensure();
+    assert!(host.here.reaches(ip, 80));
+    host.remove();
+    assert_eq!(setting("ipv4/ip_forward"), "0");
+    assert!(host.here.reaches(ip, 80));
+}
+
+#[test]
+fn what_came_later_and_counts_on_the_switch_keeps_it() {
+    needs!(root(), program("nft"), program("ip"));
+    let host = BetweenOthers::new();
+    let _changed = host.ensure();
+    let later = Network::of_others(103);
+    let newcomer = later.container();
+    assert!(newcomer.reaches(host.there.ipv4, 80));
+    host.remove();
+    assert_eq!(SWITCHES.map(setting), ["1", "1"]);
+    assert!(newcomer.reaches(host.there.ipv4, 80));
+    assert!(host.is_closed());
+    let link = later.bridge.link.as_str();
+    let gone = Command::new("ip").args(["link", "delete", link]).status();
+    assert!(gone.unwrap().success());
+    assert_eq!(host.ensure(), [""; 0]);
+    host.remove();
+    assert_eq!(SWITCHES.map(setting), ["0", "0"]);
+    assert_eq!(ruleset(), "");
+}
+
+#[test]
+fn only_the_last_network_takes_the_way_out_with_it() {
+    needs!(root());
+    let host = BetweenOthers::new();
+    let _changed = host.ensure();
+    let other = Network::new(2);
+    let networks = [nat_of(&other, Egress::Masquerade)];
+    let report = nat::ensure(&networks, host.ground()).unwrap();
+    assert_eq!(report.changed_settings, [""; 0]);
+    host.remove();
+    let container = other.container();
+    assert!(container.reaches(host.there.ipv4, 80));
+    assert!(host.is_closed());
+    bridge::remove(&host.network.bridge.link).unwrap();
+    drop(nat::remove(&other.bridge.link, host.ground()).unwrap());
+    assert_eq!(SWITCHES.map(setting), ["0", "0"]);
 }

@@ -34,6 +34,26 @@ fn a_container_has_namespaces_of_its_own() {
 }
 
 #[test]
+fn what_is_written_to_the_own_files_of_etc_is_on_the_disk_of_the_state() {
+    needs!(machine::images());
+    let sandbox = service("");
+    let id = sandbox.consort(&["ps", "-q"]).succeeds();
+    let folder = sandbox
+        .path("state/projects/project/containers")
+        .join(id.trim());
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        sandbox.sh("one", &format!("head -c 1000000 /dev/zero >/etc/{name}"));
+        let stored = std::fs::metadata(folder.join(name)).unwrap();
+        assert_eq!(stored.len(), 1_000_000, "{name}");
+    }
+    sandbox.consort(&["restart", "-t", "0"]).succeeds();
+    assert_eq!(
+        sandbox.sh("one", "grep -c localhost /etc/hosts; cat /etc/hostname"),
+        format!("2\n{}", &id[..12])
+    );
+}
+
+#[test]
 fn dev_proc_and_sys_are_as_ordinary_images_expect_them() {
     needs!(machine::images());
     let sandbox = service("");

@@ -312,3 +312,46 @@ fn the_process_that_enters_a_container_has_failpoints_too() {
     }
     assert_eq!(sandbox.consort(&enter).succeeds(), "inside\n");
 }
+
+const NAMED: &str = "
+name: PROJECT
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sh, -c, echo this is PROJECT; sleep 1000]
+    container_name: sole
+    stop_grace_period: 0s
+";
+
+#[test]
+fn a_name_is_taken_from_the_moment_its_container_is_being_made() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(&NAMED.replace("PROJECT", "first"));
+    let other = sandbox.file("other.yaml", &NAMED.replace("PROJECT", "second"));
+    let other = other.display().to_string();
+    let slow = [("CONSORT_FAIL", "container.record:1:delay_ms=1500")];
+    let up = sandbox.start_with(&slow, &["up", "-d"]);
+    let name = sandbox.path("state/names/sole");
+    until("the name to be taken", || name.exists().then_some(()));
+    let refused = sandbox.other(&["--file", &other, "up", "-d"]).fails_with(1);
+    assert!(refused.contains("belongs to project `first`"), "{refused}");
+    let up = up.wait();
+    assert!(up.ok(), "{up}");
+    sandbox.other(&["--file", &other, "down"]).succeeds();
+    assert_eq!(sandbox.field("one", "State").as_deref(), Some("running"));
+    assert_eq!(sandbox.logs("one"), "this is first\n");
+}
+
+#[test]
+fn a_name_is_free_when_the_making_of_its_container_was_interrupted() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(&NAMED.replace("PROJECT", "first"));
+    let other = sandbox.file("other.yaml", &NAMED.replace("PROJECT", "second"));
+    let other = other.display().to_string();
+    let abort = [("CONSORT_FAIL", "container.record:1:abort")];
+    assert!(sandbox.consort_with(&abort, &["up", "-d"]).was_killed());
+    sandbox.other(&["--file", &other, "up", "-d"]).succeeds();
+    sandbox.consort(&["up", "-d"]).fails_with(1);
+    sandbox.other(&["--file", &other, "down"]).succeeds();
+    sandbox.consort(&["up", "-d"]).succeeds();
+}

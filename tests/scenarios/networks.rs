@@ -421,3 +421,41 @@ services:
         }
     }
 }
+
+#[test]
+fn a_machine_passes_packets_on_for_as_long_as_there_are_networks_and_that_is_told() {
+    needs!(machine::images(), machine::root(), machine::program("ip"));
+    const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
+    // A machine of this test's own: it goes with the test's thread.
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    let loopback = ["link", "set", "lo", "up"];
+    let ip = std::process::Command::new("ip").args(loopback).status();
+    assert!(ip.unwrap().success());
+    std::fs::write(SWITCH, "0").unwrap();
+    let read = || std::fs::read_to_string(SWITCH).unwrap();
+    let sandbox = Sandbox::new(
+        "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '1000'], networks: [inner], stop_grace_period: 0s}
+networks: {inner: {internal: true}, outer: {}}
+",
+    );
+    let quiet = sandbox.consort(&["up", "-d"]);
+    assert!(
+        quiet.ok() && !quiet.stderr.contains("ip_forward"),
+        "{quiet}"
+    );
+    assert_eq!(read(), "0\n", "an internal network needs no switch");
+    let compose = "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '1000'], networks: [inner, outer], stop_grace_period: 0s}
+networks: {inner: {internal: true}, outer: {}}
+";
+    sandbox.rewrite(compose);
+    let told = sandbox.consort(&["up", "-d"]);
+    assert!(told.ok(), "{told}");
+    assert!(told.stderr.contains("net.ipv4.ip_forward = 1"), "{told}");
+    assert_eq!(read(), "1\n");
+    sandbox.consort(&["down"]).succeeds();
+    assert_eq!(read(), "0\n");
+}

@@ -100,6 +100,28 @@ fn an_anonymous_volume_goes_with_its_container() {
 }
 
 #[test]
+fn an_anonymous_volume_goes_with_a_container_that_could_not_be_made() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+x-service: &service
+  image: ${BUSYBOX}
+  command: [sleep, '1000']
+  volumes: ['/data']
+  networks: {default: {ipv4_address: 10.213.95.7}}
+  stop_grace_period: 0s
+services: {one: *service, two: *service}
+networks: {default: {ipam: {config: [{subnet: 10.213.95.0/24}]}}}
+",
+    );
+    for _ in 0..2 {
+        let error = sandbox.consort(&["up", "-d"]).fails_with(1);
+        assert!(error.contains("10.213.95.7"), "{error}");
+    }
+    sandbox.ends_clean();
+}
+
+#[test]
 fn services_share_a_named_volume() {
     needs!(machine::images());
     let sandbox = up(

@@ -12,7 +12,7 @@ services:
   db:
     image: ${BUSYBOX}
     command: [sleep, '1000']
-    volumes: ['data:/data', './bind:/bind']
+    volumes: ['data:/data', './bind:/bind', '/scratch']
     secrets: [key]
     healthcheck: {test: [CMD, 'true'], interval: 50ms}
     stop_grace_period: 0s
@@ -164,4 +164,46 @@ fn taken_down(sandbox: &Sandbox, moment: &str) {
     assert!(down.ok(), "`down` after an abort at {moment}: {down}");
     let left = sandbox.leftovers(&["--volumes"]);
     assert_eq!(left, "", "left after an abort at {moment}");
+}
+
+#[test]
+fn a_change_in_place_aborted_anywhere_is_made_or_taken_back_by_the_next_up() {
+    needs!(machine::images());
+    let compose = |alias: &str| {
+        format!(
+            "
+services:
+  one:
+    image: ${{BUSYBOX}}
+    command: [sleep, '1000']
+    networks: {{default: {{aliases: [{alias}]}}}}
+    stop_grace_period: 0s
+"
+        )
+    };
+    let sandbox = Sandbox::new(&compose("old"));
+    sandbox.consort(UP).succeeds();
+    let id = sandbox.field("one", "ID");
+    sandbox.rewrite(&compose("new"));
+    let points = passed(&sandbox, UP);
+    let passes = |(name, count): (&String, &u32)| {
+        let name = name.clone();
+        (1..=*count).map(move |nth| format!("{name}:{nth}"))
+    };
+    for moment in points.iter().flat_map(passes) {
+        for wanted in ["new", "old"] {
+            sandbox.rewrite(&compose("old"));
+            sandbox.consort(UP).succeeds();
+            sandbox.rewrite(&compose("new"));
+            let armed = format!("{moment}:abort");
+            drop(sandbox.consort_with(&[("CONSORT_FAIL", &armed)], UP));
+            sandbox.rewrite(&compose(wanted));
+            let again = sandbox.consort(UP);
+            assert!(again.ok(), "after an abort at {moment}: {again}");
+            let asked = "for n in old new; do nslookup $n | grep -q ^Name && echo $n; done; true";
+            let known = sandbox.sh("one", asked);
+            assert_eq!(known, wanted, "after an abort at {moment}");
+        }
+    }
+    assert_eq!(sandbox.field("one", "ID"), id, "it is the same container");
 }

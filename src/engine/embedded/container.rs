@@ -13,7 +13,7 @@ use crate::plan::AnonymousVolumes;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::monitor::control::Request;
 use crate::runtime::monitor::state::ContainerState;
-use crate::runtime::store::{Durability, Entry, make_dir, remove_tree};
+use crate::runtime::store::{Durability, Entry, Fate, make_dir, remove_tree};
 use crate::value::ContainerName;
 
 impl Inner {
@@ -85,17 +85,19 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes back whatever [`Inner::make`] did before it failed or was interrupted.
-    pub(super) fn unmake(
-        &self,
-        name: &ContainerName,
-        located: &Located,
-    ) -> Result<(), EngineError> {
+    /// Takes back whatever [`Inner::make`] did before it failed.
+    fn unmake(&self, name: &ContainerName, located: &Located) -> Result<(), EngineError> {
         self.free_name(name, located)?;
+        self.discard_unmade(located)
+    }
+
+    /// Removes the volumes and folders of a container that never got a record.
+    pub(super) fn discard_unmade(&self, located: &Located) -> Result<(), EngineError> {
+        self.remove_volumes_made_for(&located.id)?;
         self.discard(located)
     }
 
-    /// Removes the folders of a container without a record.
+    /// Removes the folders of a container without a record; volumes may have outlived it on purpose.
     pub(super) fn discard(&self, located: &Located) -> Result<(), EngineError> {
         let removed = remove_tree(&self.layout.container_run(&located.id))
             .and_then(|()| remove_tree(&self.layout.container(&located.project, &located.id)));
@@ -114,6 +116,10 @@ impl Inner {
         };
         let entry = Entry::RemoveContainer {
             id: record.id.clone(),
+            anonymous_volumes: match volumes {
+                AnonymousVolumes::Keep => Fate::Kept,
+                AnonymousVolumes::Remove => Fate::Removed,
+            },
         };
         let project = record.spec.project.clone();
         self.journalled(&project, entry, Durability::Cached, || {
@@ -193,26 +199,25 @@ impl Inner {
         let _turn = self.turns.take(&id);
         let mut record = self.get(name)?;
         record.spec = spec.clone();
-        self.rewrite(&record)?;
+        let entry = Entry::UpdateContainer { id };
+        self.journalled(&spec.project, entry, Durability::Cached, || {
+            self.rewrite(&record)
+        })?;
         Ok(Performed::Done)
     }
 
-    /// Stores a changed record and tells the container's monitor, if it has one.
+    /// Tells a container's monitor of a changed record, if it has one, and stores the record.
+    ///
+    /// In this order: what the record says already, no plan ever asks for again.
     pub(super) fn rewrite(&self, record: &ContainerRecord) -> Result<(), EngineError> {
-        let act = || format!("change container `{}`", record.name);
-        record
-            .write(&self.layout, Durability::Cached)
-            .map_err(|error| EngineError::act(act(), error))?;
+        let failed = |error| EngineError::act(format!("change container `{}`", record.name), error);
         // One that lost its monitor gets another, which begins with the bundle as it is now.
-        if !self.is_watched(&record.id) && !self.state(record)?.has_process_or_pause() {
-            return Ok(());
+        if self.is_watched(&record.id) || self.state(record)?.has_process_or_pause() {
+            self.assemble(record)?.write().map_err(failed)?;
+            let _done = self.ask(record, &Request::Reload)?;
         }
-        let bundle = self.assemble(record)?;
-        bundle
-            .write()
-            .map_err(|error| EngineError::act(act(), error))?;
-        let _done = self.ask(record, &Request::Reload)?;
-        Ok(())
+        let stored = record.write(&self.layout, Durability::Cached);
+        stored.map_err(failed)
     }
 
     /// Returns a container's folder in the state directory.

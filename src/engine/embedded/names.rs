@@ -1,4 +1,7 @@
 //! Which container has which name: one file per name, made exclusively, so that a name is unique.
+//!
+//! **Invariant:** a name is taken and given back with the folder of all names locked. Otherwise two
+//! that find a name of a container which is gone would both take it, the second from the first.
 
 use std::path::PathBuf;
 
@@ -7,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::inner::Inner;
 use super::record::{ContainerRecord, folders};
 use crate::engine::EngineError;
-use crate::runtime::store::{Exclusive, make_dir, read_json, remove_tree, write_json_exclusively};
+use crate::runtime::store::{
+    Exclusive, FileLock, lock_dir, make_dir, read_json, remove_tree, write_json_exclusively,
+};
 use crate::value::{ContainerName, ProjectName};
 
 /// Where a container lies.
@@ -32,38 +37,29 @@ impl Inner {
     ) -> Result<(), EngineError> {
         let failed = |error| EngineError::act(format!("note the name `{name}`"), error);
         make_dir(&self.layout.container_names()).map_err(failed)?;
+        let _alone = lock_dir(&self.layout.container_names()).map_err(failed)?;
         let path = self.name_file(name);
-        for _ in 0..2 {
-            let taken = write_json_exclusively(&path, owner).map_err(failed)?;
-            if taken == Exclusive::Written {
-                return Ok(());
-            }
-            self.check_name_is_stale(name, owner)?;
-            remove_tree(&path).map_err(failed)?;
-        }
-        Err(EngineError::NameTaken {
+        let taken = |project| EngineError::NameTaken {
             name: name.clone(),
-            project: None,
-        })
+            project,
+        };
+        // A file that was torn by a power cut gives the name to nobody.
+        match read_json::<Located>(&path).ok().flatten() {
+            Some(current) if current == *owner => return Ok(()),
+            Some(other) if self.keeps_its_name(&other) => return Err(taken(Some(other.project))),
+            Some(_) | None => remove_tree(&path).map_err(failed)?,
+        }
+        match write_json_exclusively(&path, owner).map_err(failed)? {
+            Exclusive::Written => Ok(()),
+            Exclusive::Taken => Err(taken(None)),
+        }
     }
 
-    fn check_name_is_stale(
-        &self,
-        name: &ContainerName,
-        owner: &Located,
-    ) -> Result<(), EngineError> {
-        let Ok(Some(other)) = read_json::<Located>(&self.name_file(name)) else {
-            return Ok(());
-        };
-        if other == *owner {
-            return Ok(());
-        }
-        let dir = self.layout.container(&other.project, &other.id);
-        if dir.join("record.json").exists() {
-            let (name, project) = (name.clone(), Some(other.project));
-            return Err(EngineError::NameTaken { name, project });
-        }
-        Ok(())
+    /// Reports whether a container is there, or is being made: the record comes last.
+    fn keeps_its_name(&self, owner: &Located) -> bool {
+        let dir = self.layout.container(&owner.project, &owner.id);
+        let is_at_work = || FileLock::is_held(&self.layout.lock(&owner.project));
+        dir.join("record.json").exists() || (dir.exists() && is_at_work())
     }
 
     /// Gives a name back, if this container has it.
@@ -72,13 +68,14 @@ impl Inner {
         name: &ContainerName,
         owner: &Located,
     ) -> Result<(), EngineError> {
+        let failed = |error| EngineError::act(format!("free the name `{name}`"), error);
+        let _alone = lock_dir(&self.layout.container_names()).map_err(failed)?;
         let path = self.name_file(name);
         let current = read_json::<Located>(&path).ok().flatten();
         if current.as_ref().is_some_and(|current| current != owner) {
             return Ok(());
         }
-        remove_tree(&path)
-            .map_err(|error| EngineError::act(format!("free the name `{name}`"), error))
+        remove_tree(&path).map_err(failed)
     }
 
     /// Returns what the file of a name says.

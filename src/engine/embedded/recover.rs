@@ -10,7 +10,7 @@ use crate::plan::AnonymousVolumes;
 use crate::runtime::container::cgroup::{self, Hierarchies};
 use crate::runtime::kernel::sys;
 use crate::runtime::monitor::state::ContainerState;
-use crate::runtime::store::{Entry, Journal, remove_tree};
+use crate::runtime::store::{Entry, Fate, Journal, remove_tree};
 use crate::value::{ContainerName, NetworkName, ProjectName};
 
 /// How long the end of processes that were sent SIGKILL is waited for.
@@ -75,8 +75,21 @@ impl Inner {
                 self.undo_network(name)
             }
             Entry::CreateContainer { id } => self.undo_container(project, id),
+            Entry::UpdateContainer { id } => {
+                self.undo_update(project, id);
+                Ok(())
+            }
             Entry::PlugContainer { id, network } => self.undo_plugging(project, id, network),
-            Entry::RemoveContainer { id } => self.finish_container_removal(project, id),
+            Entry::RemoveContainer {
+                id,
+                anonymous_volumes,
+            } => {
+                let volumes = match anonymous_volumes {
+                    Fate::Kept => AnonymousVolumes::Keep,
+                    Fate::Removed => AnonymousVolumes::Remove,
+                };
+                self.finish_container_removal(project, id, volumes)
+            }
         }
     }
 
@@ -110,16 +123,32 @@ impl Inner {
             // The record is the last thing made: with it the container is whole.
             return Ok(());
         }
-        self.discard(&Located {
+        self.discard_unmade(&Located {
             project: project.clone(),
             id: id.to_owned(),
         })
     }
 
-    fn finish_container_removal(&self, project: &ProjectName, id: &str) -> Result<(), EngineError> {
+    /// Tells the monitor what the record says, whichever of the two was changed last.
+    ///
+    /// Where that cannot be done the next plan still compares with the record, so that whoever wants
+    /// the container changed is told; nobody else needs to know.
+    fn undo_update(&self, project: &ProjectName, id: &str) {
+        let found = ContainerRecord::find(&self.layout.container(project, id));
+        if let Some(record) = found.ok().flatten() {
+            drop(self.rewrite(&record));
+        }
+    }
+
+    fn finish_container_removal(
+        &self,
+        project: &ProjectName,
+        id: &str,
+        volumes: AnonymousVolumes,
+    ) -> Result<(), EngineError> {
         let dir = self.layout.container(project, id);
         match ContainerRecord::find(&dir).ok().flatten() {
-            Some(record) => self.erase(&record, AnonymousVolumes::Keep),
+            Some(record) => self.erase(&record, volumes),
             None => self.discard(&Located {
                 project: project.clone(),
                 id: id.to_owned(),

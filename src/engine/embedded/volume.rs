@@ -72,6 +72,22 @@ impl Inner {
         Ok(())
     }
 
+    /// Removes the volumes that were made for a container which never came to be.
+    pub(super) fn remove_volumes_made_for(&self, id: &str) -> Result<(), EngineError> {
+        let act =
+            |error| EngineError::act(format!("remove the volumes of container `{id}`"), error);
+        for volume in self.volumes.owned_by(id).map_err(act)? {
+            let Ok(name) = volume.name.parse::<VolumeName>() else {
+                continue;
+            };
+            // Somebody may mount it by its name by now.
+            if self.users_of(&name)?.is_empty() {
+                let _was_there = self.volumes.remove(&name, &[]).map_err(act)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the containers that mount a volume, of whatever project.
     fn users_of(&self, name: &VolumeName) -> Result<Vec<String>, EngineError> {
         let mut users = Vec::new();

@@ -120,6 +120,13 @@ pub enum NetworkError {
         #[source]
         source: io::Error,
     },
+    /// What was changed of the machine could not be noted, to be changed back later.
+    #[error("note which settings of this machine are changed")]
+    Notes {
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
     /// Somebody listens on the port.
     #[error("publish port {address}/{protocol}: {holder}")]
     PortTaken {

@@ -28,6 +28,8 @@ pub(super) struct Link {
     pub(super) name: String,
     pub(super) alias: Option<String>,
     pub(super) is_bridge: bool,
+    /// Whether somebody switched it on.
+    pub(super) is_up: bool,
     /// The bridge that it is in.
     pub(super) controller: Option<u32>,
 }
@@ -50,6 +52,12 @@ pub(super) fn all_links() -> RouteNetlinkMessage {
     // Counters would make most of the answer.
     message.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
     RouteNetlinkMessage::GetLink(message)
+}
+
+/// Returns all links.
+pub(super) fn all(socket: &mut RouteSocket) -> io::Result<Vec<Link>> {
+    let answers = socket.dump(all_links())?;
+    Ok(answers.iter().filter_map(read_link).collect())
 }
 
 /// Looks for the link of this name; `None` if there is none.
@@ -76,6 +84,7 @@ pub(super) fn read_link(message: &RouteNetlinkMessage) -> Option<Link> {
         name: String::new(),
         alias: None,
         is_bridge: false,
+        is_up: message.header.flags.contains(LinkFlags::Up),
         controller: None,
     };
     for attribute in &message.attributes {

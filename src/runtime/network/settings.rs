@@ -42,6 +42,14 @@ pub(super) fn set(setting: &str, value: &str) -> Result<(), NetworkError> {
     Ok(())
 }
 
+/// Returns the names in a folder of settings.
+pub(super) fn list(folder: &str) -> io::Result<Vec<String>> {
+    let entries = std::fs::read_dir(Path::new(ROOT).join(folder))?;
+    let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    let names: io::Result<Vec<Option<String>>> = names.collect();
+    Ok(names?.into_iter().flatten().collect())
+}
+
 /// Reads one setting.
 pub(super) fn read(setting: &str) -> io::Result<String> {
     let path = Path::new(ROOT).join(setting);

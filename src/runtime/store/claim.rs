@@ -19,6 +19,20 @@ pub fn lock_file(file: &File, operation: FlockOperation) -> io::Result<()> {
     }
 }
 
+/// Locks a folder for as long as what is returned lives; `None` where there is no such folder.
+pub fn lock_dir(path: &Path) -> Result<Option<File>, StoreError> {
+    let failed = |source| StoreError::Lock {
+        path: path.to_owned(),
+        source,
+    };
+    let dir = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(failed)?,
+    };
+    lock_file(&dir, FlockOperation::LockExclusive).map_err(failed)?;
+    Ok(Some(dir))
+}
+
 /// Says whether `path` still names this open file or folder.
 pub fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;

@@ -40,6 +40,11 @@ pub enum Entry {
         /// Id of the container.
         id: String,
     },
+    /// A container that may run is changed in place.
+    UpdateContainer {
+        /// Id of the container.
+        id: String,
+    },
     /// A container's lease on a network and its interface there come or go.
     PlugContainer {
         /// Id of the container.
@@ -51,7 +56,19 @@ pub enum Entry {
     RemoveContainer {
         /// Id of the container.
         id: String,
+        /// Whether its anonymous volumes are removed as well.
+        anonymous_volumes: Fate,
     },
+}
+
+/// What becomes of a thing when what it belongs to is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It stays.
+    Kept,
+    /// It goes too.
+    Removed,
 }
 
 /// An intent without its `done`.

@@ -15,11 +15,16 @@
 //! │       ├── record.json                 what was wanted, written once per create or update
 //! │       ├── state.json                  what its monitor last said
 //! │       ├── log, log.1, …               output, one line a line
+//! │       ├── hosts, hostname, resolv.conf    mounted into it, which may write to them
 //! │       └── upper/, work/               the container's own changes to its root filesystem
 //! └── trash/                              renamed here first, removed later
 //!
+//! <run base>/                             0700; shared by all state directories of one user
+//! ├── networks.lock                       held while addresses are chosen and bridges change
+//! └── forwarding-<namespace>.json         what was switched on for networks, and what was before
+//!
 //! <run>/                                  0700, on tmpfs; /run/consort/<hash> or $XDG_RUNTIME_DIR/consort/<hash>
-//! ├── locks/                              <project>.lock, networks.lock, images.lock, holder.lock
+//! ├── locks/                              <project>.lock, images.lock, holder.lock
 //! ├── names/<network>/<container-id>.json what the name servers answer
 //! └── containers/<container-id>/
 //!     ├── bundle.json                     all that a monitor needs to start it, secrets included
@@ -27,7 +32,7 @@
 //!     ├── lock                            held by its monitor
 //!     ├── control                         socket of its monitor
 //!     ├── stdin, stdout, stderr           FIFOs
-//!     └── hosts, hostname, resolv.conf    mounted into it
+//!     └── files/                          secrets and configs, mounted into it read-only
 //! ```
 
 use std::io;
@@ -68,8 +73,7 @@ impl Layout {
     /// Makes the directories where they are missing, and checks version and owner.
     pub fn prepare(&self) -> Result<(), StoreError> {
         // The folder of all run directories may lie in one that everybody can write to.
-        let run_base = self.run.parent().unwrap_or(&self.run);
-        for dir in [&*self.state, run_base, &*self.run] {
+        for dir in [&*self.state, self.run_base(), &*self.run] {
             make_private(dir)?;
         }
         let version_file = self.state.join("version");
@@ -104,6 +108,11 @@ impl Layout {
     /// Returns the state directory itself.
     pub fn state_dir(&self) -> &Path {
         &self.state
+    }
+
+    /// Returns the folder of the run directories of all state directories of one user.
+    pub fn run_base(&self) -> &Path {
+        self.run.parent().unwrap_or(&self.run)
     }
 
     /// Returns the run directory itself.

@@ -14,8 +14,8 @@ pub use atomic::{
     Durability, Exclusive, is_in_memory, make_dir, read_bounded, read_json, remove_tree,
     write_atomic, write_json, write_json_exclusively,
 };
-pub use claim::{is_same_file, lock_file, names_in, remove_abandoned};
+pub use claim::{is_same_file, lock_dir, lock_file, names_in, remove_abandoned};
 pub use error::StoreError;
-pub use journal::{Entry, Journal, Pending};
+pub use journal::{Entry, Fate, Journal, Pending};
 pub use layout::{LAYOUT_VERSION, Layout};
 pub use lock::{Contention, FileLock, LockHolder};

@@ -168,6 +168,17 @@ impl VolumeStore {
         Ok(records)
     }
 
+    /// Lists the volumes that belong to a container; one whose record cannot be read is nobody's.
+    pub fn owned_by(&self, container: &str) -> Result<Vec<VolumeRecord>, VolumeError> {
+        let names = store::names_in(&self.dir)?;
+        let records = names
+            .iter()
+            .filter_map(|name| self.find(name).ok().flatten());
+        Ok(records
+            .filter(|record| record.owner.as_deref() == Some(container))
+            .collect())
+    }
+
     /// Removes a volume and its data; says whether it was there.
     ///
     /// `users` are the containers that mount it: with any of them it stays.

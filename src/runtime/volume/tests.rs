@@ -84,6 +84,21 @@ fn a_volume_is_made_once_listed_and_removed() {
 }
 
 #[test]
+fn volumes_of_a_container_are_found_beside_one_that_cannot_be_read() {
+    let all = fixture();
+    let of = |name: &str, owner: Option<&str>| VolumeRecord {
+        owner: owner.map(str::to_owned),
+        ..record(name)
+    };
+    for (name, owner) in [("a", Some("one")), ("b", Some("two")), ("c", None)] {
+        all.volumes.create(&of(name, owner)).unwrap();
+    }
+    all.write("volumes/damaged/volume.json", "{");
+    assert_eq!(all.volumes.owned_by("one").unwrap(), [of("a", Some("one"))]);
+    assert_eq!(all.volumes.owned_by("three").unwrap(), []);
+}
+
+#[test]
 fn a_volume_with_other_options_is_not_taken_for_this_one() {
     let all = fixture();
     all.volumes.create(&record("a")).unwrap();

@@ -17,10 +17,11 @@ use crate::runtime::network::names::ResolvConf;
 use crate::runtime::store::{Durability, read_bounded, write_atomic};
 
 impl Inner {
+    /// Writes the files into the container's folder on the disk: programs inside may write to them as
+    /// well, and memory that all containers share would be theirs to fill.
     pub(super) fn write_network_files(
         &self,
         record: &ContainerRecord,
-        run_dir: &Path,
         hostname: &str,
         resolv: &ResolvConf,
     ) -> Result<(), EngineError> {
@@ -47,9 +48,11 @@ impl Inner {
             ("hostname", files::hostname(hostname).map_err(failed)?),
             ("resolv.conf", resolv_conf.map_err(failed)?),
         ];
-        let is_mounted = self.is_watched(&record.id);
+        let folder = self.folder(record);
+        // Also in a container that has lost its monitor.
+        let is_mounted = self.is_watched(&record.id) || self.state(record)?.has_process_or_pause();
         for (name, text) in texts {
-            let path = run_dir.join(name);
+            let path = folder.join(name);
             let act = || format!("write `{}`", path.display());
             if is_mounted && path.exists() {
                 refresh(&path, &text).map_err(|error| EngineError::act(act(), error))?;

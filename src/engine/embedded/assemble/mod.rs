@@ -43,7 +43,7 @@ impl Inner {
         container.mounts = mounts;
         let (upstream, resolv) = host_resolvers(Path::new("/etc/resolv.conf"));
         let network = self.network_of(record, upstream)?;
-        self.write_network_files(record, &run_dir, &hostname, &resolv)?;
+        self.write_network_files(record, &hostname, &resolv)?;
         Ok(Bundle {
             id: record.id.clone(),
             name: record.name.to_string(),

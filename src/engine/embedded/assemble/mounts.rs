@@ -39,7 +39,7 @@ impl Inner {
             volumes.push(volume);
         }
         self.add_image_volumes(record, &mut mounts, &mut volumes)?;
-        mounts.extend(own_files(record, run_dir, &mounts));
+        mounts.extend(own_files(record, (&self.folder(record), run_dir), &mounts));
         // What is mounted inside another mount comes after it.
         mounts.sort_by_key(|request| request.target.components().count());
         Ok((mounts, volumes))
@@ -76,7 +76,7 @@ impl Inner {
 /// Returns the files that the engine itself puts into a container: names, secrets and configs.
 fn own_files(
     record: &ContainerRecord,
-    run_dir: &Path,
+    (folder, run_dir): (&Path, &Path),
     mounts: &[MountRequest],
 ) -> Vec<MountRequest> {
     let own = [
@@ -89,7 +89,7 @@ fn own_files(
         .into_iter()
         .filter(|(_, target)| has_own_files(&record.spec) && is_free(target));
     let names =
-        names.map(|(file, target)| describe::own_bind(run_dir.join(file), target, false, &[]));
+        names.map(|(file, target)| describe::own_bind(folder.join(file), target, false, &[]));
     let files = record.spec.files.iter().enumerate().map(|(number, file)| {
         describe::own_bind(
             kept_file(run_dir, number),

@@ -23,7 +23,7 @@ use crate::engine::embedded::not_supported;
 use crate::engine::{EngineError, Performed};
 use crate::runtime::network::NetworkError;
 use crate::runtime::network::bridge::{self, BridgeConfig};
-use crate::runtime::network::nat::{self, Egress, Ipv6, NatNetwork, NatReport};
+use crate::runtime::network::nat::{self, Egress, Ground, Ipv6, NatNetwork, NatReport};
 use crate::runtime::store::{
     Contention, Durability, Entry, FileLock, LockHolder, make_dir, remove_tree,
 };
@@ -71,11 +71,15 @@ impl Inner {
         };
         let report = self.in_network(|| {
             let _ensured = bridge::ensure(&config).map_err(failed)?;
-            nat::ensure(&[nat_network(record)]).map_err(failed)
+            nat::ensure(&[nat_network(record)], self.ground()).map_err(failed)
         })?;
         make_dir(&self.layout.names(name))
             .map_err(|error| EngineError::act(format!("make network `{name}`"), error))?;
-        Ok(notice(record, &report, self.no_way_out()))
+        let changed = match self.ground() {
+            Ground::Machine { .. } => report.changed_settings.as_slice(),
+            Ground::Own => &[],
+        };
+        Ok(notice(record, &report, changed, self.no_way_out()))
     }
 
     fn new_network(&self, spec: &NetworkSpec) -> Result<NetworkRecord, EngineError> {
@@ -122,7 +126,7 @@ impl Inner {
     }
 
     fn remove_link(&self, link: &str) -> Result<(), NetworkError> {
-        let settling = nat::remove(link)?;
+        let settling = nat::remove(link, self.ground())?;
         match &self.holder {
             None => bridge::remove_from_sight(link, settling),
             // The holder would stay as long as a process in its namespaces.
@@ -136,6 +140,7 @@ impl Inner {
         let ours = format!("consort:{}/", self.layout.installation());
         let theirs = format!("/{name}");
         let is_it = |mark: &str| mark.starts_with(&ours) && mark.ends_with(&theirs);
+        let _lock = self.lock_addresses()?;
         self.in_network(|| {
             let bridges = bridge::list_marked().map_err(failed)?;
             for found in bridges.iter().filter(|found| is_it(&found.mark)) {
@@ -151,6 +156,16 @@ impl Inner {
         let removed = remove_tree(&self.layout.names(name))
             .and_then(|()| remove_tree(&self.layout.network(name)));
         removed.map_err(|error| EngineError::act(format!("remove network `{name}`"), error))
+    }
+
+    /// Returns whose settings are changed for networks: an ordinary user has a namespace for them.
+    fn ground(&self) -> Ground<'_> {
+        match &self.holder {
+            None => Ground::Machine {
+                notes: self.layout.run_base(),
+            },
+            Some(_) => Ground::Own,
+        }
     }
 
     /// Returns why an ordinary user's containers cannot reach the outside, if they cannot.
@@ -183,13 +198,7 @@ impl Inner {
             pid: std::process::id(),
             command: "consort".to_owned(),
         };
-        // All state directories of this user share the machine's addresses.
-        let run_base = self
-            .layout
-            .run_dir()
-            .parent()
-            .unwrap_or(self.layout.run_dir());
-        let path = run_base.join("networks.lock");
+        let path = self.layout.run_base().join("networks.lock");
         FileLock::acquire(&path, &holder, Contention::Wait, &|_| {})
             .map(AddressLock)
             .map_err(|error| EngineError::act("lock the networks", error))
@@ -236,7 +245,12 @@ fn nat_network(record: &NetworkRecord) -> NatNetwork {
 }
 
 /// Says what the user should know of a network that was made.
-fn notice(record: &NetworkRecord, report: &NatReport, user: Option<String>) -> Performed {
+fn notice(
+    record: &NetworkRecord,
+    report: &NatReport,
+    changed: &[String],
+    user: Option<String>,
+) -> Performed {
     let name = &record.spec.name;
     if record.spec.internal {
         return Performed::Done;
@@ -248,6 +262,14 @@ fn notice(record: &NetworkRecord, report: &NatReport, user: Option<String>) -> P
     if let Some(rule) = &report.dropped_by {
         let notice =
             format!("network `{name}` may have no way out: `{rule}` drops what it forwards");
+        return Performed::Warned { notice };
+    }
+    if !changed.is_empty() {
+        let notice = format!(
+            "network `{name}` needs this machine to pass packets on: {} until the last network is \
+             removed; its other links stay closed to each other",
+            changed.join(", ")
+        );
         return Performed::Warned { notice };
     }
     Performed::Done

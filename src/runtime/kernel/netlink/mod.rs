@@ -14,6 +14,6 @@ mod socket;
 
 pub use attributes::{Attribute, AttributeReader, AttributeWriter};
 pub use filter::{FilterBatch, FilterSocket, Generation};
-pub use netns::{inside, new_netns, own_netns};
+pub use netns::{inside, new_netns, own_netns, own_netns_id};
 pub use route::{LinkRemovals, RouteSocket};
 pub use socket::NETLINK_TIMEOUT;

@@ -24,6 +24,8 @@ use super::protocol::{HolderState, MESSAGE_BYTES, Request, Response};
 const BACKLOG: i32 = 128;
 /// How long a peer may take over its one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long nobody is answered after the kernel had nothing to answer with.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -54,7 +56,11 @@ impl Server {
                 // A peer that misbehaves is left; nobody else is concerned.
                 Ok(peer) => drop(self.serve(peer)),
                 Err(Errno::BADF | Errno::INVAL | Errno::NOTSOCK) => return,
-                Err(_) => {}
+                // This one peer is gone.
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                // Descriptors or memory are short: the peer waits in the queue, so asking again at
+                // once would only keep a processor busy, and there is no event to wait for.
+                Err(_) => pause(),
             }
         }
     }
@@ -86,6 +92,15 @@ impl Server {
     fn namespace(&self, channel: &Channel, fd: BorrowedFd<'_>) -> io::Result<()> {
         send(channel, &Response::Namespace(self.state.clone()), Some(fd))
     }
+}
+
+fn pause() {
+    let pause = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: RETRY_PAUSE.subsec_nanos().into(),
+    };
+    // An interrupted pause is only a shorter one.
+    let _slept = rustix::thread::nanosleep(&pause);
 }
 
 fn listens(channel: &Channel, address: SocketAddr, protocol: Protocol) -> io::Result<()> {

@@ -4,6 +4,7 @@ use crate::runtime::kernel::netlink::AttributeWriter;
 
 pub(super) const FAMILY_INET: u8 = 1;
 pub(super) const FAMILY_IPV4: u8 = 2;
+pub(super) const FAMILY_IPV6: u8 = 10;
 
 pub(super) const NEW_TABLE: u16 = 0;
 pub(super) const DELETE_TABLE: u16 = 2;
@@ -121,11 +122,11 @@ impl Rule {
         .add("cmp", &compare(COMPARE_DIFFERENT, &zero))
     }
 
-    /// Goes on if the packet is IPv4.
-    pub(super) fn ipv4(self) -> Self {
+    /// Goes on if the packet is of this family.
+    pub(super) fn family(self, family: u8) -> Self {
         let load = AttributeWriter::new().number(1, Register::First as u32);
         self.add("meta", &load.number(2, META_FAMILY))
-            .add("cmp", &compare(COMPARE_EQUAL, &data(&[FAMILY_IPV4])))
+            .add("cmp", &compare(COMPARE_EQUAL, &data(&[family])))
     }
 
     /// Goes on if the packet has this protocol above IP.

@@ -4,12 +4,14 @@
 //! table inet consort
 //!   set bridges   every bridge of ours            set internal  those without a way out
 //!   set same      each bridge with itself
+//!   set closed_…  links of a machine that passed nothing on before, for each of IPv4 and IPv6
 //!   chain forward (filter)
 //!     from a bridge to itself                     accept   (only seen where bridges call the filter)
 //!     from one bridge to another                  drop     networks are isolated
 //!     from or to an internal bridge               drop
 //!     to a bridge, of a known connection          accept
 //!     to a bridge                                 drop     only published ports are reached from outside
+//!     from one closed link to another             drop     the machine is nobody else's router
 //!   chain postrouting (nat)
 //!     from a bridge to anything but a bridge      masquerade
 //! ```
@@ -18,7 +20,8 @@
 //! projects cannot undo each other's work. Everything happens in the calling thread's network
 //! namespace.
 //!
-//! **Invariant:** forwarding is switched on only after the table that restricts it is in place.
+//! **Invariant:** forwarding is switched on only after the table that restricts it is in place, and the
+//! table goes only after what was switched on is off again. Whoever calls keeps others away meanwhile.
 
 mod expression;
 mod forwarding;
@@ -30,8 +33,12 @@ use std::io;
 use crate::runtime::kernel::netlink::{FilterSocket, RouteSocket};
 
 use super::NetworkError;
+use super::bridge;
 use super::links;
+use forwarding::{Family, Switches};
+use table::Closed;
 
+pub use forwarding::Ground;
 pub use redirect::redirect_name_server;
 
 /// One network as the packet filter sees it.
@@ -43,6 +50,12 @@ pub struct NatNetwork {
     pub egress: Egress,
     /// Whether it has IPv6.
     pub ipv6: Ipv6,
+}
+
+impl NatNetwork {
+    fn has_way_out(&self) -> bool {
+        self.egress == Egress::Masquerade
+    }
 }
 
 /// Whether packets may leave a network.
@@ -77,7 +90,7 @@ pub struct NatReport {
 /// Makes the table hold these networks, beside those that it holds already.
 ///
 /// A kernel without the packet filter is not an error: containers reach each other all the same.
-pub fn ensure(networks: &[NatNetwork]) -> Result<NatReport, NetworkError> {
+pub fn ensure(networks: &[NatNetwork], ground: Ground<'_>) -> Result<NatReport, NetworkError> {
     if networks.is_empty() {
         return Ok(NatReport::default());
     }
@@ -85,9 +98,18 @@ pub fn ensure(networks: &[NatNetwork]) -> Result<NatReport, NetworkError> {
         Ok(socket) => socket,
         Err(error) => return without_filter(&error),
     };
-    let in_place = table::holds(&mut socket, networks).unwrap_or(false);
+    let mut switches = Switches::open(ground)?;
+    let off = needed_and_off(networks)?;
+    for family in &off {
+        switches.look_around(*family)?;
+    }
+    let closed = Closed {
+        ipv4: switches.closed(Family::Ipv4),
+        ipv6: switches.closed(Family::Ipv6),
+    };
+    let in_place = table::holds(&mut socket, networks, &closed).unwrap_or(false);
     if !in_place {
-        match socket.commit(&table::setup(networks), None) {
+        match socket.commit(&table::setup(networks, &closed), None) {
             Ok(()) => {}
             Err(error) if is_unsupported(&error) => return without_filter(&error),
             Err(source) => {
@@ -98,20 +120,33 @@ pub fn ensure(networks: &[NatNetwork]) -> Result<NatReport, NetworkError> {
             }
         }
     }
-    let mut report = NatReport::default();
-    let leaving = || {
-        networks
-            .iter()
-            .filter(|network| network.egress == Egress::Masquerade)
+    let mut report = NatReport {
+        changed_settings: switches.switch_on(&off)?,
+        ..NatReport::default()
     };
-    if leaving().next().is_some() {
-        forwarding::enable_ipv4(&mut report.changed_settings)?;
+    if networks.iter().any(NatNetwork::has_way_out) {
         report.dropped_by = table::foreign_drop(&mut socket);
     }
-    if leaving().any(|network| network.ipv6 == Ipv6::Enabled) {
-        forwarding::enable_ipv6(&mut report.changed_settings)?;
-    }
     Ok(report)
+}
+
+/// Returns the switches that these networks need on and that are off.
+fn needed_and_off(networks: &[NatNetwork]) -> Result<Vec<Family>, NetworkError> {
+    let leaving = || networks.iter().filter(|network| network.has_way_out());
+    let mut needed = Vec::new();
+    if leaving().next().is_some() {
+        needed.push(Family::Ipv4);
+    }
+    if leaving().any(|network| network.ipv6 == Ipv6::Enabled) {
+        needed.push(Family::Ipv6);
+    }
+    let mut off = Vec::new();
+    for family in needed {
+        if !family.is_on()? {
+            off.push(family);
+        }
+    }
+    Ok(off)
 }
 
 /// What the kernel still does after [`remove`]: dropping it waits until it is done, some 25 ms.
@@ -126,15 +161,25 @@ impl Settling {
     }
 }
 
-/// Takes a network out of the table, and the table away with the last one.
-pub fn remove(link: &str) -> Result<Settling, NetworkError> {
+/// Takes a network out of the table; with the last one the table goes, and what was switched on for
+/// them is off again.
+pub fn remove(link: &str, ground: Ground<'_>) -> Result<Settling, NetworkError> {
     let act = "take a network out of the table `consort`";
     let Ok(mut socket) = FilterSocket::open() else {
         return Ok(Settling(None));
     };
+    let mut switches = Switches::open(ground)?;
+    if switches.are_noted() && bridge::list_marked()?.iter().all(|one| one.link == link) {
+        switches.switch_back()?;
+    }
+    let table = if switches.are_noted() {
+        Table::Stays
+    } else {
+        Table::GoesWithTheLast
+    };
     // Bounded: every round that fails means that somebody else changed the table meanwhile.
     for _ in 0..16 {
-        match remove_from_table(&mut socket, link) {
+        match remove_from_table(&mut socket, link, table) {
             Err(error) if error.raw_os_error() == Some(nix::libc::ERESTART) => {}
             Err(error) if is_missing(&error) || is_unsupported(&error) => break,
             Err(source) => return Err(NetworkError::Filter { act, source }),
@@ -144,7 +189,15 @@ pub fn remove(link: &str) -> Result<Settling, NetworkError> {
     Ok(Settling(Some(socket)))
 }
 
-fn remove_from_table(socket: &mut FilterSocket, removed: &str) -> io::Result<()> {
+/// What becomes of the table without networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Table {
+    /// It is needed still, for what is closed.
+    Stays,
+    GoesWithTheLast,
+}
+
+fn remove_from_table(socket: &mut FilterSocket, removed: &str, table: Table) -> io::Result<()> {
     let generation = socket.generation()?;
     let mut route = RouteSocket::open()?;
     let mut gone = vec![removed.to_owned()];
@@ -159,7 +212,7 @@ fn remove_from_table(socket: &mut FilterSocket, removed: &str) -> io::Result<()>
             None => gone.push(link),
         }
     }
-    if others {
+    if others || table == Table::Stays {
         table::remove_elements(socket, &gone, generation)
     } else {
         socket.commit(&table::teardown(), Some(generation))

@@ -3,7 +3,7 @@
 use crate::runtime::kernel::netlink::{AttributeWriter, FilterBatch, FilterSocket};
 use crate::runtime::network::NetworkError;
 
-use super::expression::{DELETE_RULE, FAMILY_INET, HOOK_OUTPUT, NEW_TABLE, Rule};
+use super::expression::{DELETE_RULE, FAMILY_INET, FAMILY_IPV4, HOOK_OUTPUT, NEW_TABLE, Rule};
 use super::table::{add_chain, add_rule};
 
 const TABLE: &str = "consort_names";
@@ -33,7 +33,7 @@ pub fn redirect_name_server(udp_port: u16, tcp_port: u16) -> Result<(), NetworkE
     batch.push(DELETE_RULE, 0, FAMILY_INET, whole_chain);
     for (protocol, port) in [(PROTOCOL_UDP, udp_port), (PROTOCOL_TCP, tcp_port)] {
         let rule = Rule::new()
-            .ipv4()
+            .family(FAMILY_IPV4)
             .destination(NAME_SERVER)
             .protocol(protocol)
             .destination_port(DNS_PORT)

@@ -8,9 +8,9 @@ use crate::runtime::kernel::netlink::{
 };
 
 use super::expression::{
-    DELETE_ELEMENTS, DELETE_RULE, DELETE_TABLE, FAMILY_INET, FAMILY_IPV4, GET_CHAIN, GET_ELEMENTS,
-    GET_RULE, HOOK_FORWARD, HOOK_POSTROUTING, Member, NEW_CHAIN, NEW_ELEMENTS, NEW_RULE, NEW_SET,
-    NEW_TABLE, Rule, Side, Verdict, data,
+    DELETE_ELEMENTS, DELETE_RULE, DELETE_TABLE, FAMILY_INET, FAMILY_IPV4, FAMILY_IPV6, GET_CHAIN,
+    GET_ELEMENTS, GET_RULE, HOOK_FORWARD, HOOK_POSTROUTING, Member, NEW_CHAIN, NEW_ELEMENTS,
+    NEW_RULE, NEW_SET, NEW_TABLE, Rule, Side, Verdict, data,
 };
 use super::{Egress, NatNetwork, is_missing};
 
@@ -20,6 +20,8 @@ const POSTROUTING: &str = "postrouting";
 const BRIDGES: &str = "bridges";
 const INTERNAL: &str = "internal";
 const SAME: &str = "same";
+const CLOSED_IPV4: &str = "closed_ipv4";
+const CLOSED_IPV6: &str = "closed_ipv6";
 
 /// `NLM_F_APPEND`: rules come in the order in which they are sent.
 const NLM_F_CREATE_APPEND: u16 = 0x400 | 0x800;
@@ -30,8 +32,15 @@ const TYPE_BITS: u32 = 6;
 const PRIORITY_FILTER: i32 = 0;
 const PRIORITY_SOURCE_NAT: i32 = 100;
 
+/// The links of the machine between which nothing passes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Closed {
+    pub(super) ipv4: BTreeSet<String>,
+    pub(super) ipv6: BTreeSet<String>,
+}
+
 /// Returns the batch that makes the table as it must be and adds these networks.
-pub(super) fn setup(networks: &[NatNetwork]) -> FilterBatch {
+pub(super) fn setup(networks: &[NatNetwork], closed: &Closed) -> FilterBatch {
     let mut batch = FilterBatch::new();
     batch.create(
         NEW_TABLE,
@@ -42,6 +51,8 @@ pub(super) fn setup(networks: &[NatNetwork]) -> FilterBatch {
     add_set(&mut batch, (BRIDGES, 1), TYPE_IFNAME, IFNAME_BYTES);
     add_set(&mut batch, (INTERNAL, 2), TYPE_IFNAME, IFNAME_BYTES);
     add_set(&mut batch, (SAME, 3), pair, 2 * IFNAME_BYTES);
+    add_set(&mut batch, (CLOSED_IPV4, 4), TYPE_IFNAME, IFNAME_BYTES);
+    add_set(&mut batch, (CLOSED_IPV6, 5), TYPE_IFNAME, IFNAME_BYTES);
     add_chain(
         &mut batch,
         TABLE,
@@ -60,6 +71,13 @@ pub(super) fn setup(networks: &[NatNetwork]) -> FilterBatch {
         batch.push(DELETE_RULE, 0, FAMILY_INET, whole_chain);
         for rule in &rules {
             add_rule(&mut batch, TABLE, chain, rule);
+        }
+    }
+    for (set, links) in [(CLOSED_IPV4, &closed.ipv4), (CLOSED_IPV6, &closed.ipv6)] {
+        let whole_set = AttributeWriter::new().text(1, TABLE).text(2, set);
+        batch.push(DELETE_ELEMENTS, 0, FAMILY_INET, whole_set);
+        for link in links {
+            batch.create(NEW_ELEMENTS, FAMILY_INET, element(set, &key_of(link)));
         }
     }
     for network in networks {
@@ -85,6 +103,13 @@ pub(super) fn teardown() -> FilterBatch {
 
 fn chains() -> [(&'static str, Vec<Rule>); 2] {
     let rule = Rule::new;
+    let closed = |family, set| {
+        rule()
+            .family(family)
+            .link(Side::In, Member::Yes, set)
+            .link(Side::Out, Member::Yes, set)
+            .verdict(Verdict::Drop)
+    };
     let forward = vec![
         rule().both_links(SAME).verdict(Verdict::Accept),
         rule()
@@ -104,6 +129,8 @@ fn chains() -> [(&'static str, Vec<Rule>); 2] {
         rule()
             .link(Side::Out, Member::Yes, BRIDGES)
             .verdict(Verdict::Drop),
+        closed(FAMILY_IPV4, CLOSED_IPV4),
+        closed(FAMILY_IPV6, CLOSED_IPV6),
     ];
     let postrouting = vec![
         rule()
@@ -114,13 +141,24 @@ fn chains() -> [(&'static str, Vec<Rule>); 2] {
     [(FORWARD, forward), (POSTROUTING, postrouting)]
 }
 
-/// Reports whether the table is whole and holds these networks.
-pub(super) fn holds(socket: &mut FilterSocket, networks: &[NatNetwork]) -> io::Result<bool> {
+/// Reports whether the table is whole, holds these networks, and closes these links.
+pub(super) fn holds(
+    socket: &mut FilterSocket,
+    networks: &[NatNetwork],
+    closed: &Closed,
+) -> io::Result<bool> {
     let expected: usize = chains().iter().map(|(_, rules)| rules.len()).sum();
     let mut found = 0;
     let in_table = AttributeWriter::new().text(1, TABLE);
     socket.dump(GET_RULE, FAMILY_INET, &in_table, |_| found += 1)?;
     if found != expected {
+        return Ok(false);
+    }
+    let now_closed = Closed {
+        ipv4: members(socket, CLOSED_IPV4)?,
+        ipv6: members(socket, CLOSED_IPV6)?,
+    };
+    if now_closed != *closed {
         return Ok(false);
     }
     let bridges = members(socket, BRIDGES)?;
@@ -206,8 +244,7 @@ fn read_members(answer: &AttributeReader<'_>) -> Vec<String> {
 }
 
 fn elements_of(link: &str, egress: Egress) -> Vec<(&'static str, Vec<u8>)> {
-    let mut name = link.as_bytes().to_vec();
-    name.resize(IFNAME_BYTES, 0);
+    let name = key_of(link);
     let mut elements = vec![
         (BRIDGES, name.clone()),
         (SAME, [name.clone(), name.clone()].concat()),
@@ -216,6 +253,13 @@ fn elements_of(link: &str, egress: Egress) -> Vec<(&'static str, Vec<u8>)> {
         elements.push((INTERNAL, name));
     }
     elements
+}
+
+/// Returns a link's name as sets hold it.
+fn key_of(link: &str) -> Vec<u8> {
+    let mut name = link.as_bytes().to_vec();
+    name.resize(IFNAME_BYTES, 0);
+    name
 }
 
 fn element(set: &str, key: &[u8]) -> AttributeWriter {
