@@ -23,8 +23,9 @@ impl Monitor {
         let (Phase::Running(running), Some(health)) = (&self.phase, &mut self.health) else {
             return Ok(());
         };
-        health.probe_started();
-        match Probe::start(&self.bundle, running, health.check(), clock::now()) {
+        let now = clock::now();
+        health.probe_started(now);
+        match Probe::start(&self.bundle, running, health.check(), now) {
             Ok(probe) => self.probe = Some(probe),
             Err(error) => {
                 let end = ProbeEnd {
