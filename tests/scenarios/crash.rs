@@ -1,10 +1,14 @@
 //! Any process of consort may be killed at any moment.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::machine::{self, needs};
+use crate::support::run::{Run, Running};
 use crate::support::{Sandbox, until};
 
 const TICKER: &str = "
@@ -27,6 +31,15 @@ fn kill_monitor(sandbox: &Sandbox) {
     until("its end", || {
         (!sandbox.own_processes("[monitor]").contains(&monitors[0])).then_some(())
     });
+}
+
+/// Sends a command off and fails if it has not ended after as long as a scenario waits for anything.
+fn ends_in_time(running: Running) -> Run {
+    let mut running = running;
+    until("the end of the command", || {
+        running.child.try_wait().unwrap().map(drop)
+    });
+    running.wait()
 }
 
 fn inner_pid(sandbox: &Sandbox) -> String {
@@ -84,6 +97,58 @@ fn stop_after_the_death_of_a_monitor_learns_the_true_exit_code() {
     sandbox.consort(&["stop"]).succeeds();
     assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("exited"));
     assert_eq!(sandbox.field("ticker", "ExitCode").as_deref(), Some("33"));
+}
+
+#[test]
+fn stop_does_not_wait_for_ever_for_a_monitor_that_does_not_answer() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TICKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let monitor = sandbox.own_processes("[monitor]")[0];
+    let monitor = Pid::from_raw(monitor).expect("a process has a positive id");
+    kill_process(monitor, Signal::STOP).expect("the process is there");
+    let stop = ends_in_time(sandbox.start(&["stop", "-t", "0"]));
+    assert!(stop.ok(), "{stop}");
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("exited"));
+}
+
+#[test]
+fn a_terminal_whose_program_reads_no_keys_does_not_keep_its_container_from_being_stopped() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  deaf:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'stty raw; echo deaf; exec sleep 1000']
+    tty: true
+    stop_grace_period: 0s
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("the program", || {
+        sandbox.logs("deaf").contains("deaf").then_some(())
+    });
+    let mut attach = sandbox.command();
+    attach.args(["attach", "deaf"]).stdin(Stdio::piped());
+    attach.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut attach = attach.spawn().unwrap();
+    let mut keyboard = attach.stdin.take().unwrap();
+    let typist = thread::spawn(move || {
+        // It fails once nobody takes the keys any more.
+        keyboard.write_all(&[b'x'; 1 << 20]).ok();
+    });
+    let counters = format!("/proc/{}/io", attach.id());
+    until("more keys than a terminal keeps", || {
+        let text = fs::read_to_string(&counters).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("rchar: "))?;
+        (line.parse::<u64>().ok()? > 160_000).then_some(())
+    });
+    let stop = ends_in_time(sandbox.start(&["stop"]));
+    assert!(stop.ok(), "{stop}");
+    assert_eq!(sandbox.field("deaf", "State").as_deref(), Some("exited"));
+    attach.wait().unwrap();
+    typist.join().unwrap();
 }
 
 #[test]

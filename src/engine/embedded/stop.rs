@@ -134,7 +134,11 @@ impl Inner {
         let run_dir = self.layout.container_run(&record.id);
         for _ in 0..2 {
             match control::ask(&run_dir, request) {
-                Err(ControlError::Unreachable { .. } | ControlError::Broken { .. }) => {
+                Err(
+                    ControlError::Unreachable { .. }
+                    | ControlError::Broken { .. }
+                    | ControlError::Silent { .. },
+                ) => {
                     if !self.state(record)?.has_process_or_pause() {
                         let exit_code = self.state(record)?.exit_code;
                         return Ok(Reply::Ended { exit_code });

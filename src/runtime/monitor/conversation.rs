@@ -5,8 +5,9 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use super::MonitorError;
+use super::console::Keyboard;
 use super::control::{Connection, ControlServer, Incoming, Reply, Request};
-use super::waits::{Source, Watched};
+use super::waits::{Source, Wake, Watched};
 
 /// What the other side of a conversation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +40,22 @@ impl Conversations {
         })
     }
 
-    /// Returns what to wait for.
-    pub(super) fn sources(&self) -> Vec<Watched<'_>> {
+    /// Returns what to wait for; while the terminal is busy, nobody types.
+    pub(super) fn sources(&self, keyboard: Keyboard) -> Vec<Watched<'_>> {
         let waiting = self.server.waiting().into_iter();
         let server = waiting.map(|fd| Watched {
             source: Source::Control,
             fd,
+            wake: Wake::Readable,
         });
-        let open = self.open.iter().map(|(&number, (connection, _))| Watched {
+        let open = self.open.iter();
+        let open = open.map(|(&number, (connection, mode))| Watched {
             source: Source::Conversation(number),
             fd: connection.as_fd(),
+            wake: match (mode, keyboard) {
+                (Mode::Terminal, Keyboard::Busy) => Wake::Gone,
+                (Mode::Terminal, Keyboard::Ready) | (Mode::Open | Mode::End, _) => Wake::Readable,
+            },
         });
         server.chain(open).collect()
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::bundle::Bundle;
 use super::log::{LogWriter, Stream};
 use super::pipes::OutputEnds;
-use super::waits::{Source, Watched};
+use super::waits::{Source, Wake, Watched};
 use super::{MonitorError, clock};
 
 /// The container's output, as far as it has come.
@@ -43,6 +43,7 @@ impl Output {
         streams.map(|stream| Watched {
             source: Source::Output(stream),
             fd: self.ends.fd(stream),
+            wake: Wake::Readable,
         })
     }
 

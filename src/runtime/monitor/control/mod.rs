@@ -9,6 +9,7 @@ mod server;
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,9 @@ pub use server::{Connection, ControlServer, Incoming};
 
 /// The longest message.
 pub const MESSAGE_LIMIT_BYTES: usize = 64 << 10;
+
+/// How long a monitor may take to answer, beyond what was asked of it.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a command wants of a monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +53,24 @@ pub enum Request {
     Attach,
     /// Reads its bundle again: restart policy, logging and health check may have changed.
     Reload,
+}
+
+impl Request {
+    /// Returns how long its answer is waited for; `None` for ever.
+    fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Stop { grace_ms, .. } => {
+                let grace = grace_ms.map(Duration::from_millis);
+                grace.map(|grace| grace.saturating_add(ANSWER_PATIENCE))
+            }
+            Self::Signal { .. }
+            | Self::Pause
+            | Self::Unpause
+            | Self::Resize { .. }
+            | Self::Attach
+            | Self::Reload => Some(ANSWER_PATIENCE),
+        }
+    }
 }
 
 /// What came of a request.

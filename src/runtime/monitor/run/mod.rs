@@ -17,6 +17,7 @@ mod tell;
 use std::time::{Duration, Instant};
 
 use super::bundle::Bundle;
+use super::console::Keyboard;
 use super::conversation::{Conversations, Said};
 use super::health::HealthMachine;
 use super::launch::{self, Running};
@@ -129,7 +130,7 @@ impl Monitor {
     }
 
     fn wait(&self) -> Result<Vec<Source>, MonitorError> {
-        let mut watched = self.conversations.sources();
+        let mut watched = self.conversations.sources(self.keyboard());
         watched.extend(self.output.sources());
         if let Phase::Running(running) = &self.phase {
             watched.extend(running.sources());
@@ -167,6 +168,13 @@ impl Monitor {
             Source::Probe | Source::ProbeOutput => self.probe_moved()?,
         }
         Ok(())
+    }
+
+    fn keyboard(&self) -> Keyboard {
+        match &self.phase {
+            Phase::Running(running) => running.keyboard(),
+            Phase::Pausing { .. } | Phase::Ended => Keyboard::Ready,
+        }
     }
 
     fn type_keys(&mut self, keys: &[u8]) {
