@@ -1,8 +1,11 @@
 //! The commands that a monitor talks with.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+
+use rustix::io::Errno;
 
 use super::MonitorError;
 use super::console::Keyboard;
@@ -26,6 +29,17 @@ pub(super) struct Conversations {
     server: ControlServer,
     open: BTreeMap<usize, (Connection, Mode)>,
     next: usize,
+    /// Whether there was no room for another conversation when one was to begin.
+    is_deaf: bool,
+}
+
+/// Who is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Everybody.
+    All,
+    /// Nobody new, until [`Conversations::listen_again`].
+    Nobody,
 }
 
 impl Conversations {
@@ -37,12 +51,13 @@ impl Conversations {
             server,
             open: BTreeMap::new(),
             next: 0,
+            is_deaf: false,
         })
     }
 
     /// Returns what to wait for; while the terminal is busy, nobody types.
     pub(super) fn sources(&self, keyboard: Keyboard) -> Vec<Watched<'_>> {
-        let waiting = self.server.waiting().into_iter();
+        let waiting = self.server.waiting().filter(|_| !self.is_deaf).into_iter();
         let server = waiting.map(|fd| Watched {
             source: Source::Control,
             fd,
@@ -61,16 +76,25 @@ impl Conversations {
     }
 
     /// Begins the next conversation.
-    pub(super) fn accept(&mut self) -> Result<(), MonitorError> {
-        let accepted = self
-            .server
-            .accept()
-            .map_err(|source| MonitorError::Wait { source })?;
-        if let Some(connection) = accepted {
-            drop(self.open.insert(self.next, (connection, Mode::Open)));
-            self.next += 1;
+    pub(super) fn accept(&mut self) -> Result<Heard, MonitorError> {
+        match self.server.accept() {
+            Ok(Some(connection)) => {
+                drop(self.open.insert(self.next, (connection, Mode::Open)));
+                self.next += 1;
+                Ok(Heard::All)
+            }
+            Ok(None) => Ok(Heard::All),
+            Err(error) if is_want_of_room(&error) => {
+                self.is_deaf = true;
+                Ok(Heard::Nobody)
+            }
+            Err(source) => Err(MonitorError::Wait { source }),
         }
-        Ok(())
+    }
+
+    /// Listens again after there was no room for another conversation.
+    pub(super) fn listen_again(&mut self) {
+        self.is_deaf = false;
     }
 
     /// Returns what conversation `number` says, if it says anything that is to be answered.
@@ -141,6 +165,17 @@ impl Conversations {
             }
         }
     }
+}
+
+/// Reports whether we, or the machine, have no descriptors or memory left for now.
+fn is_want_of_room(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        matches!(
+            errno,
+            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM
+        )
+    })
 }
 
 /// What a conversation says.

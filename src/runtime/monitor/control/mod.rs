@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use client::{Attached, ControlError, ask, attach};
 pub use server::{Connection, ControlServer, Incoming};
 
+use super::state::ContainerState;
+
 /// The longest message.
 pub const MESSAGE_LIMIT_BYTES: usize = 64 << 10;
 
@@ -51,6 +53,11 @@ pub enum Request {
     },
     /// Passes this connection's further bytes to its terminal, and the terminal's to this connection.
     Attach,
+    /// Says what is true of the container, also what could not be recorded yet.
+    State,
+    /// Lets a container go that has ended, and whose record is about to be removed. Answered by the end
+    /// of the monitor.
+    Forget,
     /// Reads its bundle again: restart policy, logging and health check may have changed.
     Reload,
 }
@@ -68,6 +75,8 @@ impl Request {
             | Self::Unpause
             | Self::Resize { .. }
             | Self::Attach
+            | Self::State
+            | Self::Forget
             | Self::Reload => Some(ANSWER_PATIENCE),
         }
     }
@@ -83,6 +92,11 @@ pub enum Reply {
     Ended {
         /// Its exit code, if anybody saw it.
         exit_code: Option<i32>,
+    },
+    /// What is true of the container.
+    State {
+        /// As it would be recorded.
+        state: Box<ContainerState>,
     },
     /// It could not be done.
     Failed {
