@@ -1,10 +1,17 @@
 //! Any process of consort may be killed at any moment.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::checks::{free_port, tcp_read};
 use crate::support::machine::{self, needs};
+use crate::support::run::{Run, Running};
 use crate::support::{Sandbox, until};
 
 const TICKER: &str = "
@@ -27,6 +34,15 @@ fn kill_monitor(sandbox: &Sandbox) {
     until("its end", || {
         (!sandbox.own_processes("[monitor]").contains(&monitors[0])).then_some(())
     });
+}
+
+/// Sends a command off and fails if it has not ended after as long as a scenario waits for anything.
+fn ends_in_time(running: Running) -> Run {
+    let mut running = running;
+    until("the end of the command", || {
+        running.child.try_wait().unwrap().map(drop)
+    });
+    running.wait()
 }
 
 fn inner_pid(sandbox: &Sandbox) -> String {
@@ -84,6 +100,185 @@ fn stop_after_the_death_of_a_monitor_learns_the_true_exit_code() {
     sandbox.consort(&["stop"]).succeeds();
     assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("exited"));
     assert_eq!(sandbox.field("ticker", "ExitCode").as_deref(), Some("33"));
+}
+
+#[test]
+fn stop_does_not_wait_for_ever_for_a_monitor_that_does_not_answer() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TICKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let monitor = sandbox.own_processes("[monitor]")[0];
+    let monitor = Pid::from_raw(monitor).expect("a process has a positive id");
+    kill_process(monitor, Signal::STOP).expect("the process is there");
+    let stop = ends_in_time(sandbox.start(&["stop", "-t", "0"]));
+    assert!(stop.ok(), "{stop}");
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("exited"));
+}
+
+#[test]
+fn a_terminal_whose_program_reads_no_keys_does_not_keep_its_container_from_being_stopped() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  deaf:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'stty raw; echo deaf; exec sleep 1000']
+    tty: true
+    stop_grace_period: 0s
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("the program", || {
+        sandbox.logs("deaf").contains("deaf").then_some(())
+    });
+    let mut attach = sandbox.command();
+    attach.args(["attach", "deaf"]).stdin(Stdio::piped());
+    attach.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut attach = attach.spawn().unwrap();
+    let mut keyboard = attach.stdin.take().unwrap();
+    let typist = thread::spawn(move || {
+        // It fails once nobody takes the keys any more.
+        keyboard.write_all(&[b'x'; 1 << 20]).ok();
+    });
+    let counters = format!("/proc/{}/io", attach.id());
+    until("more keys than a terminal keeps", || {
+        let text = fs::read_to_string(&counters).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("rchar: "))?;
+        (line.parse::<u64>().ok()? > 100_000).then_some(())
+    });
+    let stop = ends_in_time(sandbox.start(&["stop"]));
+    assert!(stop.ok(), "{stop}");
+    assert_eq!(sandbox.field("deaf", "State").as_deref(), Some("exited"));
+    attach.wait().unwrap();
+    typist.join().unwrap();
+}
+
+/// A ticker with a published port, whose monitor is gone and whose port somebody else has.
+fn with_a_stolen_port() -> (Sandbox, TcpListener) {
+    let port = free_port();
+    let sandbox = Sandbox::new(&format!("{TICKER}    ports: ['127.0.0.1:{port}:7000']\n"));
+    sandbox.consort(&["up", "-d"]).succeeds();
+    kill_monitor(&sandbox);
+    let thief = until("the port to be free", || {
+        TcpListener::bind(("127.0.0.1", port)).ok()
+    });
+    (sandbox, thief)
+}
+
+#[test]
+fn a_container_whose_port_was_taken_meanwhile_is_watched_and_gets_it_back_once_it_is_free() {
+    needs!(machine::images());
+    let (sandbox, thief) = with_a_stolen_port();
+    let address = thief.local_addr().unwrap().to_string();
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("running"));
+    assert_eq!(sandbox.own_processes("[monitor]").len(), 1);
+    let ports = |sandbox: &Sandbox| sandbox.consort(&["ps"]).succeeds().contains(&address);
+    assert!(!ports(&sandbox), "somebody else has it");
+    let server = "nc -l -p 7000 -e echo hello </dev/null >/dev/null 2>&1 &";
+    sandbox.sh("ticker", server);
+    drop(thief);
+    let heard = until("the port", || tcp_read(&address));
+    assert_eq!(heard, "hello\n");
+    assert!(ports(&sandbox));
+}
+
+#[test]
+fn a_container_whose_port_was_taken_meanwhile_is_stopped_and_removed() {
+    needs!(machine::images());
+    let (sandbox, _thief) = with_a_stolen_port();
+    assert!(sandbox.logs("ticker").contains("tick 1\n"));
+    sandbox.consort(&["stop"]).succeeds();
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("exited"));
+    sandbox.ends_clean();
+}
+
+#[test]
+fn a_container_that_nobody_can_watch_again_is_seen_stopped_and_removed() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TICKER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    kill_monitor(&sandbox);
+    let found = sandbox.leftovers(&[]);
+    let paths = found.lines().filter_map(|line| line.strip_prefix("file"));
+    let bundle = paths
+        .map(str::trim)
+        .find(|path| path.ends_with("/bundle.json"));
+    let bundle = bundle.unwrap_or_else(|| panic!("a bundle in {found}"));
+    fs::write(bundle, "{").unwrap();
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("running"));
+    assert!(sandbox.logs("ticker").contains("tick 1\n"));
+    sandbox.consort(&["stop"]).succeeds();
+    assert_eq!(sandbox.field("ticker", "State").as_deref(), Some("exited"));
+    sandbox.ends_clean();
+}
+
+/// A small disk of its own for a sandbox's state directory; it goes when this does.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn below(sandbox: &Sandbox) -> Self {
+        let path = sandbox.path("state");
+        fs::create_dir(&path).unwrap();
+        let made = Self(path);
+        made.run(
+            "mount",
+            &["-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs"],
+        );
+        made
+    }
+
+    fn run(&self, program: &str, args: &[&str]) {
+        let mut command = Command::new(program);
+        let status = command.args(args).arg(&self.0).status().unwrap();
+        assert!(
+            status.success() || thread::panicking(),
+            "{program} {args:?}"
+        );
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        self.run("umount", &["--lazy"]);
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_nobody_from_seeing_stopping_and_removing_what_filled_it() {
+    needs!(machine::images(), machine::root());
+    let sandbox = Sandbox::new(
+        "
+services:
+  filler:
+    image: ${BUSYBOX}
+    command:
+      - sh
+      - -c
+      - trap 'exit 33' TERM; dd if=/dev/zero of=/data/all bs=64k; touch /dev/shm/full; while :; do echo tick; sleep 0.02; done
+    restart: always
+    volumes: ['data:/data']
+volumes: {data: }
+",
+    );
+    let disk = SmallDisk::below(&sandbox);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("a full disk", || {
+        let look = ["exec", "-T", "filler", "test", "-e", "/dev/shm/full"];
+        sandbox.consort(&look).ok().then_some(())
+    });
+    let monitors = sandbox.own_processes("[monitor]");
+    // More output than the last blocks have room for, and a change of the state record.
+    sandbox.sh("filler", "dd if=/dev/zero of=/proc/1/fd/1 bs=64k count=4");
+    sandbox.consort(&["pause"]).succeeds();
+    sandbox.consort(&["unpause"]).succeeds();
+    assert_eq!(sandbox.own_processes("[monitor]"), monitors);
+    assert_eq!(sandbox.field("filler", "State").as_deref(), Some("running"));
+    sandbox.consort(&["stop"]).succeeds();
+    assert_eq!(sandbox.field("filler", "State").as_deref(), Some("exited"));
+    assert_eq!(sandbox.field("filler", "ExitCode").as_deref(), Some("33"));
+    sandbox.ends_clean();
+    drop(disk);
 }
 
 #[test]
@@ -272,13 +467,7 @@ services:
 #[test]
 fn foreign_things_that_look_like_ours_are_never_touched() {
     needs!(machine::images(), machine::root(), machine::program("ip"));
-    let ip = |args: &[&str]| {
-        std::process::Command::new("ip")
-            .args(args)
-            .status()
-            .unwrap()
-            .success()
-    };
+    let ip = |args: &[&str]| Command::new("ip").args(args).status().unwrap().success();
     let name = format!("csx{}", std::process::id() % 1_000_000);
     assert!(ip(&["link", "add", &name, "type", "bridge"]));
     let sandbox = Sandbox::new(

@@ -1,9 +1,11 @@
 //! Who reaches whom, and by which name.
 
 use std::collections::BTreeSet;
+use std::net::{TcpStream, UdpSocket};
 
 use crate::support::checks::{free_port, tcp_read, udp_ask};
 use crate::support::machine::{self, needs};
+use crate::support::run::Running;
 use crate::support::{Sandbox, until};
 
 /// Whether `service` can fetch a line from NAME:PORT.
@@ -189,6 +191,90 @@ while (defined(my $peer = $socket->recv(my $text, 512))) { $socket->send($text, 
     for question in ["ping", "pong"] {
         let heard = until("an answer", || udp_ask(&address, question));
         assert_eq!(heard, question);
+    }
+}
+
+#[test]
+fn whoever_reaches_a_published_port_cannot_use_up_what_the_monitor_needs() {
+    needs!(machine::images());
+    let (datagrams, idle, greeting) = (free_port(), free_port(), free_port());
+    let sandbox = Sandbox::new(&format!(
+        "
+services:
+  web:
+    image: ${{BUSYBOX}}
+    command: [sh, -c, 'nc -ll -p 7000 -e cat & nc -ll -p 7001 -e echo hello & exec sleep 1000']
+    ports:
+      - '127.0.0.1:{datagrams}:7000/udp'
+      - '127.0.0.1:{idle}:7000'
+      - '127.0.0.1:{greeting}:7001'
+    stop_grace_period: 0s
+    healthcheck: {{test: 'echo >>/probes', interval: 100ms}}
+"
+    ));
+    let descriptors = "200";
+    let line = "ulimit -n $0 && exec \"$@\"";
+    let consort = sandbox.command();
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", line, descriptors]);
+    limited.arg(consort.get_program()).args(consort.get_args());
+    limited.args(["up", "-d"]).env_clear();
+    let env = consort.get_envs();
+    limited.envs(env.filter_map(|(name, value)| Some((name, value?))));
+    limited.current_dir(sandbox.path("project"));
+    Running::start(limited).wait().succeeds();
+    let monitors = sandbox.own_processes("[monitor]");
+    let greeted = || until("a greeting", || tcp_read(&format!("127.0.0.1:{greeting}")));
+    assert_eq!(greeted(), "hello\n");
+    let probes = || sandbox.sh("web", "wc -l </probes");
+    let clients: Vec<UdpSocket> = (0..250)
+        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let peers: Vec<TcpStream> = (0..250)
+        .map(|_| TcpStream::connect(("127.0.0.1", idle)).unwrap())
+        .collect();
+    for _ in 0..5 {
+        for client in &clients {
+            client.send_to(b"hello", ("127.0.0.1", datagrams)).unwrap();
+        }
+        // Each probe needs descriptors, and so does the record of what it said.
+        let before = probes();
+        until("further probes", || (probes() != before).then_some(()));
+    }
+    assert_eq!(sandbox.own_processes("[monitor]"), monitors);
+    assert_eq!(sandbox.field("web", "Health").as_deref(), Some("healthy"));
+    let limits = sandbox.sh("web", "grep 'Max open files' /proc/1/limits");
+    assert!(
+        limits.split_whitespace().any(|word| word == descriptors),
+        "{limits}"
+    );
+    drop((clients, peers));
+    assert_eq!(greeted(), "hello\n");
+}
+
+#[test]
+fn a_monitor_may_have_more_descriptors_than_its_caller_and_its_container_may_not() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  plain: {image: '${BUSYBOX}', command: [sh, -c, 'ulimit -n; exec sleep 1000'], stop_grace_period: 0s}
+  own: {image: '${BUSYBOX}', command: [sh, -c, 'ulimit -n; exec sleep 1000'], ulimits: {nofile: 99}, stop_grace_period: 0s}
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let ours = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = |text: String| (!text.is_empty()).then_some(text);
+    let plain = until("a line", || limit(sandbox.logs("plain")));
+    assert_eq!(plain.trim().parse().ok(), ours.current);
+    assert_eq!(until("a line", || limit(sandbox.logs("own"))), "99\n");
+    for monitor in sandbox.own_processes("[monitor]") {
+        let limits = std::fs::read_to_string(format!("/proc/{monitor}/limits")).unwrap();
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let mut words = line.unwrap().split_whitespace().skip(3);
+        assert_eq!(words.next(), words.next(), "{limits}");
     }
 }
 

@@ -150,7 +150,9 @@ impl Inner {
 
     /// Does `act` between its intent and its `done` in the project's journal.
     ///
-    /// Without a held lock nothing is journalled: reading commands change nothing that lasts.
+    /// Without a held lock nothing is journalled: reading commands change nothing that lasts. Without
+    /// room on the disk a removal is not journalled either: what makes room must not need any, and the
+    /// next command takes a removal up again wherever it was interrupted.
     pub(super) fn journalled<T>(
         &self,
         project: &ProjectName,
@@ -161,13 +163,24 @@ impl Inner {
         let failed = |error: StoreError| {
             EngineError::act(format!("write the journal of project `{project}`"), error)
         };
-        let number = match self.journals().get_mut(project) {
-            Some(journal) => Some(journal.intent(entry, durability).map_err(failed)?),
-            None => None,
+        let removes = matches!(
+            entry,
+            Entry::RemoveContainer { .. } | Entry::RemoveNetwork { .. }
+        );
+        let if_possible = |error: StoreError| match error {
+            error if removes && error.is_want_of_room() => Ok(()),
+            error => Err(failed(error)),
         };
+        let mut number = None;
+        if let Some(journal) = self.journals().get_mut(project) {
+            match journal.intent(entry, durability) {
+                Ok(given) => number = Some(given),
+                Err(error) => if_possible(error)?,
+            }
+        }
         let result = act()?;
         if let (Some(number), Some(journal)) = (number, self.journals().get_mut(project)) {
-            journal.done(number).map_err(failed)?;
+            journal.done(number).or_else(if_possible)?;
         }
         Ok(result)
     }

@@ -13,6 +13,7 @@ use crate::observed::{
     ObservedVolume, OneOff, ProjectSummary, RunState, Scope,
 };
 use crate::runtime::container::Container;
+use crate::runtime::monitor::control::{self, Reply, Request};
 use crate::runtime::monitor::state::{self, ContainerState, Status};
 use crate::runtime::store::Durability;
 use crate::runtime::volume::VolumeRecord;
@@ -26,7 +27,7 @@ impl Inner {
     pub(super) fn observe(&self, scope: &Scope) -> Result<ObservedState, EngineError> {
         let mut observed = ObservedState::default();
         for record in self.records(&scope.project)? {
-            let state = self.watched_state(&record)?;
+            let state = self.known_state(&record)?;
             drop(
                 observed
                     .containers
@@ -86,6 +87,54 @@ impl Inner {
         self.without_run_folder(record, state)
     }
 
+    /// Returns what is true of a container, watched or not.
+    ///
+    /// That one cannot be watched again is a matter of whoever waits for it; others see it as it is.
+    pub(super) fn known_state(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<ContainerState, EngineError> {
+        let Ok(state) = self.watched_state(record) else {
+            return self.unwatched_state(record);
+        };
+        if state.status == Status::Restarting || !state.has_process_or_pause() {
+            return Ok(state);
+        }
+        if self.process_of(record, &state)?.is_some() {
+            return Ok(state);
+        }
+        // Its monitor is about to record the end, or cannot, for want of room on the disk.
+        match control::ask(&self.layout.container_run(&record.id), &Request::State) {
+            Ok(Reply::State { state }) => Ok(*state),
+            Ok(_) | Err(_) => self.unwatched_state(record),
+        }
+    }
+
+    /// Returns what was recorded of a container that nobody watches, unless its process has ended.
+    pub(super) fn unwatched_state(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<ContainerState, EngineError> {
+        let mut state = self.state(record)?;
+        if state.has_process_or_pause() && self.process_of(record, &state)?.is_none() {
+            state.forget_process();
+        }
+        Ok(state)
+    }
+
+    /// Returns what runs of a container according to its record, if it still does.
+    pub(super) fn process_of(
+        &self,
+        record: &ContainerRecord,
+        state: &ContainerState,
+    ) -> Result<Option<Container>, EngineError> {
+        let found = state.container.as_ref().map(Container::adopt).transpose();
+        let found = found.map_err(|error| {
+            EngineError::act(format!("find container `{}`", record.name), error)
+        })?;
+        Ok(found.flatten())
+    }
+
     /// Returns what is true of a container whose run folder is gone: what runs without it is ended.
     ///
     /// The folder is gone after a reboot, or because somebody removed it; nobody could watch the
@@ -96,19 +145,15 @@ impl Inner {
         mut state: ContainerState,
     ) -> Result<ContainerState, EngineError> {
         let act = || format!("end container `{}`, whose run folder is gone", record.name);
-        let found = state.container.as_ref().map(Container::adopt).transpose();
-        let found = found
-            .map_err(|error| EngineError::act(act(), error))?
-            .flatten();
-        if let Some(container) = found {
+        if let Some(container) = self.process_of(record, &state)? {
             let ended = container.kill_all(KILL_TIMEOUT_MS);
             // A cgroup that was killed once is not used again, see the monitor.
             let removed = ended.and_then(|_| container.cgroup().remove());
             removed.map_err(|error| EngineError::act(act(), error))?;
         }
         state.forget_process();
-        let written = state.write(&self.folder(record), Durability::Cached);
-        written.map_err(|error| EngineError::act(act(), error))?;
+        // Without room on the disk the next look finds the same.
+        drop(state.write(&self.folder(record), Durability::Cached));
         Ok(state)
     }
 

@@ -29,12 +29,9 @@ fn read_proc(path: impl AsRef<Path>) -> Result<String, EngineError> {
 impl Inner {
     /// Returns the container that runs, as the runtime knows it.
     pub(super) fn running(&self, record: &ContainerRecord) -> Result<Container, EngineError> {
-        let state = self.watched_state(record)?;
-        let found = state.container.as_ref().map(Container::adopt).transpose();
-        let found = found.map_err(|error| {
-            EngineError::act(format!("find container `{}`", record.name), error)
-        })?;
-        found.flatten().ok_or_else(|| EngineError::NotRunning {
+        let state = self.known_state(record)?;
+        let found = self.process_of(record, &state)?;
+        found.ok_or_else(|| EngineError::NotRunning {
             name: record.name.clone(),
         })
     }

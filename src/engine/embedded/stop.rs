@@ -3,13 +3,21 @@
 use super::inner::Inner;
 use super::record::ContainerRecord;
 use crate::engine::{EngineError, Performed};
+use crate::runtime::container::ContainerError;
+use crate::runtime::kernel::pidfd::Exit;
 use crate::runtime::monitor::control::{self, ControlError, Reply, Request};
-use crate::runtime::monitor::state::ContainerState;
-use crate::runtime::store::FileLock;
+use crate::runtime::monitor::state::{ContainerState, Status};
+use crate::runtime::store::{Durability, FileLock};
 use crate::value::{ContainerName, Duration, Signal};
 
 /// How long a container is waited for when nobody says how long.
 const DEFAULT_GRACE_MS: u64 = 10_000;
+/// How often a monitor is asked; before each further time another one is started.
+const ATTEMPTS: u32 = 3;
+/// How long the end of processes that were sent SIGKILL is waited for.
+const KILL_TIMEOUT_MS: u64 = 5_000;
+/// How long the kernel may take to say how a process ended that somebody else reaps.
+const EXIT_PATIENCE_MS: u64 = 2_000;
 
 impl Inner {
     /// Asks a container to end; one that does not run is fine.
@@ -40,9 +48,10 @@ impl Inner {
             Reply::Ended {
                 exit_code: Some(exit_code),
             } => Performed::Ended { exit_code },
-            Reply::Ended { exit_code: None } | Reply::Done | Reply::Failed { .. } => {
-                Performed::Done
-            }
+            Reply::Ended { exit_code: None }
+            | Reply::Done
+            | Reply::State { .. }
+            | Reply::Failed { .. } => Performed::Done,
         })
     }
 
@@ -126,25 +135,84 @@ impl Inner {
     }
 
     /// Asks a container's monitor, after starting one where the last is gone.
+    ///
+    /// A container that nobody can watch is still stopped, by its processes.
     pub(super) fn ask(
         &self,
         record: &ContainerRecord,
         request: &Request,
     ) -> Result<Reply, EngineError> {
+        let unheard = match self.ask_monitor(record, request)? {
+            Asked::Answered(reply) => return Ok(reply),
+            Asked::Unheard(error) => error,
+        };
+        if let Request::Stop { signal, grace_ms } = request {
+            return self.stop_unwatched(record, *signal, *grace_ms);
+        }
+        Err(unheard)
+    }
+
+    fn ask_monitor(
+        &self,
+        record: &ContainerRecord,
+        request: &Request,
+    ) -> Result<Asked, EngineError> {
         let run_dir = self.layout.container_run(&record.id);
-        for _ in 0..2 {
-            match control::ask(&run_dir, request) {
-                Err(ControlError::Unreachable { .. } | ControlError::Broken { .. }) => {
-                    if !self.state(record)?.has_process_or_pause() {
-                        let exit_code = self.state(record)?.exit_code;
-                        return Ok(Reply::Ended { exit_code });
-                    }
-                    self.adopt(record)?;
-                }
-                other => return other.map_err(|error| refused(record, error)),
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let unheard = match control::ask(&run_dir, request) {
+                Ok(reply) => return Ok(Asked::Answered(reply)),
+                Err(error @ ControlError::Refused { .. }) => return Err(refused(record, error)),
+                Err(error) => refused(record, error),
+            };
+            let state = self.state(record)?;
+            if !state.has_process_or_pause() {
+                let exit_code = state.exit_code;
+                return Ok(Asked::Answered(Reply::Ended { exit_code }));
+            }
+            if attempts == ATTEMPTS {
+                return Ok(Asked::Unheard(unheard));
+            }
+            if let Err(error) = self.adopt(record) {
+                return Ok(Asked::Unheard(error));
             }
         }
-        control::ask(&run_dir, request).map_err(|error| refused(record, error))
+    }
+
+    /// Stops a container as its monitor would, where it has none and cannot get one.
+    fn stop_unwatched(
+        &self,
+        record: &ContainerRecord,
+        signal: i32,
+        grace_ms: Option<u64>,
+    ) -> Result<Reply, EngineError> {
+        let act = || format!("end container `{}`, which has no monitor", record.name);
+        let failed = |error: ContainerError| EngineError::act(act(), error);
+        let mut state = self.state(record)?;
+        let mut exit = None;
+        if let Some(container) = self.process_of(record, &state)? {
+            if state.status == Status::Paused {
+                container.unpause().map_err(failed)?;
+            }
+            let _signalled = container.signal(signal).map_err(failed)?;
+            let ended = container.process().wait_until_ended(grace_ms);
+            let _in_time = ended.map_err(|error| EngineError::act(act(), error))?;
+            let _none_is_left = container.kill_all(KILL_TIMEOUT_MS).map_err(failed)?;
+            exit = container.exit(EXIT_PATIENCE_MS).map_err(failed)?;
+            // What stays is found by its mark when the container is removed.
+            drop(container.cgroup().remove());
+        }
+        state.forget_process();
+        state.stop_wanted = true;
+        state.exit_code = match exit {
+            Some(exit @ (Exit::Code(_) | Exit::Signal(_))) => Some(exit.shell_code()),
+            Some(Exit::Unknown) | None => None,
+        };
+        // Without room on the disk it stays recorded as running, and whoever looks finds that it is not.
+        drop(state.write(&self.folder(record), Durability::Cached));
+        let exit_code = state.exit_code;
+        Ok(Reply::Ended { exit_code })
     }
 
     /// Ends what runs of a container that is about to be removed.
@@ -158,9 +226,22 @@ impl Inner {
                     grace_ms: Some(0),
                 },
             )?;
+            // One that could not record the end would wait for room to do so; it answers by going.
+            drop(control::ask(
+                &self.layout.container_run(&record.id),
+                &Request::Forget,
+            ));
         }
         Ok(())
     }
+}
+
+/// What came of asking a monitor.
+enum Asked {
+    /// It answered.
+    Answered(Reply),
+    /// There is none, and none could be had.
+    Unheard(EngineError),
 }
 
 fn refused(record: &ContainerRecord, error: ControlError) -> EngineError {

@@ -66,11 +66,16 @@ impl Embedded {
         watch.add(&self.inner.folder(&record)).map_err(act)?;
         loop {
             // A container whose monitor is gone tells nothing any more: it gets a new one.
-            let state = self.inner.watched_state(&record)?;
-            match judge(&record, &state) {
-                Verdict::True(performed) => return Ok(performed),
-                Verdict::Never(error) => return Err(error),
-                Verdict::NotYet => watch.changed().await.map_err(act)?,
+            let (state, unwatched) = match self.inner.watched_state(&record) {
+                Ok(state) => (state, None),
+                Err(error) => (self.inner.unwatched_state(&record)?, Some(error)),
+            };
+            match (judge(&record, &state), unwatched) {
+                (Verdict::True(performed), _) => return Ok(performed),
+                (Verdict::Never(error), _) => return Err(error),
+                // Nobody would tell of a change.
+                (Verdict::NotYet, Some(error)) => return Err(error),
+                (Verdict::NotYet, None) => watch.changed().await.map_err(act)?,
             }
         }
     }

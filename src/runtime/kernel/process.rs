@@ -5,9 +5,11 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd as _};
+use std::sync::OnceLock;
 
 use nix::libc;
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Leaves at once: no destructors, no buffers, no handlers.
 pub fn exit_now(code: i32) -> ! {
@@ -36,6 +38,35 @@ pub fn set_dumpable(dumpable: Dumpable) -> Result<(), Errno> {
 /// Asks for `SIGKILL` when the thread that made this process ends.
 pub fn die_with_parent() -> Result<(), Errno> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
+}
+
+/// How many descriptors what we start may have, once we may have more ourselves.
+static HANDED_ON: OnceLock<Rlimit> = OnceLock::new();
+
+/// Lets this process have as many descriptors as it may; what it starts gets no more than before.
+///
+/// It is for its caller to begin programs with [`handed_on_descriptors`]; [`reexec`](super::reexec)
+/// does. Allocates nothing, and may be called once.
+pub fn raise_descriptor_limit() -> Result<(), Errno> {
+    let before = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: before.maximum,
+        maximum: before.maximum,
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    // A second call finds the limit raised already, and the first one's memory is the true one.
+    HANDED_ON.set(before).ok();
+    Ok(())
+}
+
+/// Returns how many descriptors what we start may have, where that is not what we may have ourselves.
+pub fn handed_on_descriptors() -> Option<Rlimit> {
+    HANDED_ON.get().copied()
+}
+
+/// Returns how many descriptors this process may have.
+pub fn descriptor_limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Sets the name that `ps -o comm` shows, at most 15 bytes.

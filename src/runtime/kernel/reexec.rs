@@ -218,6 +218,9 @@ fn become_ourselves(
             process::duplicate_to(fd, target)?;
         }
         let first_free = u32::try_from(fds.len()).map_err(|_| Errno::MFILE)?;
+        if let Some(limit) = process::handed_on_descriptors() {
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?;
+        }
         process::close_on_exec_from(first_free)
     };
     match prepare() {

@@ -1,12 +1,16 @@
 //! The commands that a monitor talks with.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use super::MonitorError;
+use super::console::Keyboard;
 use super::control::{Connection, ControlServer, Incoming, Reply, Request};
-use super::waits::{Source, Watched};
+use super::waits::{Source, Wake, Watched};
 
 /// What the other side of a conversation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,17 @@ pub(super) struct Conversations {
     server: ControlServer,
     open: BTreeMap<usize, (Connection, Mode)>,
     next: usize,
+    /// Whether there was no room for another conversation when one was to begin.
+    is_deaf: bool,
+}
+
+/// Who is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Everybody.
+    All,
+    /// Nobody new, until [`Conversations::listen_again`].
+    Nobody,
 }
 
 impl Conversations {
@@ -36,34 +51,50 @@ impl Conversations {
             server,
             open: BTreeMap::new(),
             next: 0,
+            is_deaf: false,
         })
     }
 
-    /// Returns what to wait for.
-    pub(super) fn sources(&self) -> Vec<Watched<'_>> {
-        let waiting = self.server.waiting().into_iter();
+    /// Returns what to wait for; while the terminal is busy, nobody types.
+    pub(super) fn sources(&self, keyboard: Keyboard) -> Vec<Watched<'_>> {
+        let waiting = self.server.waiting().filter(|_| !self.is_deaf).into_iter();
         let server = waiting.map(|fd| Watched {
             source: Source::Control,
             fd,
+            wake: Wake::Readable,
         });
-        let open = self.open.iter().map(|(&number, (connection, _))| Watched {
+        let open = self.open.iter();
+        let open = open.map(|(&number, (connection, mode))| Watched {
             source: Source::Conversation(number),
             fd: connection.as_fd(),
+            wake: match (mode, keyboard) {
+                (Mode::Terminal, Keyboard::Busy) => Wake::Gone,
+                (Mode::Terminal, Keyboard::Ready) | (Mode::Open | Mode::End, _) => Wake::Readable,
+            },
         });
         server.chain(open).collect()
     }
 
     /// Begins the next conversation.
-    pub(super) fn accept(&mut self) -> Result<(), MonitorError> {
-        let accepted = self
-            .server
-            .accept()
-            .map_err(|source| MonitorError::Wait { source })?;
-        if let Some(connection) = accepted {
-            drop(self.open.insert(self.next, (connection, Mode::Open)));
-            self.next += 1;
+    pub(super) fn accept(&mut self) -> Result<Heard, MonitorError> {
+        match self.server.accept() {
+            Ok(Some(connection)) => {
+                drop(self.open.insert(self.next, (connection, Mode::Open)));
+                self.next += 1;
+                Ok(Heard::All)
+            }
+            Ok(None) => Ok(Heard::All),
+            Err(error) if is_want_of_room(&error) => {
+                self.is_deaf = true;
+                Ok(Heard::Nobody)
+            }
+            Err(source) => Err(MonitorError::Wait { source }),
         }
-        Ok(())
+    }
+
+    /// Listens again after there was no room for another conversation.
+    pub(super) fn listen_again(&mut self) {
+        self.is_deaf = false;
     }
 
     /// Returns what conversation `number` says, if it says anything that is to be answered.
@@ -134,6 +165,17 @@ impl Conversations {
             }
         }
     }
+}
+
+/// Reports whether we, or the machine, have no descriptors or memory left for now.
+fn is_want_of_room(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        matches!(
+            errno,
+            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM
+        )
+    })
 }
 
 /// What a conversation says.

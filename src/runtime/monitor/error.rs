@@ -93,6 +93,9 @@ pub enum MonitorError {
     /// The container does not run.
     #[error("do that to a container that is not running")]
     NotRunning,
+    /// The container runs, or will.
+    #[error("forget a container that has not ended")]
+    NotEnded,
 }
 
 impl From<ContainerError> for MonitorError {

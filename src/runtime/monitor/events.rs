@@ -2,6 +2,9 @@
 //!
 //! Each line is one `write` to a file opened for appending, so that lines of several processes never
 //! mix. The file is bounded: whoever appends beyond the bound renames it to `events.1` first.
+//!
+//! **Invariant:** a file is renamed by one process only, and only while the path still leads to it: of
+//! two that find it full at once, the second would rename the new one over the old.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -10,6 +13,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 /// The file is started anew beyond this.
@@ -30,22 +35,41 @@ pub struct ContainerEvent {
 
 /// Appends `event` to the file at `path`.
 pub fn append(path: &Path, event: &ContainerEvent) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = open_append(path)?;
     if file.metadata()?.len() > LIMIT_BYTES {
-        std::fs::rename(path, path.with_extension("1"))?;
-        file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
+        set_aside(path, &file)?;
+        file = open_append(path)?;
     }
     let mut line = serde_json::to_vec(event)?;
     line.push(b'\n');
     file.write_all(&line)
+}
+
+fn open_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Renames the file at `path`, which was full when it was opened, unless somebody else has or does.
+fn set_aside(path: &Path, full: &File) -> io::Result<()> {
+    match flock(full, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        // Somebody else does it just now: one more line in the old file is nothing to wait for.
+        Err(Errno::WOULDBLOCK) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let is_there = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.ino() == full.metadata()?.ino(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if is_there {
+        std::fs::rename(path, path.with_extension("1"))?;
+    }
+    Ok(())
 }
 
 /// A position in the events of one project.
@@ -109,6 +133,8 @@ impl EventReader {
             let Some(file) = &mut self.file else {
                 return Ok(None);
             };
+            // Looked at first: what is appended to a file before it is renamed is then still read.
+            let now = std::fs::metadata(&self.path).map_or(self.inode, |metadata| metadata.ino());
             let _count = file.read_until(b'\n', &mut self.line)?;
             if self.line.ends_with(b"\n") {
                 let parsed = serde_json::from_slice(&self.line);
@@ -119,7 +145,6 @@ impl EventReader {
                 }
                 continue;
             }
-            let now = std::fs::metadata(&self.path).map_or(self.inode, |metadata| metadata.ino());
             if now == self.inode {
                 return Ok(None);
             }
@@ -156,6 +181,22 @@ mod tests {
         assert_eq!(reader.next_event().unwrap(), None);
         append(&path, &event(3)).unwrap();
         assert_eq!(reader.next_event().unwrap(), Some(event(3)));
+    }
+
+    #[test]
+    fn two_that_find_the_file_full_at_once_set_it_aside_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events");
+        append(&path, &event(1)).unwrap();
+        let (first, second) = (open_append(&path).unwrap(), open_append(&path).unwrap());
+        set_aside(&path, &first).unwrap();
+        set_aside(&path, &second).unwrap();
+        drop(first);
+        append(&path, &event(2)).unwrap();
+        set_aside(&path, &second).unwrap();
+        let mut reader = EventReader::open_at_start(&path).unwrap();
+        assert_eq!(reader.next_event().unwrap(), Some(event(1)));
+        assert_eq!(reader.next_event().unwrap(), Some(event(2)));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! Docker probes for the first time when one interval has passed, so that a service that is ready
 //! after a moment is waited for half a minute. Here early probes come before that, at once and then
 //! with growing pauses; a success counts, a failure does not, as Docker would not have asked yet.
+//!
+//! **Invariant:** whether a failure counts is said by when its probe began, however long it took.
 
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,8 @@ pub struct HealthMachine {
     check: HealthCheck,
     started: Instant,
     next_probe: Option<Instant>,
+    /// When the probe began that runs, or ran last.
+    asked: Instant,
     health: Health,
     failing_streak: u32,
     has_succeeded: bool,
@@ -53,6 +57,7 @@ impl HealthMachine {
             check,
             started: now,
             next_probe: Some(now),
+            asked: now,
             health: Health::Starting,
             failing_streak: 0,
             has_succeeded: false,
@@ -71,13 +76,14 @@ impl HealthMachine {
     }
 
     /// Records that a probe has started.
-    pub fn probe_started(&mut self) {
+    pub fn probe_started(&mut self, now: Instant) {
         self.next_probe = None;
+        self.asked = now;
     }
 
     /// Records how a probe ended, and plans the next.
     pub fn probe_ended(&mut self, succeeded: bool, now: Instant) {
-        let counts = self.has_succeeded || now >= self.failures_count_from();
+        let counts = self.has_succeeded || self.asked >= self.failures_count_from();
         if succeeded {
             self.has_succeeded = true;
             self.failing_streak = 0;
@@ -116,8 +122,10 @@ impl HealthMachine {
         } else {
             self.check.interval
         };
+        let was_early = self.asked < self.started + self.first_asked();
         if since_start >= self.first_asked() {
-            return now + planned;
+            // An early probe that took so long has kept the first one waiting that counts.
+            return if was_early { now } else { now + planned };
         }
         let early = now + self.early_pause;
         self.early_pause *= 2;
@@ -165,7 +173,7 @@ mod tests {
     ) -> Vec<Duration> {
         let mut times = Vec::new();
         while let Some(at) = machine.next_probe().filter(|&at| at <= start + until) {
-            machine.probe_started();
+            machine.probe_started(at);
             machine.probe_ended(at >= start + ready, at);
             times.push(at - start);
         }
@@ -213,6 +221,41 @@ mod tests {
             (machine.health(), machine.failing_streak()),
             (Health::Healthy, 0)
         );
+    }
+
+    #[test]
+    fn a_slow_early_failure_does_not_count_and_the_first_that_counts_follows_at_once() {
+        let start = Instant::now();
+        let once = HealthCheck {
+            interval: SECOND,
+            retries: 1,
+            ..check(Duration::ZERO)
+        };
+        let mut machine = HealthMachine::new(once, start);
+        machine.probe_started(start);
+        machine.probe_ended(false, start + 3 * SECOND);
+        assert_eq!(machine.health(), Health::Starting);
+        assert_eq!(machine.next_probe(), Some(start + 3 * SECOND));
+        machine.probe_started(start + 3 * SECOND);
+        machine.probe_ended(false, start + 6 * SECOND);
+        assert_eq!(machine.health(), Health::Unhealthy);
+        assert_eq!(machine.next_probe(), Some(start + 7 * SECOND));
+    }
+
+    #[test]
+    fn a_probe_that_began_in_the_start_period_does_not_count_when_it_fails_after_it() {
+        let start = Instant::now();
+        let once = HealthCheck {
+            retries: 1,
+            ..check(60 * SECOND)
+        };
+        let mut machine = HealthMachine::new(once, start);
+        machine.probe_started(start + 59 * SECOND);
+        machine.probe_ended(false, start + 70 * SECOND);
+        assert_eq!(machine.health(), Health::Starting);
+        machine.probe_started(start + 100 * SECOND);
+        machine.probe_ended(false, start + 101 * SECOND);
+        assert_eq!(machine.health(), Health::Unhealthy);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -10,10 +9,11 @@ use oci_spec::runtime::Spec;
 
 use super::MonitorError;
 use super::bundle::{self, Bundle, Init, Seeding};
+use super::console::{Console, Keyboard, Shown};
 use super::network::Network;
 use super::pipes::{self, Stdin};
 use super::state::ContainerState;
-use super::waits::{Source, Watched};
+use super::waits::{Source, Wake, Watched};
 use crate::runtime::container::cgroup::{Hierarchies, Placement, Unenforced};
 use crate::runtime::container::description::{Privilege, Terminal};
 use crate::runtime::container::exec::{self, ExecRequest, Executed};
@@ -41,7 +41,7 @@ const TERMINAL_SIZE: (u16, u16) = (24, 80);
 pub(super) struct Running {
     container: Container,
     spec: Spec,
-    console: Option<File>,
+    console: Option<Console>,
     unenforced: Vec<String>,
 }
 
@@ -50,7 +50,11 @@ pub(super) fn start(bundle: &Bundle, network: &mut Network) -> Result<Running, M
     let (mut created, spec) = create(bundle, network)?;
     // Names and ports are served before the program runs, so that its first look-up is answered.
     network.serve(bundle)?;
-    let console = created.take_terminal().map(File::from);
+    let console = created.take_terminal().map(Console::new).transpose();
+    let console = console.map_err(|source| MonitorError::Keep {
+        act: "take the container's terminal over",
+        source,
+    })?;
     let unenforced = created.unenforced().iter().map(shown).collect();
     let container = created.start()?;
     Ok(Running {
@@ -232,13 +236,11 @@ impl Running {
     /// Returns what to wait for.
     pub(super) fn sources(&self) -> Vec<Watched<'_>> {
         let console = self.console.as_ref();
-        let console = console.map(|file| Watched {
-            source: Source::Console,
-            fd: file.as_fd(),
-        });
+        let console = console.map(Console::source);
         let process = Watched {
             source: Source::Process,
             fd: self.container.process().as_fd(),
+            wake: Wake::Readable,
         };
         console.into_iter().chain([process]).collect()
     }
@@ -315,7 +317,7 @@ impl Running {
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        rustix::termios::tcsetwinsize(console, size).map_err(keep)
+        rustix::termios::tcsetwinsize(console.file(), size).map_err(keep)
     }
 
     /// Reports whether it has a terminal that we hold.
@@ -325,28 +327,31 @@ impl Running {
 
     /// Reads what the terminal shows, at most one chunk.
     pub(super) fn read_console(&mut self) -> Vec<u8> {
-        const CHUNK_BYTES: usize = 16 << 10;
         let Some(console) = &mut self.console else {
             return Vec::new();
         };
-        let mut buffer = vec![0; CHUNK_BYTES];
-        match console.read(&mut buffer) {
-            Ok(count) if count > 0 => buffer.truncate(count),
-            // The last program has closed it (EIO): nothing will come any more.
-            Ok(_) | Err(_) => {
-                buffer.clear();
+        console.press();
+        match console.read() {
+            Shown::Bytes(bytes) => bytes,
+            Shown::End => {
                 self.console = None;
+                Vec::new()
             }
         }
-        buffer
     }
 
     /// Types keys into the terminal.
     pub(super) fn write_console(&mut self, keys: &[u8]) {
         if let Some(console) = &mut self.console {
-            // A terminal whose program does not read is full: its user sees that nothing happens.
-            drop(console.write(keys));
+            console.type_keys(keys);
         }
+    }
+
+    /// Reports whether its terminal takes keys.
+    pub(super) fn keyboard(&self) -> Keyboard {
+        self.console
+            .as_ref()
+            .map_or(Keyboard::Ready, Console::keyboard)
     }
 
     /// Runs a probe's command inside, with its output to `output`.

@@ -12,7 +12,7 @@
 //! | [`log`], [`pipes`] | output, and how it survives a monitor |
 //! | [`health`], [`restart`] | two rules, pure |
 //! | [`events`] | what happened, for whoever follows |
-//! | `run` | the loop; `launch`, `probe`, `output`, `conversation` and `network` are its hands |
+//! | `run` | the loop; its hands are `launch`, `probe`, `output`, `console`, `conversation` and `network` |
 //!
 //! **Invariant:** one thread, and at most one more that lives in the container's network.
 
@@ -28,6 +28,7 @@ mod clock;
 mod waits;
 mod output;
 mod conversation;
+mod console;
 mod network;
 mod launch;
 mod probe;

@@ -9,7 +9,7 @@ use crate::runtime::kernel::namespace;
 use crate::runtime::kernel::pidfd::{Pidfd, ProcessIdentity};
 use crate::runtime::network::endpoint::{self, EndpointConfig};
 use crate::runtime::network::holder::HolderClient;
-use crate::runtime::network::publish::{self, HostSockets, PublishedPort};
+use crate::runtime::network::publish::{self, HostSockets, PublishConfig, PublishedPort};
 use crate::runtime::network::rewire;
 use crate::runtime::network::serve::{
     NameServerPort, NamesConfig, NetThread, PortTarget, ServeConfig, ServedNetwork,
@@ -23,6 +23,8 @@ pub(super) struct Network {
     bound: Vec<BoundPort>,
     /// Bound, and not served yet.
     published: Vec<PublishedPort>,
+    /// Wanted, and taken by somebody else.
+    missing: Vec<PublishConfig>,
     thread: Option<NetThread>,
     /// Whether the interfaces are known to be those of the bundle.
     is_wired: bool,
@@ -49,19 +51,51 @@ impl Network {
         let container = state.container.as_ref();
         let Some(namespace) = container.and_then(|container| namespace_of(container.process))
         else {
-            // It ended while nobody watched: what comes after it needs a namespace as well.
-            return Self::prepare(bundle);
+            // It ended while nobody watched: what comes after it, if anything, gets one of its own.
+            return Ok(Self::none());
         };
-        let published = publish::bind(&own.ports, &host_sockets(bundle))?;
+        // Whoever took a port meanwhile is no reason not to watch the container.
+        let (published, missing) = bind_what_is_free(&own.ports, &host_sockets(bundle));
         // The last monitor may have gone before it heard of a change, or in the middle of it.
         // A bridge that is gone is no reason not to watch it; a change that needs it says so.
         let is_wired = rewire(&namespace, &own.mark, &own.endpoints).is_ok();
         let mut network = Self {
             is_wired,
+            missing,
             ..Self::with(namespace, published)
         };
         network.serve(bundle)?;
         Ok(network)
+    }
+
+    /// Makes the namespace of a container that is about to be started again, where there is none.
+    pub(super) fn ensure(&mut self, bundle: &Bundle) -> Result<(), MonitorError> {
+        if self.namespace.is_none() && matches!(bundle.network, NetworkBundle::Own(_)) {
+            *self = Self::prepare(bundle)?;
+        }
+        Ok(())
+    }
+
+    /// Reports whether somebody else has a port that is to be published.
+    pub(super) fn misses_ports(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// Opens and serves those of the missing ports that are free by now.
+    pub(super) fn bind_missing(&mut self, bundle: &Bundle) -> Bound {
+        let missing = std::mem::take(&mut self.missing);
+        let (free, missing) = bind_what_is_free(&missing, &host_sockets(bundle));
+        self.missing = missing;
+        if free.is_empty() {
+            return Bound::NoMore;
+        }
+        self.bound.extend(free.iter().map(bound));
+        match &self.thread {
+            // A thread that is gone serves nothing else either.
+            Some(thread) => drop(thread.publish(free)),
+            None => self.published.extend(free),
+        }
+        Bound::More
     }
 
     fn none() -> Self {
@@ -69,23 +103,18 @@ impl Network {
             namespace: None,
             bound: Vec::new(),
             published: Vec::new(),
+            missing: Vec::new(),
             thread: None,
             is_wired: true,
         }
     }
 
     fn with(namespace: OwnedFd, published: Vec<PublishedPort>) -> Self {
-        let bound = published.iter().map(|port| BoundPort {
-            host_ip: port.host.ip(),
-            host_port: port.host.port(),
-            target: port.container_port,
-            protocol: port.protocol.to_string(),
-        });
-        let bound = bound.collect();
         Self {
             namespace: Some(namespace),
-            bound,
+            bound: published.iter().map(bound).collect(),
             published,
+            missing: Vec::new(),
             thread: None,
             is_wired: true,
         }
@@ -137,6 +166,7 @@ impl Network {
     pub(super) fn close(&mut self) {
         self.thread = None;
         self.published.clear();
+        self.missing.clear();
         self.bound.clear();
     }
 
@@ -149,6 +179,39 @@ impl Network {
     pub(super) fn namespace(&self) -> Option<&OwnedFd> {
         self.namespace.as_ref()
     }
+}
+
+/// Whether a look at missing ports has changed anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// Further ports are open.
+    More,
+    /// All is as it was.
+    NoMore,
+}
+
+fn bound(port: &PublishedPort) -> BoundPort {
+    BoundPort {
+        host_ip: port.host.ip(),
+        host_port: port.host.port(),
+        target: port.container_port,
+        protocol: port.protocol.to_string(),
+    }
+}
+
+/// Opens the ports that can be opened; returns the others as well.
+fn bind_what_is_free(
+    wanted: &[PublishConfig],
+    host: &HostSockets,
+) -> (Vec<PublishedPort>, Vec<PublishConfig>) {
+    let (mut open, mut missing) = (Vec::new(), Vec::new());
+    for config in wanted {
+        match publish::bind(std::slice::from_ref(config), host) {
+            Ok(ports) => open.extend(ports),
+            Err(_) => missing.push(config.clone()),
+        }
+    }
+    (open, missing)
 }
 
 /// Whether nothing but the names of the outer ends differs, which each bundle makes up anew.

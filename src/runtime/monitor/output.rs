@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::bundle::Bundle;
 use super::log::{LogWriter, Stream};
 use super::pipes::OutputEnds;
-use super::waits::{Source, Watched};
+use super::waits::{Source, Wake, Watched};
 use super::{MonitorError, clock};
 
 /// The container's output, as far as it has come.
@@ -43,6 +43,7 @@ impl Output {
         streams.map(|stream| Watched {
             source: Source::Output(stream),
             fd: self.ends.fd(stream),
+            wake: Wake::Readable,
         })
     }
 
@@ -54,35 +55,28 @@ impl Output {
             source,
         })?;
         let chunk = std::mem::take(&mut self.buffer);
-        let pushed = self.push(stream, &chunk[..count]);
+        self.push(stream, &chunk[..count]);
         self.buffer = chunk;
-        pushed.map(|()| count)
+        Ok(count)
     }
 
     /// Writes `bytes` as if the container had written them to `stream`.
-    pub(super) fn push(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), MonitorError> {
-        let Some(log) = &mut self.log else {
-            return Ok(());
-        };
-        let pushed = log.push(stream, bytes, clock::timestamp());
-        pushed.map_err(|source| MonitorError::Output {
-            path: self.path.clone(),
-            source,
-        })
+    ///
+    /// What the disk has no room for is lost: neither container nor monitor waits for room.
+    pub(super) fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        if let Some(log) = &mut self.log {
+            drop(log.push(stream, bytes, clock::timestamp()));
+        }
     }
 
     /// Writes all that is still in the streams, and an unfinished last line.
-    pub(super) fn finish(&mut self) -> Result<(), MonitorError> {
+    pub(super) fn finish(&mut self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            while self.pump(stream)? > 0 {}
+            while self.pump(stream).is_ok_and(|count| count > 0) {}
         }
-        let Some(log) = &mut self.log else {
-            return Ok(());
-        };
-        let finished = log.finish(clock::timestamp());
-        finished.map_err(|source| MonitorError::Output {
-            path: self.path.clone(),
-            source,
-        })
+        if let Some(log) = &mut self.log {
+            // As above: what there is no room for is lost.
+            drop(log.finish(clock::timestamp()));
+        }
     }
 }

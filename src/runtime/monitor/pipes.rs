@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** the container holds each FIFO open for reading and writing, so it never meets a
 //! closed pipe, whether a monitor lives or not; what it writes waits in the FIFO.
+//! **Invariant:** so does the monitor: a FIFO that nobody can write to any more is for ever ready to be
+//! read, and whoever waits for it would never sleep.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -85,13 +87,14 @@ pub enum Stdin {
 }
 
 impl OutputEnds {
-    /// Opens the reading ends; works before the container has opened its own.
+    /// Opens our ends; works before the container has opened its own.
     pub fn open(run_dir: &Path) -> io::Result<Self> {
         let open = |name: &str| {
             let flags =
                 i32::try_from((OFlags::NONBLOCK | OFlags::CLOEXEC).bits()).unwrap_or_default();
             OpenOptions::new()
                 .read(true)
+                .write(true)
                 .custom_flags(flags)
                 .open(run_dir.join(name))
         };
@@ -129,6 +132,8 @@ impl OutputEnds {
 mod tests {
     use std::io::Write as _;
 
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
     use super::*;
 
     #[test]
@@ -147,5 +152,19 @@ mod tests {
         let count = second.read(Stream::Stdout, &mut buffer).unwrap();
         assert_eq!(&buffer[..count], b"between two monitors");
         assert_eq!(second.read(Stream::Stdout, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn an_output_that_nobody_can_write_to_any_more_wakes_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path()).unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let monitor = OutputEnds::open(dir.path()).unwrap();
+        let container = open_container_ends(dir.path(), uid, Stdin::Null).unwrap();
+        drop(container);
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut fds = [PollFd::from_borrowed_fd(monitor.fd(stream), PollFlags::IN)];
+            assert_eq!(poll(&mut fds, Some(&Timespec::default())).unwrap(), 0);
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::MonitorError;
 use super::bundle::Bundle;
 use super::health::HealthCheck;
 use super::launch::Running;
-use super::waits::{Source, Watched};
+use super::waits::{Source, Wake, Watched};
 use crate::runtime::container::exec::Executed;
 use crate::value::Signal;
 
@@ -67,10 +67,12 @@ impl Probe {
         let output = output.map(|file| Watched {
             source: Source::ProbeOutput,
             fd: file.as_fd(),
+            wake: Wake::Readable,
         });
         let end = Watched {
             source: Source::Probe,
             fd: self.child.process().as_fd(),
+            wake: Wake::Readable,
         };
         output.into_iter().chain([end]).collect()
     }

@@ -76,6 +76,8 @@ fn begin(mode: Mode, run_dir: &Path) -> Result<(Monitor, File), MonitorError> {
         path: run_dir.to_owned(),
     })?;
     live_alone()?;
+    // Peers of published ports need many. With fewer than there could be, fewer peers are served.
+    let _raised = process::raise_descriptor_limit();
     let monitor = match mode {
         Mode::Start => Monitor::start(bundle)?,
         Mode::Adopt => {

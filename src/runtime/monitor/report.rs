@@ -76,7 +76,8 @@ impl StartReport {
             | MonitorError::Output { .. }
             | MonitorError::Event { .. }
             | MonitorError::Wait { .. }
-            | MonitorError::NotRunning => Self::Failed {
+            | MonitorError::NotRunning
+            | MonitorError::NotEnded => Self::Failed {
                 chain: error.texts(),
                 exit_code: 128,
             },

@@ -17,7 +17,7 @@ pub(super) enum Source {
     Conversation(usize),
     /// The container wrote.
     Output(Stream),
-    /// The container's terminal has something, or is gone.
+    /// The container's terminal has something, takes keys again, or is gone.
     Console,
     /// The container's first process ended.
     Process,
@@ -27,13 +27,36 @@ pub(super) enum Source {
     ProbeOutput,
 }
 
-/// A source and the descriptor that is readable when something happened there.
+/// A source and the descriptor that tells when something happened there.
 #[derive(Debug)]
 pub(super) struct Watched<'a> {
     /// Where.
     pub(super) source: Source,
     /// The descriptor.
     pub(super) fd: BorrowedFd<'a>,
+    /// What of it counts.
+    pub(super) wake: Wake,
+}
+
+/// What happens at a descriptor that is waited for; that its other side is gone always counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// Something can be read.
+    Readable,
+    /// Something can be read, or written.
+    ReadableOrWritable,
+    /// Nothing else.
+    Gone,
+}
+
+impl Wake {
+    const fn flags(self) -> PollFlags {
+        match self {
+            Self::Readable => PollFlags::IN,
+            Self::ReadableOrWritable => PollFlags::IN.union(PollFlags::OUT),
+            Self::Gone => PollFlags::empty(),
+        }
+    }
 }
 
 /// Waits until something happens or the deadline has come; returns where.
@@ -45,7 +68,7 @@ pub(super) fn wait_for(
 ) -> Result<Vec<Source>, MonitorError> {
     let mut fds: Vec<PollFd<'_>> = watched
         .iter()
-        .map(|watched| PollFd::from_borrowed_fd(watched.fd, PollFlags::IN))
+        .map(|watched| PollFd::from_borrowed_fd(watched.fd, watched.wake.flags()))
         .collect();
     let timeout = deadline.map(|at| {
         let left = at.saturating_duration_since(clock::now());

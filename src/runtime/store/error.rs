@@ -110,6 +110,12 @@ impl StoreError {
         matches!(self, Self::Parse { .. } | Self::TooLarge { .. })
     }
 
+    /// Reports whether the disk, or our share of it, is full.
+    pub fn is_want_of_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Write { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     /// Reports whether a file was simply not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)

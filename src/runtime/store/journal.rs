@@ -92,6 +92,8 @@ enum Line {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// How many bytes are whole lines.
+    length_bytes: u64,
     next: u64,
     pending: BTreeMap<u64, Entry>,
 }
@@ -119,7 +121,9 @@ impl Journal {
             .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        if pending.is_empty() && good_bytes as u64 > COMPACT_AT_BYTES {
+        let mut length_bytes = good_bytes as u64;
+        if pending.is_empty() && length_bytes > COMPACT_AT_BYTES {
+            length_bytes = 0;
             file.set_len(0).map_err(failed)?;
         } else if good_bytes < bytes.len() {
             file.set_len(good_bytes as u64).map_err(failed)?;
@@ -127,6 +131,7 @@ impl Journal {
         Ok(Self {
             path: path.to_owned(),
             file,
+            length_bytes,
             next,
             pending,
         })
@@ -186,7 +191,13 @@ impl Journal {
         })?;
         let text = format!("{} {json}\n", checksum(json.as_bytes()));
         failpoint::hit("journal.append").map_err(failed)?;
-        self.file.write_all(text.as_bytes()).map_err(failed)
+        if let Err(error) = self.file.write_all(text.as_bytes()) {
+            // Behind half a line nothing would be read again. Where even that fails, so does the rest.
+            self.file.set_len(self.length_bytes).map_err(failed)?;
+            return Err(failed(error));
+        }
+        self.length_bytes += text.len() as u64;
+        Ok(())
     }
 }
 

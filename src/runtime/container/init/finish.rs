@@ -172,10 +172,6 @@ impl FinishPlan {
     pub(crate) fn prepare(&self, proc: Option<&OwnedFd>, cwd: &OwnedFd) -> Result<(), Failure> {
         rustix::process::fchdir(cwd).map_err(Failure::of(Act::WorkingDirectory, 0))?;
         rustix::process::umask(self.umask);
-        for (index, (resource, limit)) in self.rlimits.iter().enumerate() {
-            rustix::process::setrlimit(*resource, *limit)
-                .map_err(Failure::of(Act::Rlimit, index))?;
-        }
         if let Some(score) = &self.oom_score_adj {
             write_own(proc, c"self/oom_score_adj", score).map_err(Failure::of(Act::OomScore, 0))?;
         }
@@ -183,6 +179,11 @@ impl FinishPlan {
             write_own(proc, c"thread-self/attr/apparmor/exec", profile)
                 .or_else(|_| write_own(proc, c"thread-self/attr/exec", profile))
                 .map_err(Failure::of(Act::AppArmor, 0))?;
+        }
+        // Last: what is open here may be more than the program may have, and nothing is opened after it.
+        for (index, (resource, limit)) in self.rlimits.iter().enumerate() {
+            rustix::process::setrlimit(*resource, *limit)
+                .map_err(Failure::of(Act::Rlimit, index))?;
         }
         Ok(())
     }
@@ -260,7 +261,10 @@ fn instruction((code, jump_true, jump_false, operand): (u16, u8, u8, u32)) -> In
     }
 }
 
+/// Returns the limits to set: those of the list, and for descriptors what we hand on to others.
 fn rlimits(list: &[(usize, u64, u64)]) -> Vec<(Resource, Rlimit)> {
+    let handed_on = process::handed_on_descriptors();
+    let handed_on = handed_on.map(|limit| (Resource::Nofile, limit));
     let value = |value: u64| (value != u64::MAX).then_some(value);
     let known = list.iter().filter_map(|(number, soft, hard)| {
         let resource = *RESOURCES.get(*number)?;
@@ -272,7 +276,8 @@ fn rlimits(list: &[(usize, u64, u64)]) -> Vec<(Resource, Rlimit)> {
             },
         ))
     });
-    known.collect()
+    // Where the list has one too, that comes later and is what counts.
+    handed_on.into_iter().chain(known).collect()
 }
 
 fn c_strings(what: &'static str, texts: &[String]) -> Result<Vec<CString>, ContainerError> {

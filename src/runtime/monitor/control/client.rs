@@ -1,4 +1,7 @@
-//! A command's side of the conversation; blocking.
+//! A command's side of the conversation; blocking, but not for ever.
+//!
+//! **Invariant:** a monitor that does not answer in time is ended, as if it had died by itself: whoever
+//! asked starts another, which adopts the container.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -6,13 +9,22 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
     send, socket_with,
 };
 
 use super::{MESSAGE_LIMIT_BYTES, Reply, Request, path_through};
+use crate::runtime::kernel::KernelError;
+use crate::runtime::kernel::pidfd::Pidfd;
+use crate::value::Signal;
+
+/// How long the end of a monitor that was sent SIGKILL is waited for.
+const KILL_TIMEOUT_MS: u64 = 5_000;
 
 /// A failed conversation with a monitor.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +47,14 @@ pub enum ControlError {
         #[source]
         source: io::Error,
     },
+    /// The monitor did not answer in time.
+    #[error("hear from the monitor at `{path}` within {} s", .patience.as_secs())]
+    Silent {
+        /// The socket.
+        path: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// The monitor could not do it.
     #[error("{message}")]
     Refused {
@@ -45,6 +65,34 @@ pub enum ControlError {
 
 /// Sends `request` to the monitor of the container whose run folder this is, and waits for its reply.
 pub fn ask(run_dir: &Path, request: &Request) -> Result<Reply, ControlError> {
+    let (_socket, reply) = converse_within(run_dir, request, request.patience())?;
+    Ok(reply)
+}
+
+/// Connects to the terminal of the container whose run folder this is.
+pub fn attach(run_dir: &Path) -> Result<Attached, ControlError> {
+    let request = Request::Attach;
+    let (socket, reply) = converse_within(run_dir, &request, request.patience())?;
+    let path = run_dir.join("control");
+    if reply != Reply::Done {
+        let source = io::ErrorKind::UnexpectedEof.into();
+        return Err(ControlError::Broken { path, source });
+    }
+    match set_socket_timeout(&socket, Timeout::Recv, None) {
+        Ok(()) => Ok(Attached { socket }),
+        Err(error) => Err(ControlError::Broken {
+            path,
+            source: error.into(),
+        }),
+    }
+}
+
+/// Connects, asks and hears the answer, unless that is a refusal.
+fn converse_within(
+    run_dir: &Path,
+    request: &Request,
+    patience: Option<Duration>,
+) -> Result<(OwnedFd, Reply), ControlError> {
     let path = run_dir.join("control");
     let socket = open(run_dir).map_err(|source| ControlError::Unreachable {
         path: path.clone(),
@@ -54,29 +102,39 @@ pub fn ask(run_dir: &Path, request: &Request) -> Result<Reply, ControlError> {
         path: path.clone(),
         source,
     };
-    let reply = converse(&socket, request).map_err(broken)?;
-    match reply {
-        Reply::Failed { message } => Err(ControlError::Refused { message }),
-        Reply::Done | Reply::Ended { .. } => Ok(reply),
+    set_socket_timeout(&socket, Timeout::Recv, patience).map_err(|error| broken(error.into()))?;
+    match (converse(&socket, request), patience) {
+        (Ok(Reply::Failed { message }), _) => Err(ControlError::Refused { message }),
+        (Ok(reply), _) => Ok((socket, reply)),
+        (Err(error), Some(patience)) if error.kind() == io::ErrorKind::WouldBlock => {
+            end_listener(&socket).map_err(broken)?;
+            Err(ControlError::Silent { path, patience })
+        }
+        (Err(error), _) => Err(broken(error)),
     }
 }
 
-/// Connects to the terminal of the container whose run folder this is.
-pub fn attach(run_dir: &Path) -> Result<Attached, ControlError> {
-    let path = run_dir.join("control");
-    let socket = open(run_dir).map_err(|source| ControlError::Unreachable {
-        path: path.clone(),
-        source,
-    })?;
-    match converse(&socket, &Request::Attach) {
-        Ok(Reply::Done) => Ok(Attached { socket }),
-        Ok(Reply::Failed { message }) => Err(ControlError::Refused { message }),
-        Ok(Reply::Ended { .. }) => Err(ControlError::Broken {
-            path,
-            source: io::ErrorKind::UnexpectedEof.into(),
-        }),
-        Err(source) => Err(ControlError::Broken { path, source }),
+/// Kills the process that listens at the other end of `socket`, unless it is gone.
+fn end_listener(socket: &OwnedFd) -> io::Result<()> {
+    let listener = socket_peercred(socket)?.pid;
+    let process = match Pidfd::open(listener.as_raw_nonzero().get()) {
+        Ok(process) => process,
+        Err(KernelError::ProcessGone { .. }) => return Ok(()),
+        Err(error) => return Err(io::Error::other(error)),
+    };
+    // The other end is open as long as its process lives. If it is open now, the number was that
+    // process's own when it was looked up.
+    let mut fds = [PollFd::new(socket, PollFlags::empty())];
+    let _count = poll(&mut fds, Some(&Timespec::default()))?;
+    if !fds[0].revents().is_empty() {
+        return Ok(());
     }
+    match process.signal(Signal::KILL.number()) {
+        Ok(()) | Err(KernelError::ProcessGone { .. }) => {}
+        Err(error) => return Err(io::Error::other(error)),
+    }
+    let ended = process.wait_until_ended(Some(KILL_TIMEOUT_MS));
+    ended.map(drop).map_err(io::Error::other)
 }
 
 /// A connection with a container's terminal.

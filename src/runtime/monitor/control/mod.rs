@@ -9,14 +9,20 @@ mod server;
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use client::{Attached, ControlError, ask, attach};
 pub use server::{Connection, ControlServer, Incoming};
 
+use super::state::ContainerState;
+
 /// The longest message.
 pub const MESSAGE_LIMIT_BYTES: usize = 64 << 10;
+
+/// How long a monitor may take to answer, beyond what was asked of it.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a command wants of a monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +53,33 @@ pub enum Request {
     },
     /// Passes this connection's further bytes to its terminal, and the terminal's to this connection.
     Attach,
+    /// Says what is true of the container, also what could not be recorded yet.
+    State,
+    /// Lets a container go that has ended, and whose record is about to be removed. Answered by the end
+    /// of the monitor.
+    Forget,
     /// Reads its bundle again: restart policy, logging and health check may have changed.
     Reload,
+}
+
+impl Request {
+    /// Returns how long its answer is waited for; `None` for ever.
+    fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Stop { grace_ms, .. } => {
+                let grace = grace_ms.map(Duration::from_millis);
+                grace.map(|grace| grace.saturating_add(ANSWER_PATIENCE))
+            }
+            Self::Signal { .. }
+            | Self::Pause
+            | Self::Unpause
+            | Self::Resize { .. }
+            | Self::Attach
+            | Self::State
+            | Self::Forget
+            | Self::Reload => Some(ANSWER_PATIENCE),
+        }
+    }
 }
 
 /// What came of a request.
@@ -61,6 +92,11 @@ pub enum Reply {
     Ended {
         /// Its exit code, if anybody saw it.
         exit_code: Option<i32>,
+    },
+    /// What is true of the container.
+    State {
+        /// As it would be recorded.
+        state: Box<ContainerState>,
     },
     /// It could not be done.
     Failed {

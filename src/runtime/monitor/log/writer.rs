@@ -126,14 +126,26 @@ impl LogWriter {
         if self.encoded.is_empty() {
             return Ok(());
         }
-        let more = self.encoded.len() as u64;
+        let encoded = std::mem::take(&mut self.encoded);
+        let written = self.append(&encoded);
+        self.encoded = encoded;
+        self.encoded.clear();
+        written
+    }
+
+    /// Writes whole lines, or none of them.
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let more = lines.len() as u64;
         if self.size_bytes > 0 && self.size_bytes + more > self.options.max_size_bytes {
             self.rotate()?;
         }
-        let written = self.file.write_all(&self.encoded);
-        self.encoded.clear();
+        if let Err(error) = self.file.write_all(lines) {
+            // The next line would be glued to the first part of this one. Best effort: the disk is full.
+            drop(self.file.set_len(self.size_bytes));
+            return Err(error);
+        }
         self.size_bytes += more;
-        written
+        Ok(())
     }
 
     /// Renames `log` to `log.1`, `log.1` to `log.2` and so on, and starts a new file.

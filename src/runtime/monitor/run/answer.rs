@@ -7,15 +7,17 @@ use crate::runtime::monitor::bundle::Bundle;
 use crate::runtime::monitor::control::{Reply, Request};
 use crate::runtime::monitor::state::Status;
 use crate::runtime::monitor::{MonitorError, clock};
-use crate::runtime::store::Durability;
 use crate::value::Signal;
 
 impl Monitor {
-    pub(super) fn answer(&mut self, number: usize, request: Request) -> Result<(), MonitorError> {
+    pub(super) fn answer(&mut self, number: usize, request: Request) {
         let done = match request {
             Request::Stop { signal, grace_ms } => {
                 self.conversations.waits_for_end(number);
-                return self.stop(signal, grace_ms);
+                match self.stop(signal, grace_ms) {
+                    Ok(()) => return,
+                    Err(error) => Err(error),
+                }
             }
             Request::Signal { signal } => self.signal(signal),
             Request::Pause => self.freeze(Status::Paused),
@@ -23,8 +25,20 @@ impl Monitor {
             Request::Resize { rows, columns } => self.resize(rows, columns),
             Request::Attach => {
                 self.attach(number);
-                return Ok(());
+                return;
             }
+            Request::State => {
+                let state = Box::new(self.state.clone());
+                self.conversations.reply(number, &Reply::State { state });
+                return;
+            }
+            Request::Forget => match self.phase {
+                Phase::Ended => {
+                    self.is_forgotten = true;
+                    return;
+                }
+                Phase::Running(_) | Phase::Pausing { .. } => Err(MonitorError::NotEnded),
+            },
             Request::Reload => self.reload(),
         };
         let reply = match done {
@@ -34,7 +48,6 @@ impl Monitor {
             },
         };
         self.conversations.reply(number, &reply);
-        Ok(())
     }
 
     fn attach(&mut self, number: usize) {
@@ -54,10 +67,19 @@ impl Monitor {
 
     fn stop(&mut self, signal: i32, grace_ms: Option<u64>) -> Result<(), MonitorError> {
         self.state.stop_wanted = true;
-        self.save(Durability::Cached)?;
-        if matches!(self.phase, Phase::Pausing { .. }) {
-            self.state.status = Status::Exited;
-            return self.end_for_good();
+        self.save();
+        match self.phase {
+            Phase::Running(_) => {}
+            Phase::Pausing { .. } => {
+                self.state.status = Status::Exited;
+                self.end_for_good();
+                return Ok(());
+            }
+            // It has ended, and nobody could be told yet.
+            Phase::Ended => {
+                self.conversations.ended(self.state.exit_code);
+                return Ok(());
+            }
         }
         if self.state.status == Status::Paused {
             self.freeze(Status::Running)?;
@@ -70,18 +92,20 @@ impl Monitor {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
-        self.event("kill", &[("signal", signal.to_string())])
+        self.event("kill", &[("signal", signal.to_string())]);
+        Ok(())
     }
 
     fn signal(&mut self, signal: i32) -> Result<(), MonitorError> {
         if signal == Signal::KILL.number() || signal == self.bundle.stop_signal {
             self.state.stop_wanted = true;
-            self.save(Durability::Cached)?;
+            self.save();
         }
         if let Phase::Running(running) = &self.phase {
             running.signal(signal)?;
         }
-        self.event("kill", &[("signal", signal.to_string())])
+        self.event("kill", &[("signal", signal.to_string())]);
+        Ok(())
     }
 
     fn freeze(&mut self, wanted: Status) -> Result<(), MonitorError> {
@@ -99,8 +123,9 @@ impl Monitor {
             "unpause"
         };
         self.state.status = wanted;
-        self.save(Durability::Cached)?;
-        self.event(action, &[])
+        self.save();
+        self.event(action, &[]);
+        Ok(())
     }
 
     fn resize(&mut self, rows: u16, columns: u16) -> Result<(), MonitorError> {
@@ -131,8 +156,9 @@ impl Monitor {
         self.state.addresses = new.addresses;
         changed?;
         if matches!(self.phase, Phase::Running(_)) {
-            self.publish_name()?;
+            self.tell_names();
         }
-        self.save(Durability::Cached)
+        self.save();
+        Ok(())
     }
 }

@@ -7,13 +7,13 @@ use crate::runtime::monitor::launch::{self, Running};
 use crate::runtime::monitor::restart::{Ending, is_steady};
 use crate::runtime::monitor::state::Status;
 use crate::runtime::monitor::{MonitorError, clock};
-use crate::runtime::store::Durability;
 
 impl Monitor {
     /// Records that the container runs.
     pub(super) fn began(&mut self, running: Running) -> Result<(), MonitorError> {
+        let record = running.record()?;
         self.state.status = Status::Running;
-        self.state.container = Some(running.record()?);
+        self.state.container = Some(record);
         self.state.exit_code = None;
         self.state.oom_killed = false;
         self.state.error = None;
@@ -25,20 +25,28 @@ impl Monitor {
         self.state.failing_streak = 0;
         self.started = clock::now();
         self.phase = Phase::Running(Box::new(running));
-        self.publish_name()?;
-        self.save(Durability::Cached)?;
-        self.event("start", &[])
+        self.tell_names();
+        self.save();
+        self.event("start", &[]);
+        Ok(())
     }
 
     pub(super) fn start_again(&mut self) -> Result<(), MonitorError> {
         self.state.restart_count += 1;
-        match launch::start(&self.bundle, &mut self.network) {
+        match self.launch() {
             Ok(running) => self.began(running),
             Err(error) => {
                 self.state.error = Some(error.chain());
-                self.after_run(Some(127))
+                self.after_run(Some(127));
+                Ok(())
             }
         }
+    }
+
+    fn launch(&mut self) -> Result<Running, MonitorError> {
+        self.network.ensure(&self.bundle)?;
+        self.state.ports = self.network.bound_ports();
+        launch::start(&self.bundle, &mut self.network)
     }
 
     pub(super) fn process_ended(&mut self) -> Result<(), MonitorError> {
@@ -47,14 +55,15 @@ impl Monitor {
         };
         match running.exit()? {
             Some(exit) => self.ended(exit),
-            None => Ok(()),
+            None => {}
         }
+        Ok(())
     }
 
     /// Records how the container's first process ended, and what comes after it.
-    pub(super) fn ended(&mut self, exit: Exit) -> Result<(), MonitorError> {
-        self.pump_console()?;
-        self.output.finish()?;
+    pub(super) fn ended(&mut self, exit: Exit) {
+        self.pump_console();
+        self.output.finish();
         let exit_code = match exit {
             Exit::Code(_) | Exit::Signal(_) => Some(exit.shell_code()),
             Exit::Unknown => None,
@@ -62,7 +71,8 @@ impl Monitor {
         if let Phase::Running(running) = &self.phase {
             self.state.oom_killed = running.was_oom_killed();
             // What it left behind in its pid namespace is dying; what shares another's is not.
-            running.kill_all()?;
+            // What cannot be killed now is found by its mark when the container is removed.
+            drop(running.kill_all());
             // A cgroup that was killed once is not used again: since Linux 6.10 a process that is
             // cloned into it counts as older than the kill, and dies at birth.
             running.clean_up();
@@ -71,11 +81,10 @@ impl Monitor {
             probe.kill();
         }
         self.health = None;
-        self.withdraw_name()?;
-        self.after_run(exit_code)
+        self.after_run(exit_code);
     }
 
-    fn after_run(&mut self, exit_code: Option<i32>) -> Result<(), MonitorError> {
+    fn after_run(&mut self, exit_code: Option<i32>) {
         let ran_for = clock::now().duration_since(self.started);
         let ending = Ending {
             exit_code,
@@ -93,7 +102,7 @@ impl Monitor {
         self.state.health = None;
         let shown = exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
         if self.state.oom_killed {
-            self.event("oom", &[])?;
+            self.event("oom", &[]);
         }
         let pause = (!self.state.stop_wanted)
             .then(|| self.bundle.restart.pause_after(&ending))
@@ -103,25 +112,24 @@ impl Monitor {
                 until: clock::now() + pause,
             };
             self.state.status = Status::Restarting;
-            self.save(Durability::Cached)?;
+            self.tell_names();
+            self.save();
             return self.event("die", &[("exitCode", shown)]);
         }
         self.state.status = Status::Exited;
-        self.settle()?;
-        self.event("die", &[("exitCode", shown)])?;
+        self.settle();
+        self.event("die", &[("exitCode", shown)]);
         // Last: who hears of the end looks at the state next, and writes events of its own.
         self.conversations.ended(exit_code);
-        Ok(())
     }
 
-    pub(super) fn end_for_good(&mut self) -> Result<(), MonitorError> {
-        self.settle()?;
+    pub(super) fn end_for_good(&mut self) {
+        self.settle();
         self.conversations.ended(self.state.exit_code);
-        Ok(())
     }
 
     /// Gives back what the container had, and writes down how it ended.
-    fn settle(&mut self) -> Result<(), MonitorError> {
+    fn settle(&mut self) {
         if let Phase::Running(running) = &self.phase {
             running.clean_up();
         }
@@ -129,7 +137,7 @@ impl Monitor {
         // Whoever hears of the end may want the same ports at once.
         self.network.close();
         self.state.ports.clear();
-        self.withdraw_name()?;
-        self.save(Durability::Cached)
+        self.tell_names();
+        self.save();
     }
 }

@@ -7,7 +7,8 @@
 //! | [`probes`] | probes health |
 //! | [`tell`] | writes the state record, names and events |
 //!
-//! **Invariant:** the state record is replaced before anyone is told of a change.
+//! **Invariant:** the state record is replaced before anyone is told of a change, unless that cannot be
+//! done: then the change is made all the same, and recorded as soon as possible.
 
 mod answer;
 mod course;
@@ -17,21 +18,24 @@ mod tell;
 use std::time::{Duration, Instant};
 
 use super::bundle::Bundle;
-use super::conversation::{Conversations, Said};
+use super::console::Keyboard;
+use super::conversation::{Conversations, Heard, Said};
 use super::health::HealthMachine;
 use super::launch::{self, Running};
 use super::log::Stream;
-use super::network::Network;
+use super::network::{Bound, Network};
 use super::output::Output;
 use super::probe::Probe;
 use super::state::ContainerState;
 use super::waits::{Source, wait_for};
 use super::{MonitorError, clock};
 use crate::runtime::kernel::pidfd::Exit;
-use crate::runtime::store::Durability;
+use tell::Owed;
 
 /// How long a container may take to be killed before we look again.
 const KILL_AGAIN: Duration = Duration::from_millis(200);
+/// How long a port that somebody else took while nobody watched is left to him before we ask again.
+const BIND_AGAIN: Duration = Duration::from_secs(5);
 
 /// Where the container is, as the loop sees it.
 #[derive(Debug)]
@@ -58,6 +62,11 @@ pub(super) struct Monitor {
     started: Instant,
     short_runs: u32,
     network: Network,
+    owed: Owed,
+    /// When to look again whether the ports that were taken are free.
+    bind_again: Option<Instant>,
+    /// Whether nobody will ask for its record any more.
+    is_forgotten: bool,
 }
 
 impl Monitor {
@@ -70,6 +79,14 @@ impl Monitor {
         let mut monitor = Self::new(bundle, state, network)?;
         let running = launch::start(&monitor.bundle, &mut monitor.network)?;
         monitor.began(running)?;
+        // What nobody could find again is not left running.
+        if let Err(error) = monitor.pay() {
+            drop(monitor.kill_all());
+            if let Phase::Running(running) = &monitor.phase {
+                running.clean_up();
+            }
+            return Err(error);
+        }
         Ok(monitor)
     }
 
@@ -82,14 +99,15 @@ impl Monitor {
                 monitor.health = monitor.new_health();
                 monitor.phase = Phase::Running(Box::new(running));
                 monitor.state.ports = monitor.network.bound_ports();
-                monitor.publish_name()?;
-                monitor.save(Durability::Cached)?;
+                monitor.bind_later();
+                monitor.tell_names();
+                monitor.save();
                 // It may have ended while nobody watched, and still be there for its reaper.
                 if monitor.has_ended()? {
                     monitor.process_ended()?;
                 }
             }
-            None => monitor.ended(Exit::Unknown)?,
+            None => monitor.ended(Exit::Unknown),
         }
         Ok(monitor)
     }
@@ -109,6 +127,9 @@ impl Monitor {
             started: clock::now(),
             short_runs: 0,
             network,
+            owed: Owed::default(),
+            bind_again: None,
+            is_forgotten: false,
         })
     }
 
@@ -117,9 +138,9 @@ impl Monitor {
         &self.state.unenforced
     }
 
-    /// Runs until the container has ended for good.
+    /// Runs until the container has ended for good, and its record says so.
     pub(super) fn run(mut self) -> Result<(), MonitorError> {
-        while !matches!(self.phase, Phase::Ended) {
+        while !self.is_done() {
             for source in self.wait()? {
                 self.handle(source)?;
             }
@@ -128,8 +149,13 @@ impl Monitor {
         Ok(())
     }
 
+    fn is_done(&self) -> bool {
+        let is_recorded = !self.owed.state() || !self.bundle.container_dir.exists();
+        matches!(self.phase, Phase::Ended) && (is_recorded || self.is_forgotten)
+    }
+
     fn wait(&self) -> Result<Vec<Source>, MonitorError> {
-        let mut watched = self.conversations.sources();
+        let mut watched = self.conversations.sources(self.keyboard());
         watched.extend(self.output.sources());
         if let Phase::Running(running) = &self.phase {
             watched.extend(running.sources());
@@ -150,23 +176,36 @@ impl Monitor {
             (None, Some(health)) if self.probes_now() => health.next_probe(),
             _ => None,
         };
-        [restart, probe, self.kill_at].into_iter().flatten().min()
+        let others = [self.kill_at, self.owed.again(), self.bind_again];
+        let all = [restart, probe].into_iter().chain(others);
+        all.flatten().min()
     }
 
     fn handle(&mut self, source: Source) -> Result<(), MonitorError> {
         match source {
-            Source::Control => self.conversations.accept()?,
+            Source::Control => {
+                if self.conversations.accept()? == Heard::Nobody {
+                    self.owe();
+                }
+            }
             Source::Conversation(number) => match self.conversations.receive(number) {
-                Some(Said::Request(request)) => self.answer(number, request)?,
+                Some(Said::Request(request)) => self.answer(number, request),
                 Some(Said::Keys(keys)) => self.type_keys(&keys),
                 None => {}
             },
             Source::Output(stream) => drop(self.output.pump(stream)?),
-            Source::Console => self.pump_console()?,
+            Source::Console => self.pump_console(),
             Source::Process => self.process_ended()?,
             Source::Probe | Source::ProbeOutput => self.probe_moved()?,
         }
         Ok(())
+    }
+
+    fn keyboard(&self) -> Keyboard {
+        match &self.phase {
+            Phase::Running(running) => running.keyboard(),
+            Phase::Pausing { .. } | Phase::Ended => Keyboard::Ready,
+        }
     }
 
     fn type_keys(&mut self, keys: &[u8]) {
@@ -175,20 +214,20 @@ impl Monitor {
         }
     }
 
-    fn pump_console(&mut self) -> Result<(), MonitorError> {
+    fn pump_console(&mut self) {
         let Phase::Running(running) = &mut self.phase else {
-            return Ok(());
+            return;
         };
         let bytes = running.read_console();
         self.conversations.pass_on(&bytes);
-        self.output.push(Stream::Stdout, &bytes)?;
-        Ok(())
+        self.output.push(Stream::Stdout, &bytes);
     }
 
     fn do_what_is_due(&mut self) -> Result<(), MonitorError> {
         let now = clock::now();
         if self.kill_at.is_some_and(|at| at <= now) {
-            self.kill_all()?;
+            // If it did not work, it is tried again just as if it had worked and somebody were left.
+            drop(self.kill_all());
             self.kill_at = Some(now + KILL_AGAIN);
         }
         if matches!(self.phase, Phase::Pausing { until } if until <= now) {
@@ -199,13 +238,33 @@ impl Monitor {
             .as_ref()
             .is_some_and(|probe| probe.deadline() <= now)
         {
-            self.probe_timed_out()?;
+            self.probe_timed_out();
         }
         let due = self.health.as_ref().and_then(HealthMachine::next_probe);
         if self.probe.is_none() && self.probes_now() && due.is_some_and(|at| at <= now) {
-            self.start_probe()?;
+            self.start_probe();
+        }
+        if self.owed.again().is_some_and(|at| at <= now) {
+            self.try_again();
+        }
+        if self.bind_again.is_some_and(|at| at <= now) {
+            self.bind_missing_ports();
         }
         Ok(())
+    }
+
+    /// Plans another look at the ports that are still to be opened.
+    fn bind_later(&mut self) {
+        let misses = self.network.misses_ports() && matches!(self.phase, Phase::Running(_));
+        self.bind_again = misses.then(|| clock::now() + BIND_AGAIN);
+    }
+
+    fn bind_missing_ports(&mut self) {
+        if self.network.bind_missing(&self.bundle) == Bound::More {
+            self.state.ports = self.network.bound_ports();
+            self.save();
+        }
+        self.bind_later();
     }
 
     fn kill_all(&mut self) -> Result<(), MonitorError> {

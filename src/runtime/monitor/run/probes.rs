@@ -5,7 +5,6 @@ use crate::runtime::monitor::health::HealthMachine;
 use crate::runtime::monitor::probe::{Probe, ProbeEnd};
 use crate::runtime::monitor::state::{Health, ProbeResult, Status};
 use crate::runtime::monitor::{MonitorError, clock};
-use crate::runtime::store::Durability;
 
 impl Monitor {
     pub(super) fn new_health(&self) -> Option<HealthMachine> {
@@ -19,22 +18,22 @@ impl Monitor {
         matches!(self.phase, Phase::Running(_)) && self.state.status == Status::Running
     }
 
-    pub(super) fn start_probe(&mut self) -> Result<(), MonitorError> {
+    pub(super) fn start_probe(&mut self) {
         let (Phase::Running(running), Some(health)) = (&self.phase, &mut self.health) else {
-            return Ok(());
+            return;
         };
-        health.probe_started();
-        match Probe::start(&self.bundle, running, health.check(), clock::now()) {
+        let now = clock::now();
+        health.probe_started(now);
+        match Probe::start(&self.bundle, running, health.check(), now) {
             Ok(probe) => self.probe = Some(probe),
             Err(error) => {
                 let end = ProbeEnd {
                     exit_code: 126,
                     output: error.chain(),
                 };
-                self.probe_ended(end)?;
+                self.probe_ended(end);
             }
         }
-        Ok(())
     }
 
     pub(super) fn probe_moved(&mut self) -> Result<(), MonitorError> {
@@ -43,21 +42,20 @@ impl Monitor {
         };
         if let Some(end) = probe.read()? {
             self.probe = None;
-            self.probe_ended(end)?;
+            self.probe_ended(end);
         }
         Ok(())
     }
 
-    pub(super) fn probe_timed_out(&mut self) -> Result<(), MonitorError> {
-        let Some(probe) = self.probe.take() else {
-            return Ok(());
-        };
-        self.probe_ended(probe.give_up())
+    pub(super) fn probe_timed_out(&mut self) {
+        if let Some(probe) = self.probe.take() {
+            self.probe_ended(probe.give_up());
+        }
     }
 
-    fn probe_ended(&mut self, end: ProbeEnd) -> Result<(), MonitorError> {
+    fn probe_ended(&mut self, end: ProbeEnd) {
         let Some(health) = &mut self.health else {
-            return Ok(());
+            return;
         };
         health.probe_ended(end.exit_code == 0, clock::now());
         let (now, streak) = (health.health(), health.failing_streak());
@@ -69,17 +67,17 @@ impl Monitor {
             output: end.output,
         });
         if before != Some(now) {
-            self.publish_name()?;
+            self.tell_names();
         }
-        self.save(Durability::Cached)?;
+        self.save();
         if before == Some(now) {
-            return Ok(());
+            return;
         }
         let action = match now {
-            Health::Starting => return Ok(()),
+            Health::Starting => return,
             Health::Healthy => "health_status: healthy",
             Health::Unhealthy => "health_status: unhealthy",
         };
-        self.event(action, &[])
+        self.event(action, &[]);
     }
 }

@@ -21,8 +21,6 @@ use crate::runtime::network::publish::{Protocol, PublishedPort, SocketFamily, op
 use super::PortTarget;
 use super::reactor::{Reactor, Token, Wake};
 
-/// Clients of one container at a time; the one that was silent the longest makes room.
-const SESSIONS_LIMIT: usize = 1024;
 /// How long a silent client is remembered.
 const SESSION_IDLE: Duration = Duration::from_secs(90);
 /// Datagrams that one socket moves before others get their turn.
@@ -53,6 +51,8 @@ struct Session {
 pub(super) struct Datagrams {
     listeners: Vec<PublishedPort>,
     target: PortTarget,
+    /// Clients at a time; the one that was silent the longest makes room.
+    limit: usize,
     by_client: BTreeMap<SessionKey, u32>,
     sessions: BTreeMap<u32, Session>,
     next_id: u32,
@@ -61,10 +61,11 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(listeners: Vec<PublishedPort>, target: PortTarget) -> Self {
+    pub(super) fn new(listeners: Vec<PublishedPort>, target: PortTarget, limit: usize) -> Self {
         Self {
             listeners,
             target,
+            limit,
             by_client: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_id: 0,
@@ -77,15 +78,18 @@ impl Datagrams {
         if !self.listeners.is_empty() {
             self.buffer = vec![0; DATAGRAM_BYTES];
         }
-        for (index, port) in (0..).zip(&self.listeners) {
-            if port.host.is_ipv4() {
-                setsockopt(&port.socket, sockopt::Ipv4PacketInfo, &true)?;
-            } else {
-                setsockopt(&port.socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-            }
-            reactor.add(&port.socket, Token::DatagramListener(index), Wake::Readable)?;
+        (0..)
+            .zip(&self.listeners)
+            .try_for_each(|(index, port)| watch(port, index, reactor))
+    }
+
+    /// Takes datagrams from another listener too; one that cannot be watched is closed again.
+    pub(super) fn listen(&mut self, port: PublishedPort, reactor: &Reactor) {
+        self.buffer.resize(DATAGRAM_BYTES, 0);
+        let index = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
+        if watch(&port, index, reactor).is_ok() {
+            self.listeners.push(port);
         }
-        Ok(())
     }
 
     /// Leads new sessions to another address; those that are open keep theirs until they are silent.
@@ -194,7 +198,7 @@ impl Datagrams {
         if let Some(id) = self.by_client.get(&key) {
             return Some(*id);
         }
-        if self.sessions.len() >= SESSIONS_LIMIT {
+        if self.sessions.len() >= self.limit {
             let oldest = self
                 .sessions
                 .iter()
@@ -227,6 +231,15 @@ impl Datagrams {
         self.next_sweep = self.next_sweep.or(Some(now + SESSION_IDLE));
         Some(id)
     }
+}
+
+fn watch(port: &PublishedPort, index: u32, reactor: &Reactor) -> io::Result<()> {
+    if port.host.is_ipv4() {
+        setsockopt(&port.socket, sockopt::Ipv4PacketInfo, &true)?;
+    } else {
+        setsockopt(&port.socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+    }
+    reactor.add(&port.socket, Token::DatagramListener(index), Wake::Readable)
 }
 
 impl Session {
@@ -346,7 +359,7 @@ mod tests {
     #[test]
     fn a_client_that_is_silent_for_too_long_is_forgotten() {
         let now = Instant::now();
-        let mut datagrams = Datagrams::new(Vec::new(), PortTarget::default());
+        let mut datagrams = Datagrams::new(Vec::new(), PortTarget::default(), 8);
         let client = "127.0.0.1:9".parse().unwrap();
         let key = SessionKey {
             listener: 0,

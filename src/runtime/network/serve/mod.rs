@@ -12,6 +12,7 @@ mod datagram;
 mod names;
 mod pipes;
 mod reactor;
+mod room;
 mod stream;
 mod thread;
 
@@ -23,6 +24,8 @@ use std::path::PathBuf;
 use crate::value::Cidr;
 
 use super::publish::{HostSockets, PublishedPort};
+
+use room::Room;
 
 pub use thread::NetThread;
 

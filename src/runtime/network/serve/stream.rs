@@ -23,8 +23,6 @@ use super::PortTarget;
 use super::pipes::{Pipe, Pipes};
 use super::reactor::{Reactor, Token, Wake};
 
-/// Connections of one container at a time; more wait in the kernel's queue.
-const STREAMS_LIMIT: usize = 4096;
 /// New connections that are taken before others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// What a pipe holds.
@@ -36,6 +34,8 @@ const CHUNKS_PER_TURN: usize = 32;
 pub(super) struct Streams {
     listeners: Vec<PublishedPort>,
     target: PortTarget,
+    /// Connections at a time; more wait in the kernel's queue.
+    limit: usize,
     open: BTreeMap<u32, Stream>,
     next_id: u32,
     pipes: Pipes,
@@ -75,10 +75,11 @@ enum Progress {
 }
 
 impl Streams {
-    pub(super) fn new(listeners: Vec<PublishedPort>, target: PortTarget) -> Self {
+    pub(super) fn new(listeners: Vec<PublishedPort>, target: PortTarget, limit: usize) -> Self {
         Self {
             listeners,
             target,
+            limit,
             open: BTreeMap::new(),
             next_id: 0,
             pipes: Pipes::default(),
@@ -93,6 +94,15 @@ impl Streams {
         })
     }
 
+    /// Takes connections from another listener too; one that cannot be watched is closed again.
+    pub(super) fn listen(&mut self, port: PublishedPort, reactor: &Reactor) {
+        let index = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
+        let token = Token::StreamListener(index);
+        if self.paused || reactor.add(&port.socket, token, Wake::Readable).is_ok() {
+            self.listeners.push(port);
+        }
+    }
+
     pub(super) fn set_target(&mut self, target: PortTarget) {
         self.target = target;
     }
@@ -104,7 +114,7 @@ impl Streams {
             let Some(port) = self.listeners.get(index as usize) else {
                 return;
             };
-            if self.open.len() >= STREAMS_LIMIT {
+            if self.open.len() >= self.limit {
                 return self.pause(reactor);
             }
             match accept_with(&port.socket, flags) {

@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::runtime::kernel::process;
 use crate::runtime::network::NetworkError;
-use crate::runtime::network::publish::Protocol;
+use crate::runtime::network::publish::{Protocol, PublishedPort};
 
 use super::datagram::Datagrams;
 use super::names::NameServer;
 use super::reactor::{Reactor, Token, Wake};
 use super::stream::Streams;
-use super::{NamesConfig, PortTarget, ServeConfig};
+use super::{NamesConfig, PortTarget, Room, ServeConfig};
 
 /// Far more than the thread needs; what is not touched costs nothing.
 const STACK_BYTES: usize = 256 << 10;
@@ -26,6 +27,7 @@ const STACK_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 enum Order {
     Serve(PortTarget, Option<NamesConfig>),
+    Publish(Vec<PublishedPort>),
     Stop,
 }
 
@@ -77,12 +79,19 @@ impl NetThread {
         target: PortTarget,
         names: Option<NamesConfig>,
     ) -> Result<(), NetworkError> {
+        self.order(Order::Serve(target, names))
+    }
+
+    /// Serves further ports from now on, which could not be opened when it was started.
+    pub fn publish(&self, ports: Vec<PublishedPort>) -> Result<(), NetworkError> {
+        self.order(Order::Publish(ports))
+    }
+
+    fn order(&self, order: Order) -> Result<(), NetworkError> {
         let act = "change what the network thread serves";
         let failed = |source| NetworkError::Serve { act, source };
         let gone = |_| failed(io::Error::other("it has ended"));
-        self.orders
-            .send(Order::Serve(target, names))
-            .map_err(gone)?;
+        self.orders.send(order).map_err(gone)?;
         self.ring().map_err(failed)
     }
 
@@ -136,10 +145,8 @@ impl Server {
         let host = host.map_err(failed("hold the host's network namespace"))?;
         move_into_link_name_space(config.netns.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(|error| failed("enter the container's network namespace")(error.into()))?;
-        let (streams, datagrams): (Vec<_>, Vec<_>) = config
-            .ports
-            .into_iter()
-            .partition(|port| port.protocol == Protocol::Tcp);
+        let (streams, datagrams) = by_protocol(config.ports);
+        let room = Room::within(process::descriptor_limit());
         let names = config
             .names
             .map(|names| NameServer::new(names, host))
@@ -147,8 +154,8 @@ impl Server {
         let mut server = Self {
             reactor: Reactor::new().map_err(failed("make an epoll set"))?,
             names: names.map_err(failed("listen for questions at 127.0.0.11"))?,
-            streams: Streams::new(streams, config.target),
-            datagrams: Datagrams::new(datagrams, config.target),
+            streams: Streams::new(streams, config.target, room.streams),
+            datagrams: Datagrams::new(datagrams, config.target, room.sessions),
             orders,
             bell,
         };
@@ -164,6 +171,16 @@ impl Server {
         }
         self.streams.register(&self.reactor)?;
         self.datagrams.register(&self.reactor)
+    }
+
+    fn publish(&mut self, ports: Vec<PublishedPort>) {
+        let (streams, datagrams) = by_protocol(ports);
+        for port in streams {
+            self.streams.listen(port, &self.reactor);
+        }
+        for port in datagrams {
+            self.datagrams.listen(port, &self.reactor);
+        }
     }
 
     fn run(&mut self) {
@@ -224,6 +241,7 @@ impl Server {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Stop => return Next::Stop,
+                Order::Publish(ports) => self.publish(ports),
                 Order::Serve(target, names) => {
                     self.streams.set_target(target);
                     self.datagrams.set_target(target);
@@ -235,6 +253,12 @@ impl Server {
         }
         Next::Serve
     }
+}
+
+fn by_protocol(ports: Vec<PublishedPort>) -> (Vec<PublishedPort>, Vec<PublishedPort>) {
+    ports
+        .into_iter()
+        .partition(|port| port.protocol == Protocol::Tcp)
 }
 
 #[expect(
