@@ -32,6 +32,11 @@ impl Source {
             id: container.id.clone(),
         }
     }
+
+    /// Tells whether this is the container, and not another one of its name.
+    pub(super) fn is(&self, container: &ObservedContainer) -> bool {
+        self.id == container.id
+    }
 }
 
 /// Returns how a replica is called before its lines: its name without the project's, unless it has one of its own.

@@ -133,10 +133,22 @@ impl<'run> Show<'run> {
         Ok(None)
     }
 
-    /// Shows what was written at the very end and not yet read.
+    /// Shows what was written at the very end and not yet read, and tells of ends that nobody has told of yet.
     pub(super) async fn last_words(&mut self) -> Result<(), CommandError> {
         let sources: Vec<Source> = self.sources.values().cloned().collect();
-        self.rest_of(&sources).await
+        self.rest_of(&sources).await?;
+        let observed = self.work.engine.observe(&project_scope(self.work)).await?;
+        for source in sources {
+            let container = observed.containers.get(&source.container);
+            let ended = container.filter(|container| {
+                !container.is_alive() && source.is(container) && !self.ended.contains(&container.id)
+            });
+            if let Some(container) = ended {
+                self.ended.insert(container.id.clone());
+                self.say_exit(&source, container.exit_code, container.state)?;
+            }
+        }
+        Ok(())
     }
 
     /// Follows a container, unless it is followed already or is not to be shown.
