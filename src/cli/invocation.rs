@@ -47,12 +47,12 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Tells whether the files have a service, switched on or not; without files, whatever is there belongs there.
-    pub(super) fn knows(&self, service: &str) -> bool {
-        self.project.as_ref().is_none_or(|project| {
-            project.services.contains_key(service)
-                || project.disabled_services.contains_key(service)
-        })
+    /// Tells whether a service's containers are meant where no service is named: those of services that are switched
+    /// on, and without files all of them.
+    pub(super) fn means(&self, service: &str) -> bool {
+        self.project
+            .as_ref()
+            .is_none_or(|project| project.services.contains_key(service))
     }
 
     /// Returns what the files want, where there are files.
@@ -255,8 +255,27 @@ impl Invocation {
         Ok((engine, target, observed))
     }
 
-    /// Changes containers that are there, of the named services or of all.
+    /// Changes containers that are there, of the named services or of all that are switched on.
     pub(super) fn change(
+        &self,
+        verb: &'static str,
+        services: &[String],
+        planner: &dyn Fn(&Target, &ObservedState) -> Result<Plan, CommandError>,
+    ) -> Result<ExitStatus, CommandError> {
+        self.change_any(verb, services, &|target, observed| {
+            if !services.is_empty() {
+                return planner(target, observed);
+            }
+            let mut meant = observed.clone();
+            meant
+                .containers
+                .retain(|_, container| target.means(&container.service));
+            planner(target, &meant)
+        })
+    }
+
+    /// Changes containers that are there, also those of services that the files do not have or switch off.
+    pub(super) fn change_any(
         &self,
         verb: &'static str,
         services: &[String],

@@ -68,6 +68,9 @@ pub(in crate::cli) fn logs(
     args: &LogsArgs,
 ) -> Result<ExitStatus, CommandError> {
     let query = query(args)?;
+    if args.index.is_some() && args.services.len() != 1 {
+        return Err(CommandError::usage("`--index` needs exactly one service"));
+    }
     let target = invocation.target(&args.services)?;
     let engine = invocation.engine()?;
     block_on(async {
@@ -81,6 +84,9 @@ pub(in crate::cli) fn logs(
         };
         let observed = engine.observe(&scope).await?;
         let containers = chosen(args, &target, &observed)?;
+        if let (Some(number), [service], []) = (args.index, &*args.services, &*containers) {
+            return Err(select::no_such_replica(service, number));
+        }
         let sources: Vec<Source> = containers.iter().map(|it| Source::of(it)).collect();
         let mut sink = LogSink::new(
             invocation,
@@ -111,7 +117,7 @@ fn chosen<'state>(
     target: &Target,
     observed: &'state ObservedState,
 ) -> Result<Vec<&'state ObservedContainer>, CommandError> {
-    let mut containers = select::containers(target, observed, &args.services)?;
+    let mut containers = select::meant(target, observed, &args.services)?;
     containers.retain(|container| args.index.is_none_or(|number| container.number == number));
     Ok(containers)
 }
