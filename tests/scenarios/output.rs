@@ -120,6 +120,19 @@ fn logs_show_the_last_lines_and_their_times() {
 }
 
 #[test]
+fn logs_of_a_replica_that_is_not_there_are_refused() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["logs", "--index", "1", "one"]).succeeds();
+    let said = sandbox
+        .consort(&["logs", "--index", "2", "one"])
+        .fails_with(1);
+    assert!(said.contains("service `one` has no container 2"), "{said}");
+    sandbox.consort(&["logs", "--index", "1"]).fails_with(2);
+}
+
+#[test]
 fn followed_logs_end_with_the_containers() {
     needs!(machine::images());
     let sandbox = Sandbox::new(
@@ -272,6 +285,21 @@ fn ps_tells_what_scripts_read() {
             .contains("com.docker.compose.service=one"),
         "{one}"
     );
+    assert!(
+        one["Labels"]
+            .as_str()
+            .unwrap()
+            .contains("com.docker.compose.image=sha256:"),
+        "{one}"
+    );
+    assert_eq!(one["Command"], "\"sleep 1000\"");
+    sandbox.rewrite(
+        "services: {one: {image: '${BUSYBOX}', stop_grace_period: 0s, command: [sh, -c, 'sleep 9; sleep 9']}}",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let command = ["ps", "--no-trunc", "--format", "{{.Command}}"];
+    let command = sandbox.consort(&command).succeeds();
+    assert_eq!(command, "\"sh -c 'sleep 9; sleep 9'\"\n");
     let ids = sandbox.consort(&["ps", "-q"]).succeeds();
     assert_eq!(ids.trim().len(), 64, "{ids}");
     assert_eq!(sandbox.consort(&["ps", "--services"]).succeeds(), "one\n");
@@ -299,6 +327,13 @@ fn listings_go_through_templates() {
         "PROJECT running(1)\n"
     );
     assert_eq!(said("images", "{{.ContainerName}}"), "project-one-1\n");
+    for verb in ["ls", "images"] {
+        let refused = sandbox.consort(&[verb, "--format", "yaml"]).fails_with(2);
+        assert!(
+            refused.contains("`--format yaml` is not known"),
+            "{refused}"
+        );
+    }
 }
 
 #[test]
