@@ -46,7 +46,11 @@ pub(in crate::cli) fn scale(
     let engine = invocation.engine()?;
     let scope = desire::scope(&desired, None);
     let mut work = Work::new(invocation, engine.as_ref(), scope, "scale");
-    work.unchanged = Unchanged::Shown;
+    work.unchanged = Unchanged::Shown(desire::meant(
+        &desired,
+        &options.services,
+        options.dependencies,
+    ));
     block_on(work.carry_out(&|observed, diverged_volumes| {
         Ok(plan::up(
             &desired,
