@@ -15,7 +15,7 @@ use super::remote::Remotes;
 use super::select;
 use super::work::Work;
 use crate::compose::source::{Disk, Source};
-use crate::compose::{self, LoadOptions, Project, Report, Switches};
+use crate::compose::{self, LoadOptions, Project, Report, Severity, Switches};
 use crate::desired::DesiredState;
 use crate::engine::{Engine, LockHolder, LockWait};
 use crate::observed::{ObservedState, Scope};
@@ -82,6 +82,12 @@ impl Invocation {
             Some(progress) => progress,
             None => choice(&environment, "COMPOSE_PROGRESS")?.unwrap_or(ProgressChoice::Auto),
         };
+        let has_no_control = global.no_ansi || global.ansi == Some(AnsiChoice::Never);
+        if progress == ProgressChoice::Tty && has_no_control {
+            return Err(CommandError::usage(
+                "`--progress tty` needs the terminal control that `--ansi never` forbids",
+            ));
+        }
         let parallel = parallel(&environment, &global)?;
         Ok(Self {
             remotes: Remotes::new(&environment),
@@ -133,7 +139,13 @@ impl Invocation {
 
     /// Tells the user something that is no reason to stop.
     pub(super) fn warn(&self, text: &str) -> Result<(), CommandError> {
-        Ok(error::warn(&mut self.stderr(), text)?)
+        let mut output = self.stderr();
+        Ok(match self.progress_style() {
+            ProgressStyle::Json => error::warn_as_json(&mut output, text)?,
+            ProgressStyle::Tree | ProgressStyle::Plain | ProgressStyle::Quiet => {
+                error::warn(&mut output, text)?;
+            }
+        })
     }
 
     /// Tells whether nothing may change.
@@ -349,9 +361,15 @@ pub(super) fn show_warnings(
     if warnings.diagnostics.is_empty() {
         return Ok(());
     }
-    let mut output = invocation.stderr();
-    let text = error::rendered(warnings, &output);
-    output.bytes(text.as_bytes())?;
+    if invocation.progress_style() == ProgressStyle::Json {
+        for sentence in error::sentences(warnings, Severity::Warning) {
+            invocation.warn(&sentence)?;
+        }
+    } else {
+        let mut output = invocation.stderr();
+        let text = error::rendered(warnings, &output);
+        output.bytes(text.as_bytes())?;
+    }
     annotate_warnings(invocation, warnings)
 }
 

@@ -48,7 +48,7 @@ pub(in crate::cli) struct CreateArgs {
     remove_orphans: bool,
 
     /// Create this many containers of a service, whatever the Compose file says
-    #[arg(long, value_name = "SERVICE=COUNT")]
+    #[arg(long, value_name = "SERVICE=COUNT", add = complete::scaled_service())]
     scale: Vec<Scale>,
 
     /// Answer yes to every question

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::Scale;
+use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
@@ -14,7 +15,7 @@ use crate::plan::{self, Dependencies, UpOptions};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ScaleArgs {
     /// The services and how many containers each of them shall have
-    #[arg(value_name = "SERVICE=COUNT", required = true)]
+    #[arg(value_name = "SERVICE=COUNT", required = true, add = complete::scaled_service())]
     counts: Vec<Scale>,
 
     /// Leave out the services that the named ones depend on

@@ -50,7 +50,7 @@ pub(in crate::cli) struct UpArgs {
     no_start: bool,
 
     /// Run this many containers of a service, whatever the Compose file says
-    #[arg(long, value_name = "SERVICE=COUNT")]
+    #[arg(long, value_name = "SERVICE=COUNT", add = complete::scaled_service())]
     scale: Vec<Scale>,
 
     /// Recreate containers even if nothing about them has changed
