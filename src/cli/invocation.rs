@@ -140,12 +140,13 @@ impl Invocation {
     /// Tells the user something that is no reason to stop.
     pub(super) fn warn(&self, text: &str) -> Result<(), CommandError> {
         let mut output = self.stderr();
-        Ok(match self.progress_style() {
+        match self.progress_style() {
             ProgressStyle::Json => error::warn_as_json(&mut output, text)?,
             ProgressStyle::Tree | ProgressStyle::Plain | ProgressStyle::Quiet => {
                 error::warn(&mut output, text)?;
             }
-        })
+        }
+        Ok(())
     }
 
     /// Tells whether nothing may change.

@@ -145,7 +145,8 @@ impl<'run> Show<'run> {
             });
             if let Some(container) = ended {
                 self.ended.insert(container.id.clone());
-                self.say_exit(&source, container.exit_code, container.state)?;
+                self.sink
+                    .exit(&source, container.exit_code, container.state)?;
             }
         }
         Ok(())
@@ -198,7 +199,7 @@ impl<'run> Show<'run> {
         let state = container.map_or(RunState::Exited, |container| container.state);
         if let Some(source) = self.sources.get(&event.container).cloned() {
             self.rest_of(std::slice::from_ref(&source)).await?;
-            self.say_exit(&source, exit_code, state)?;
+            self.sink.exit(&source, exit_code, state)?;
         }
         if matches!(state, RunState::Restarting | RunState::Running) {
             return Ok(None);
@@ -224,23 +225,6 @@ impl<'run> Show<'run> {
         }
         let times = (&mut self.last_times, Some(self.attached.began));
         follow::write_rest(self.work.engine, sources, times, &mut self.sink).await
-    }
-
-    fn say_exit(
-        &mut self,
-        source: &Source,
-        exit_code: Option<i32>,
-        state: RunState,
-    ) -> Result<(), CommandError> {
-        let code =
-            exit_code.map_or_else(|| "an unknown code".to_owned(), |it| format!("code {it}"));
-        let more = if state == RunState::Restarting {
-            " (restarting)"
-        } else {
-            ""
-        };
-        self.sink
-            .status(source, &format!("exited with {code}{more}"))
     }
 
     /// Returns the container that an event tells of, as it is now.

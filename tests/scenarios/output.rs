@@ -133,21 +133,46 @@ fn logs_of_a_replica_that_is_not_there_are_refused() {
 }
 
 #[test]
-fn followed_logs_end_with_the_containers() {
+fn followed_logs_end_with_the_containers_and_tell_how_they_ended() {
     needs!(machine::images());
     let sandbox = Sandbox::new(
         "
 services:
   brief:
     image: ${BUSYBOX}
-    command: [sh, -c, 'echo first; sleep 0.5; echo last']
+    restart: on-failure:1
+    command: [sh, -c, 'echo first; sleep 0.5; echo last; exit 3']
 ",
     );
     sandbox.consort(&["up", "-d"]).succeeds();
-    let followed = sandbox
-        .consort(&["logs", "-f", "--no-log-prefix"])
-        .succeeds();
-    assert!(followed.starts_with("first\nlast\n"), "{followed}");
+    let followed = sandbox.consort(&["logs", "-f"]).succeeds();
+    let (first, again) = followed.split_once(" (restarting)\n").unwrap_or_default();
+    let run = "brief-1  | first\nbrief-1  | last\nbrief-1 exited with code 3";
+    assert_eq!((first, again.trim_end()), (run, run), "{followed}");
+}
+
+#[test]
+fn followed_logs_without_a_tail_begin_with_what_is_written_next() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  steady:
+    image: ${BUSYBOX}
+    stop_grace_period: 0s
+    volumes: [./gate:/gate]
+    command: [sh, -c, 'echo old; while ! test -e /gate/open; do sleep 0.05; done; echo new']
+",
+    );
+    std::fs::create_dir(sandbox.path("project/gate")).unwrap();
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("the old line", || {
+        (sandbox.logs("steady") == "old\n").then_some(())
+    });
+    let logs = sandbox.start(&["logs", "-f", "--tail", "0"]);
+    sandbox.file("gate/open", "");
+    let run = logs.wait();
+    assert!(!run.stdout.contains("old"), "{run}");
 }
 
 #[test]
