@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, ValueEnum};
 
 use super::commands::Verb;
+use super::complete;
 use crate::report::Ansi;
 
 /// Runs Compose projects on this machine: no Docker, no daemon, no root needed
@@ -59,7 +60,7 @@ pub(super) struct GlobalArgs {
     pub(super) project_directory: Option<PathBuf>,
 
     /// Activate a profile; repeat it for several, `*` activates all (`COMPOSE_PROFILES`)
-    #[arg(long = "profile", value_name = "NAME")]
+    #[arg(long = "profile", value_name = "NAME", add = complete::profile())]
     pub(super) profiles: Vec<String>,
 
     /// Read variables from this file instead of `.env`; repeat it for several (`COMPOSE_ENV_FILES`)

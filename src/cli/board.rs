@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** others write beside it only after it has [stepped aside](Board::step_aside).
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +12,7 @@ use super::work::{Prepared, Unchanged, Work};
 use crate::plan::{Action, Plan};
 use crate::reconcile::{self, Cancel, Outcome, ReconcileError};
 use crate::report::{self, Output, Progress, ProgressStyle, Shown, Status, Update};
+use crate::value::ServiceName;
 
 /// Steps that are done at the same time where nothing else is said: enough to keep every wait busy.
 const USUAL_PARALLELISM: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
@@ -29,8 +31,8 @@ impl Board {
             progress: Mutex::new(work.invocation.progress_in(work.style, work.verb)),
             style: work.style,
         };
-        if work.unchanged == Unchanged::Shown {
-            board.show_unchanged(prepared)?;
+        if let Unchanged::Shown(services) = &work.unchanged {
+            board.show_unchanged(prepared, services)?;
         }
         Ok(board)
     }
@@ -103,7 +105,11 @@ impl Board {
         Ok(progress.finish(environment::instant())?)
     }
 
-    fn show_unchanged(&self, prepared: &Prepared) -> Result<(), CommandError> {
+    fn show_unchanged(
+        &self,
+        prepared: &Prepared,
+        services: &BTreeSet<ServiceName>,
+    ) -> Result<(), CommandError> {
         let touched: Vec<String> = prepared
             .plan
             .steps
@@ -112,7 +118,7 @@ impl Board {
             .collect();
         let now = environment::instant();
         let containers = prepared.observed.containers.values();
-        for container in containers.filter(|container| container.is_alive()) {
+        for container in containers.filter(|it| it.is_alive() && services.contains(&it.service)) {
             if !touched.iter().any(|name| container.name == name.as_str()) {
                 let id = format!("Container {}", container.name);
                 self.progress()

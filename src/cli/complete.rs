@@ -3,6 +3,7 @@
 //! The script that `completion` writes makes the shell start consort with the variable `COMPLETE`; then consort answers
 //! here instead of doing anything.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 
@@ -15,8 +16,9 @@ use super::args::{CommandLine, GlobalArgs};
 use super::environment::Environment;
 use super::error::ExitStatus;
 use super::invocation::Invocation;
+use crate::compose::model::Service;
 use crate::compose::source::Disk;
-use crate::compose::{self, Switches};
+use crate::compose::{self, Project, Switches};
 
 /// The variable that says which shell asks.
 const VARIABLE: &str = "COMPLETE";
@@ -45,16 +47,51 @@ pub(super) fn script(shell: Shell) -> io::Result<Vec<u8>> {
 
 /// Completes the name of a service.
 pub(super) fn service() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| fitting(typed, service_names()))
+}
+
+/// Completes the name of a service, after which a number comes.
+pub(super) fn scaled_service() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        let typed = typed.to_string_lossy();
-        let names = service_names().unwrap_or_default();
-        let fitting = names.into_iter().filter(|name| name.starts_with(&*typed));
-        fitting.map(CompletionCandidate::new).collect()
+        let names = service_names().into_iter();
+        fitting(typed, names.map(|name| name + "=").collect())
     })
 }
 
-/// Returns the names of the services of the project that the command line is about, as far as it is typed.
-fn service_names() -> Option<Vec<String>> {
+/// Completes the name of a profile.
+pub(super) fn profile() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let services = services();
+        let mut names: Vec<String> = services
+            .values()
+            .flat_map(|it| it.profiles.clone())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        fitting(typed, names)
+    })
+}
+
+fn fitting(typed: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let fitting = names.into_iter().filter(|name| name.starts_with(&*typed));
+    fitting.map(CompletionCandidate::new).collect()
+}
+
+fn service_names() -> Vec<String> {
+    services().into_keys().collect()
+}
+
+/// Returns all services of the project that the command line is about, as far as it is typed; none if they cannot be read.
+fn services() -> BTreeMap<String, Service> {
+    project().map_or_else(BTreeMap::new, |project| {
+        let mut services = project.services;
+        services.extend(project.disabled_services);
+        services
+    })
+}
+
+fn project() -> Option<Project> {
     let typed = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let matches = CommandLine::command()
         .ignore_errors(true)
@@ -69,12 +106,5 @@ fn service_names() -> Option<Vec<String>> {
     };
     // Nothing is fetched from other machines for a key press.
     let loaded = compose::load(&invocation.load_options(&[], switches), &Disk).ok()?;
-    let project = loaded.project;
-    Some(
-        project
-            .services
-            .into_keys()
-            .chain(project.disabled_services.into_keys())
-            .collect(),
-    )
+    Some(loaded.project)
 }

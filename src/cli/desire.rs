@@ -13,6 +13,7 @@ use crate::compose::source::Source;
 use crate::compose::{Project, Severity};
 use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
 use crate::observed::{ImageQuery, Refresh, Scope};
+use crate::plan::Dependencies;
 use crate::value::{Duration, NameError, ServiceName};
 
 /// The values of `--pull`.
@@ -35,6 +36,29 @@ impl From<PullChoice> for PullPolicy {
             PullChoice::Never => Self::Never,
         }
     }
+}
+
+/// Returns the services that come up: the named ones and, where wanted, what they depend on.
+pub(super) fn meant(
+    desired: &DesiredState,
+    named: &BTreeSet<ServiceName>,
+    dependencies: Dependencies,
+) -> BTreeSet<ServiceName> {
+    let mut meant: BTreeSet<ServiceName> = BTreeSet::new();
+    let mut next: Vec<&ServiceName> = desired
+        .services
+        .keys()
+        .filter(|name| named.is_empty() || named.contains(*name))
+        .collect();
+    while let Some(name) = next.pop() {
+        if meant.insert(name.clone())
+            && dependencies == Dependencies::Include
+            && let Some(service) = desired.services.get(name)
+        {
+            next.extend(service.dependencies.keys());
+        }
+    }
+    meant
 }
 
 /// Loads the project and makes it exact; says what of it will have no effect.

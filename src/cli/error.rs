@@ -7,6 +7,8 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use serde_json::json;
+
 use super::annotate::Annotations;
 use super::invocation::Invocation;
 use crate::compose::diagnostic::Colour;
@@ -223,6 +225,31 @@ impl CommandError {
         }
     }
 
+    /// Writes the error for a program, on one line of JSON for each mistake, and returns how the process ends.
+    pub(super) fn report_as_json(&self, output: &mut Output) -> ExitStatus {
+        for sentence in self.sentences() {
+            let line = json!({"error": true, "message": sentence});
+            if output.line(&line.to_string()).is_err() {
+                break;
+            }
+        }
+        self.status
+    }
+
+    /// Says each mistake in a sentence, its causes included.
+    fn sentences(&self) -> Vec<String> {
+        match &self.message {
+            Message::Silent => Vec::new(),
+            Message::Several(errors) => errors.iter().flat_map(Self::sentences).collect(),
+            Message::Compose { report, .. } => sentences(report, Severity::Error),
+            Message::Text(text) => vec![text.clone()],
+            Message::Cannot { act, source } => {
+                vec![with_causes(format!("cannot {act}"), Some(source.as_ref()))]
+            }
+            Message::Room(error) => vec![with_causes(format!("cannot {error}"), error.source())],
+        }
+    }
+
     fn write(&self, output: &mut Output) -> io::Result<()> {
         match &self.message {
             Message::Silent => return Ok(()),
@@ -272,6 +299,29 @@ pub(super) fn rendered(report: &Report, output: &Output) -> String {
     })
 }
 
+/// Says each mistake or warning about Compose files in a sentence, after its place.
+pub(super) fn sentences(report: &Report, severity: Severity) -> Vec<String> {
+    let documents = report.documents().into_iter();
+    documents
+        .filter(|document| document.severity == severity)
+        .map(|it| match (it.file, it.line, it.column) {
+            (Some(file), Some(line), Some(column)) => {
+                format!("{file}:{line}:{column}: {}", it.message)
+            }
+            _ => it.message,
+        })
+        .collect()
+}
+
+fn with_causes(mut sentence: String, mut cause: Option<&(dyn Error + 'static)>) -> String {
+    while let Some(error) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&error.to_string());
+        cause = error.source();
+    }
+    sentence
+}
+
 /// Writes clap's answer to words that it does not take, and returns how the process ends.
 pub(super) fn show_refusal(refusal: &clap::Error, status: ExitStatus) -> ExitStatus {
     match refusal.print() {
@@ -279,6 +329,11 @@ pub(super) fn show_refusal(refusal: &clap::Error, status: ExitStatus) -> ExitSta
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
         Err(_) => ExitStatus::Failed,
     }
+}
+
+/// Writes a warning for a program, as one line of JSON.
+pub(super) fn warn_as_json(output: &mut Output, text: &str) -> io::Result<()> {
+    output.line(&json!({"level": "warning", "msg": text}).to_string())
 }
 
 /// Writes a warning.
@@ -347,6 +402,24 @@ mod tests {
              at: compose.yaml:14:7
            hint: ask for less
         ");
+    }
+
+    #[test]
+    fn a_program_reads_an_error_with_its_causes_on_one_line() {
+        let cause = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = CommandError::several(
+            ExitStatus::Failed,
+            vec![
+                CommandError::room(ExitStatus::Failed, Outer(cause)).hint("ask for less"),
+                CommandError::user("no such service: `web`"),
+            ],
+        );
+        let memory = Memory::default();
+        assert_eq!(error.report_as_json(&mut memory.pipe()), ExitStatus::Failed);
+        insta::assert_snapshot!(memory.text(), @r#"
+        {"error":true,"message":"cannot create bridge `demo_default`: permission denied"}
+        {"error":true,"message":"no such service: `web`"}
+        "#);
     }
 
     #[test]

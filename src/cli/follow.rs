@@ -8,7 +8,7 @@ use futures_util::stream::{BoxStream, Peekable, SelectAll, StreamExt as _};
 use super::error::CommandError;
 use super::invocation::{Flag, Invocation};
 use crate::engine::{Engine, EngineError, LogLine, LogQuery, OutputStream, Tail};
-use crate::observed::ObservedContainer;
+use crate::observed::{ObservedContainer, RunState};
 use crate::report::{LogPrinter, LogStyle, Output};
 use crate::value::{ContainerName, ServiceName};
 
@@ -31,6 +31,11 @@ impl Source {
             label: label(&container.name, &container.service, container.number),
             id: container.id.clone(),
         }
+    }
+
+    /// Tells whether this is the container, and not another one of its name.
+    pub(super) fn is(&self, container: &ObservedContainer) -> bool {
+        self.id == container.id
     }
 }
 
@@ -100,9 +105,24 @@ impl LogSink {
             .line(output, &source.label, Some(line.time), &line.bytes)?)
     }
 
-    /// Writes what happened to a container.
-    pub(super) fn status(&mut self, source: &Source, text: &str) -> Result<(), CommandError> {
-        Ok(self.printer.status(&mut self.stdout, &source.label, text)?)
+    /// Writes that a container ended, and whether it starts again.
+    pub(super) fn exit(
+        &mut self,
+        source: &Source,
+        exit_code: Option<i32>,
+        state: RunState,
+    ) -> Result<(), CommandError> {
+        let code =
+            exit_code.map_or_else(|| "an unknown code".to_owned(), |it| format!("code {it}"));
+        let more = if state == RunState::Restarting {
+            " (restarting)"
+        } else {
+            ""
+        };
+        let text = format!("exited with {code}{more}");
+        Ok(self
+            .printer
+            .status(&mut self.stdout, &source.label, &text)?)
     }
 }
 

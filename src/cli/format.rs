@@ -30,6 +30,18 @@ impl Rows {
     }
 }
 
+/// Reads the flag of a list that a text without fields cannot be meant for.
+pub(super) fn rows_with_fields(text: Option<&str>) -> Result<Rows, CommandError> {
+    let rows = Rows::from_flag(text)?;
+    match (text, &rows) {
+        (Some(text), Rows::Template(_)) if !text.contains("{{") => {
+            let error = CommandError::usage(format!("`--format {text}` is not known"));
+            Err(error.hint("use `table`, `json`, or a template such as `{{.Name}}`"))
+        }
+        _ => Ok(rows),
+    }
+}
+
 /// Writes rows as JSON, one on each line, or through a template; of a table, the verb itself knows the columns.
 pub(super) fn write_rows<T: Row>(
     output: &mut Output,

@@ -15,7 +15,7 @@ use super::remote::Remotes;
 use super::select;
 use super::work::Work;
 use crate::compose::source::{Disk, Source};
-use crate::compose::{self, LoadOptions, Project, Report, Switches};
+use crate::compose::{self, LoadOptions, Project, Report, Severity, Switches};
 use crate::desired::DesiredState;
 use crate::engine::{Engine, LockHolder, LockWait};
 use crate::observed::{ObservedState, Scope};
@@ -47,12 +47,12 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Tells whether the files have a service, switched on or not; without files, whatever is there belongs there.
-    pub(super) fn knows(&self, service: &str) -> bool {
-        self.project.as_ref().is_none_or(|project| {
-            project.services.contains_key(service)
-                || project.disabled_services.contains_key(service)
-        })
+    /// Tells whether a service's containers are meant where no service is named: those of services that are switched
+    /// on, and without files all of them.
+    pub(super) fn means(&self, service: &str) -> bool {
+        self.project
+            .as_ref()
+            .is_none_or(|project| project.services.contains_key(service))
     }
 
     /// Returns what the files want, where there are files.
@@ -82,6 +82,12 @@ impl Invocation {
             Some(progress) => progress,
             None => choice(&environment, "COMPOSE_PROGRESS")?.unwrap_or(ProgressChoice::Auto),
         };
+        let has_no_control = global.no_ansi || global.ansi == Some(AnsiChoice::Never);
+        if progress == ProgressChoice::Tty && has_no_control {
+            return Err(CommandError::usage(
+                "`--progress tty` needs the terminal control that `--ansi never` forbids",
+            ));
+        }
         let parallel = parallel(&environment, &global)?;
         Ok(Self {
             remotes: Remotes::new(&environment),
@@ -133,7 +139,14 @@ impl Invocation {
 
     /// Tells the user something that is no reason to stop.
     pub(super) fn warn(&self, text: &str) -> Result<(), CommandError> {
-        Ok(error::warn(&mut self.stderr(), text)?)
+        let mut output = self.stderr();
+        match self.progress_style() {
+            ProgressStyle::Json => error::warn_as_json(&mut output, text)?,
+            ProgressStyle::Tree | ProgressStyle::Plain | ProgressStyle::Quiet => {
+                error::warn(&mut output, text)?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells whether nothing may change.
@@ -255,8 +268,27 @@ impl Invocation {
         Ok((engine, target, observed))
     }
 
-    /// Changes containers that are there, of the named services or of all.
+    /// Changes containers that are there, of the named services or of all that are switched on.
     pub(super) fn change(
+        &self,
+        verb: &'static str,
+        services: &[String],
+        planner: &dyn Fn(&Target, &ObservedState) -> Result<Plan, CommandError>,
+    ) -> Result<ExitStatus, CommandError> {
+        self.change_any(verb, services, &|target, observed| {
+            if !services.is_empty() {
+                return planner(target, observed);
+            }
+            let mut meant = observed.clone();
+            meant
+                .containers
+                .retain(|_, container| target.means(&container.service));
+            planner(target, &meant)
+        })
+    }
+
+    /// Changes containers that are there, also those of services that the files do not have or switch off.
+    pub(super) fn change_any(
         &self,
         verb: &'static str,
         services: &[String],
@@ -330,9 +362,15 @@ pub(super) fn show_warnings(
     if warnings.diagnostics.is_empty() {
         return Ok(());
     }
-    let mut output = invocation.stderr();
-    let text = error::rendered(warnings, &output);
-    output.bytes(text.as_bytes())?;
+    if invocation.progress_style() == ProgressStyle::Json {
+        for sentence in error::sentences(warnings, Severity::Warning) {
+            invocation.warn(&sentence)?;
+        }
+    } else {
+        let mut output = invocation.stderr();
+        let text = error::rendered(warnings, &output);
+        output.bytes(text.as_bytes())?;
+    }
     annotate_warnings(invocation, warnings)
 }
 

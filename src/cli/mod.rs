@@ -47,7 +47,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::report::{Ansi, Output};
+use crate::report::{Ansi, Output, ProgressStyle};
 use annotate::Annotations;
 use args::CommandLine;
 use environment::Environment;
@@ -71,15 +71,22 @@ fn run(words: &[OsString]) -> ExitStatus {
         Err(refusal) => return refuse(words, &refusal),
     };
     let mut annotations = Annotations::Off;
+    let mut style = ProgressStyle::Plain;
     let done = Environment::read()
         .inspect(|environment| annotations = Annotations::wanted_by(environment))
         .and_then(|environment| Invocation::new(environment, typed.global, spoken(words)))
+        .inspect(|invocation| style = invocation.progress_style())
         .and_then(|invocation| typed.verb.run(&invocation));
     match done {
         Ok(status) => status,
         Err(error) => {
             let mut output = Output::stderr(Ansi::Auto);
-            let status = error.report(&mut output);
+            let status = match style {
+                ProgressStyle::Json => error.report_as_json(&mut output),
+                ProgressStyle::Tree | ProgressStyle::Plain | ProgressStyle::Quiet => {
+                    error.report(&mut output)
+                }
+            };
             // Whoever reads the annotations reads the error as well.
             drop(output.bytes(error.annotations(&annotations).as_bytes()));
             status

@@ -23,6 +23,17 @@ pub(super) fn containers<'state>(
     Ok(containers)
 }
 
+/// Returns the containers of the named services, or of all that are switched on when none is named.
+pub(super) fn meant<'state>(
+    target: &Target,
+    observed: &'state ObservedState,
+    services: &[String],
+) -> Result<Vec<&'state ObservedContainer>, CommandError> {
+    let mut containers = containers(target, observed, services)?;
+    containers.retain(|container| !services.is_empty() || target.means(&container.service));
+    Ok(containers)
+}
+
 /// Returns the replica of a service with a number, or the first one.
 pub(super) fn replica<'state>(
     target: &Target,
@@ -43,9 +54,7 @@ pub(super) fn replica<'state>(
             .or_else(|| replicas.next()),
     };
     found.copied().ok_or_else(|| match index {
-        Some(number) => {
-            CommandError::user(format!("service `{service}` has no container {number}"))
-        }
+        Some(number) => no_such_replica(service, number),
         None => CommandError::user(format!("service `{service}` is not running"))
             .hint(format!("`consort up -d {service}` starts it")),
     })
@@ -72,6 +81,11 @@ pub(super) fn check(
         None => Ok(()),
         Some(unknown) => Err(no_such_service(unknown, &known)),
     }
+}
+
+/// Says that a service has no container with a number.
+pub(super) fn no_such_replica(service: &str, number: u32) -> CommandError {
+    CommandError::user(format!("service `{service}` has no container {number}"))
 }
 
 /// Says that there is no such service, and which ones there are.

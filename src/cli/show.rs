@@ -133,10 +133,23 @@ impl<'run> Show<'run> {
         Ok(None)
     }
 
-    /// Shows what was written at the very end and not yet read.
+    /// Shows what was written at the very end and not yet read, and tells of ends that nobody has told of yet.
     pub(super) async fn last_words(&mut self) -> Result<(), CommandError> {
         let sources: Vec<Source> = self.sources.values().cloned().collect();
-        self.rest_of(&sources).await
+        self.rest_of(&sources).await?;
+        let observed = self.work.engine.observe(&project_scope(self.work)).await?;
+        for source in sources {
+            let container = observed.containers.get(&source.container);
+            let ended = container.filter(|container| {
+                !container.is_alive() && source.is(container) && !self.ended.contains(&container.id)
+            });
+            if let Some(container) = ended {
+                self.ended.insert(container.id.clone());
+                self.sink
+                    .exit(&source, container.exit_code, container.state)?;
+            }
+        }
+        Ok(())
     }
 
     /// Follows a container, unless it is followed already or is not to be shown.
@@ -186,7 +199,7 @@ impl<'run> Show<'run> {
         let state = container.map_or(RunState::Exited, |container| container.state);
         if let Some(source) = self.sources.get(&event.container).cloned() {
             self.rest_of(std::slice::from_ref(&source)).await?;
-            self.say_exit(&source, exit_code, state)?;
+            self.sink.exit(&source, exit_code, state)?;
         }
         if matches!(state, RunState::Restarting | RunState::Running) {
             return Ok(None);
@@ -212,23 +225,6 @@ impl<'run> Show<'run> {
         }
         let times = (&mut self.last_times, Some(self.attached.began));
         follow::write_rest(self.work.engine, sources, times, &mut self.sink).await
-    }
-
-    fn say_exit(
-        &mut self,
-        source: &Source,
-        exit_code: Option<i32>,
-        state: RunState,
-    ) -> Result<(), CommandError> {
-        let code =
-            exit_code.map_or_else(|| "an unknown code".to_owned(), |it| format!("code {it}"));
-        let more = if state == RunState::Restarting {
-            " (restarting)"
-        } else {
-            ""
-        };
-        self.sink
-            .status(source, &format!("exited with {code}{more}"))
     }
 
     /// Returns the container that an event tells of, as it is now.

@@ -2,6 +2,7 @@
 //!
 //! The order is always the same: lock, observe, plan, ask, and then either show the plan or walk it.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _};
 
 use super::board::Board;
@@ -16,6 +17,7 @@ use crate::observed::{ObservedState, Scope};
 use crate::plan::{Diverged, Plan, PlanError, Warning};
 use crate::reconcile::{Cancel, ReconcileError, cancellation};
 use crate::report::{self, Output, ProgressStyle, Rehearsal, Span};
+use crate::value::ServiceName;
 
 /// Something to change in one project.
 #[derive(Debug)]
@@ -37,9 +39,10 @@ pub(super) struct Work<'run> {
 }
 
 /// Whether what stays as it is is shown among what changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unchanged {
-    Shown,
+    /// For containers of these services.
+    Shown(BTreeSet<ServiceName>),
     Hidden,
 }
 
@@ -157,7 +160,9 @@ impl<'run> Work<'run> {
     fn agrees(&self, warnings: &[Warning]) -> Result<bool, CommandError> {
         for warning in warnings.iter().filter(|warning| warning.is_question()) {
             let question = format!("{warning}. Make it again and lose its data?");
-            if !self.yes.is_set() && !ask(&mut self.invocation.stderr(), &question)? {
+            let agrees = self.yes.is_set()
+                || (terminal::is_interactive() && ask(&mut self.invocation.stderr(), &question)?);
+            if !agrees {
                 self.invocation.warn(&warning.to_string())?;
                 return Ok(false);
             }
@@ -195,11 +200,8 @@ impl<'run> Work<'run> {
     }
 }
 
-/// Asks a question that is answered with yes or no; nobody to answer means no.
+/// Asks a question that is answered with yes or no, on a terminal or by what standard input holds; nothing means no.
 pub(super) fn ask(output: &mut Output, question: &str) -> Result<bool, CommandError> {
-    if !terminal::is_interactive() {
-        return Ok(false);
-    }
     output.bytes(
         output
             .painted(&[Span::plain(format!("{question} (y/N) "))])

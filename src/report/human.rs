@@ -84,6 +84,11 @@ pub fn rfc3339(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_| String::new(), |stamp| format!("{stamp:.9}"))
 }
 
+/// Writes a time as JSON has it: with as many digits as it takes.
+pub(super) fn json_time(time: SystemTime) -> String {
+    Timestamp::try_from(time).map_or_else(|_| String::new(), |stamp| stamp.to_string())
+}
+
 /// Writes a time in the machine's zone, as `CreatedAt` is shown: `2026-01-31 10:00:00 +0000 UTC`.
 pub fn local_time(time: SystemTime) -> String {
     zoned(time).map_or_else(String::new, |time| {

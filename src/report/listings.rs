@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::output::Output;
+use super::table::Spacing;
 use super::template::Row;
 use super::{human, table};
 use crate::observed::{ObservedContainer, ObservedImage, ObservedVolume, ProjectSummary};
@@ -57,7 +58,8 @@ pub fn write_projects(output: &mut Output, rows: &[ProjectRow]) -> io::Result<()
             ]
         })
         .collect();
-    table::write(output, &["NAME", "STATUS", "CONFIG FILES"], &cells)
+    let header = ["NAME", "STATUS", "CONFIG FILES"];
+    table::write_spaced(output, Spacing::WIDE, &header, &cells)
 }
 
 /// The image of one container, with Docker Compose's field names.
@@ -108,8 +110,8 @@ impl ImageRow {
             tag,
             platform: platform.map(ToString::to_string).unwrap_or_default(),
             size: image.map_or(0, |image| image.size_bytes),
-            created: created_at.map(human::rfc3339),
-            last_tag_time: image.and_then(|image| image.fetched).map(human::rfc3339),
+            created: created_at.map(human::json_time),
+            last_tag_time: image.and_then(|image| image.fetched).map(human::json_time),
             created_at,
         }
     }
@@ -149,21 +151,36 @@ pub fn write_images(output: &mut Output, rows: &[ImageRow], now: SystemTime) -> 
             ]
         })
         .collect();
-    table::write(output, &header, &cells)
+    table::write_spaced(output, Spacing::WIDE, &header, &cells)
 }
+
+/// What Docker says where it has nothing to say about a volume.
+const NOTHING: &str = "N/A";
 
 /// One volume, with Docker's field names.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct VolumeRow {
+    /// Of volumes of clusters only.
+    pub availability: &'static str,
     /// Who keeps it.
     pub driver: &'static str,
+    /// Of volumes of clusters only.
+    pub group: &'static str,
     /// All labels, with commas.
     pub labels: String,
+    /// How many containers mount it; not counted.
+    pub links: &'static str,
+    /// Where its files are; not said, since only the containers' own processes may go there.
+    pub mountpoint: &'static str,
     /// Its name.
     pub name: String,
     /// Where it can be used.
     pub scope: &'static str,
+    /// How large it is; not measured.
+    pub size: &'static str,
+    /// Of volumes of clusters only.
+    pub status: &'static str,
     /// All labels, by name.
     #[serde(skip)]
     pub labels_by_name: BTreeMap<String, String>,
@@ -184,10 +201,16 @@ impl VolumeRow {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         Self {
+            availability: NOTHING,
             driver: "local",
+            group: NOTHING,
             labels: labels.join(","),
+            links: NOTHING,
+            mountpoint: NOTHING,
             name: volume.name.to_string(),
             scope: "local",
+            size: NOTHING,
+            status: NOTHING,
             labels_by_name: volume.labels.clone(),
         }
     }
@@ -286,7 +309,7 @@ pub fn write_processes(
             ]
         })
         .collect();
-    table::write(output, &header, &cells)
+    table::write_spaced(output, Spacing::NARROW, &header, &cells)
 }
 
 /// Returns how much of a processor a process has used in its life, in hundredths, as `ps -f` says it.

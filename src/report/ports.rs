@@ -1,6 +1,5 @@
 //! Published ports → Docker's words for them: `0.0.0.0:8080->80/tcp`.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use schemars::JsonSchema;
@@ -27,8 +26,8 @@ pub struct Publisher {
 
 /// Returns the ports in Docker Compose's shape.
 pub(super) fn publishers(ports: &[ObservedPort]) -> Vec<Publisher> {
-    ports
-        .iter()
+    sorted(ports)
+        .into_iter()
         .map(|port| Publisher {
             url: port
                 .published
@@ -45,38 +44,51 @@ pub fn address(port: &ObservedPort) -> Option<String> {
     Some(SocketAddr::new(port.host_ip, port.published?).to_string())
 }
 
-/// Ports that follow each other and are published alike.
+/// Ports that follow each other and have the same number outside, or none.
 struct Range<'ports> {
     host_ip: Option<IpAddr>,
     protocol: &'ports str,
-    published: Option<(u16, u16)>,
-    target: (u16, u16),
+    first: u16,
+    last: u16,
 }
 
-/// Says all ports in one line, those that follow each other as a range.
+/// Says all ports in one line as Docker does: first those with the same number inside and outside, of which those that
+/// follow each other are a range, and then the others one by one.
 pub(super) fn in_words(ports: &[ObservedPort]) -> String {
-    let mut sorted: Vec<&ObservedPort> = ports.iter().collect();
-    sorted.sort_by_key(|port| {
-        (
-            port.published.is_none(),
-            port.host_ip,
-            &port.protocol,
-            port.target,
-        )
-    });
-    sorted.dedup();
+    let mut words: Vec<String> = Vec::new();
     let mut ranges: Vec<Range<'_>> = Vec::new();
-    for port in sorted {
-        match ranges.last_mut() {
-            Some(range) if range.continues_with(port) => range.extend(port),
-            _ => ranges.push(Range::of(port)),
+    let mut moved: Vec<String> = Vec::new();
+    for port in sorted(ports) {
+        if let Some(published) = port.published
+            && published != port.target
+        {
+            let outside = SocketAddr::new(port.host_ip, published);
+            moved.push(format!("{outside}->{}/{}", port.target, port.protocol));
+            continue;
+        }
+        let alike = ranges.iter_mut().find(|range| range.is_like(port));
+        match alike {
+            None => ranges.push(Range::of(port)),
+            Some(range) if range.last.checked_add(1) == Some(port.target) => {
+                range.last = port.target;
+            }
+            Some(range) => {
+                words.push(range.in_words());
+                *range = Range::of(port);
+            }
         }
     }
-    ranges
-        .iter()
-        .map(Range::in_words)
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.extend(ranges.iter().map(Range::in_words));
+    words.extend(moved);
+    words.join(", ")
+}
+
+/// Returns each port once, in the order in which they are said.
+fn sorted(ports: &[ObservedPort]) -> Vec<&ObservedPort> {
+    let mut sorted: Vec<&ObservedPort> = ports.iter().collect();
+    sorted.sort_by_key(|port| (port.target, port.host_ip, port.published, &port.protocol));
+    sorted.dedup();
+    sorted
 }
 
 impl<'ports> Range<'ports> {
@@ -84,50 +96,26 @@ impl<'ports> Range<'ports> {
         Self {
             host_ip: port.published.map(|_| port.host_ip),
             protocol: &port.protocol,
-            published: port.published.map(|number| (number, number)),
-            target: (port.target, port.target),
+            first: port.target,
+            last: port.target,
         }
     }
 
-    fn continues_with(&self, port: &ObservedPort) -> bool {
-        let follows = |last: u16, next: u16| last.checked_add(1) == Some(next);
-        let published_follows = match (self.published, port.published) {
-            (Some((_, last)), Some(next)) => follows(last, next),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        self.host_ip == port.published.map(|_| port.host_ip)
-            && self.protocol == port.protocol
-            && follows(self.target.1, port.target)
-            && published_follows
-    }
-
-    fn extend(&mut self, port: &ObservedPort) {
-        self.target.1 = port.target;
-        if let (Some(range), Some(number)) = (&mut self.published, port.published) {
-            range.1 = number;
-        }
+    fn is_like(&self, port: &ObservedPort) -> bool {
+        self.host_ip == port.published.map(|_| port.host_ip) && self.protocol == port.protocol
     }
 
     fn in_words(&self) -> String {
-        let mut words = String::new();
-        if let (Some(ip), Some(published)) = (self.host_ip, self.published) {
-            let ip = if ip.is_ipv6() {
-                format!("[{ip}]")
-            } else {
-                ip.to_string()
-            };
-            write!(words, "{ip}:{}->", span(published)).expect("writing to a string cannot fail");
+        let numbers = if self.first == self.last {
+            self.first.to_string()
+        } else {
+            format!("{}-{}", self.first, self.last)
+        };
+        match self.host_ip {
+            None => format!("{numbers}/{}", self.protocol),
+            Some(IpAddr::V4(ip)) => format!("{ip}:{numbers}->{numbers}/{}", self.protocol),
+            Some(IpAddr::V6(ip)) => format!("[{ip}]:{numbers}->{numbers}/{}", self.protocol),
         }
-        words + &span(self.target) + "/" + self.protocol
-    }
-}
-
-fn span((first, last): (u16, u16)) -> String {
-    if first == last {
-        first.to_string()
-    } else {
-        format!("{first}-{last}")
     }
 }
 
@@ -154,22 +142,40 @@ mod tests {
         ];
         assert_eq!(
             in_words(&ports),
-            "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 6379/tcp"
+            "6379/tcp, 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"
         );
         assert_eq!(address(&ports[1]).unwrap(), "[::]:8080");
         assert_eq!(address(&ports[2]), None);
     }
 
     #[test]
-    fn ports_that_follow_each_other_are_a_range() {
+    fn ports_that_follow_each_other_are_a_range_where_their_number_stays() {
         let ports = [
-            port("0.0.0.0", Some(9001), 8001),
-            port("0.0.0.0", Some(9000), 8000),
-            port("0.0.0.0", Some(9005), 8002),
+            port("0.0.0.0", Some(8001), 8001),
+            port("0.0.0.0", Some(8000), 8000),
+            port("0.0.0.0", Some(8003), 8003),
+            port("0.0.0.0", Some(9001), 7001),
+            port("0.0.0.0", Some(9000), 7000),
             port("0.0.0.0", None, 6000),
             port("0.0.0.0", None, 6001),
         ];
-        let words = "0.0.0.0:9000-9001->8000-8001/tcp, 0.0.0.0:9005->8002/tcp, 6000-6001/tcp";
+        let words = "0.0.0.0:8000-8001->8000-8001/tcp, 6000-6001/tcp, 0.0.0.0:8003->8003/tcp, \
+                     0.0.0.0:9000->7000/tcp, 0.0.0.0:9001->7001/tcp";
         assert_eq!(in_words(&ports), words);
+    }
+
+    #[test]
+    fn publishers_are_in_the_order_of_the_ports_inside() {
+        let ports = [
+            port("0.0.0.0", Some(9001), 81),
+            port("::", Some(9000), 80),
+            port("0.0.0.0", Some(9000), 80),
+        ];
+        let order: Vec<_> = publishers(&ports)
+            .into_iter()
+            .map(|it| (it.target_port, it.url))
+            .collect();
+        let expected = [(80, "0.0.0.0"), (80, "::"), (81, "0.0.0.0")];
+        assert_eq!(order, expected.map(|(port, url)| (port, url.to_owned())));
     }
 }

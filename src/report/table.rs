@@ -1,17 +1,49 @@
-//! Rows of cells → columns, spaced as Docker's tables are.
+//! Rows of cells → columns, spaced as Docker's and Docker Compose's tables are.
 
 use std::io;
 
 use super::escape;
 use super::output::Output;
 
-const MIN_COLUMN_WIDTH: usize = 10;
-const GAP: usize = 3;
+/// How columns are spaced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spacing {
+    min_width: usize,
+    gap: usize,
+}
+
+impl Spacing {
+    /// Of what Docker writes, and of whatever templates ask for.
+    pub(super) const USUAL: Self = Self {
+        min_width: 10,
+        gap: 3,
+    };
+    /// Of lists of projects and images.
+    pub(super) const WIDE: Self = Self {
+        min_width: 20,
+        gap: 3,
+    };
+    /// Of lists of processes.
+    pub(super) const NARROW: Self = Self {
+        min_width: 4,
+        gap: 2,
+    };
+}
 
 /// Writes a header and rows below each other in columns.
 pub fn write(output: &mut Output, header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    write_spaced(output, Spacing::USUAL, header, rows)
+}
+
+/// Writes a header and rows below each other in columns with a spacing of their own.
+pub(super) fn write_spaced(
+    output: &mut Output,
+    spacing: Spacing,
+    header: &[&str],
+    rows: &[Vec<String>],
+) -> io::Result<()> {
     let header: Vec<String> = header.iter().map(|&title| title.to_owned()).collect();
-    write_rows(output, std::iter::once(&header).chain(rows))
+    write_columns(output, spacing, std::iter::once(&header).chain(rows))
 }
 
 /// Writes rows of cells in columns that fit the widest cell.
@@ -19,10 +51,18 @@ pub(super) fn write_rows<'rows>(
     output: &mut Output,
     rows: impl Iterator<Item = &'rows Vec<String>> + Clone,
 ) -> io::Result<()> {
+    write_columns(output, Spacing::USUAL, rows)
+}
+
+fn write_columns<'rows>(
+    output: &mut Output,
+    spacing: Spacing,
+    rows: impl Iterator<Item = &'rows Vec<String>> + Clone,
+) -> io::Result<()> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows.clone() {
         for (index, cell) in row.iter().enumerate() {
-            let width = (shown_width(cell) + GAP).max(MIN_COLUMN_WIDTH);
+            let width = (shown_width(cell) + spacing.gap).max(spacing.min_width);
             match widths.get_mut(index) {
                 Some(widest) => *widest = width.max(*widest),
                 None => widths.push(width),

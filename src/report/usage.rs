@@ -71,7 +71,7 @@ impl UsageRow {
         Self {
             block_io: say(&|it| pair(it.read_bytes, it.written_bytes)),
             cpu: say(&|it| format!("{:.2}%", it.cpu_percent)),
-            container: id.to_owned(),
+            container: container.id.clone(),
             id: id.to_owned(),
             memory_percent: say(&|it| {
                 let limit = it.memory_limit_bytes.max(1) as f64;

@@ -23,6 +23,21 @@ fn names_of_services_are_offered() {
 }
 
 #[test]
+fn names_of_profiles_and_of_services_to_scale_are_offered() {
+    let file = "services: {web: {image: x}, tool: {image: x, profiles: [tools, test]}}";
+    let sandbox = Sandbox::with(file);
+    let offered = |words: &[&str]| {
+        let index = (words.len() - 2).to_string();
+        let shell = [("COMPLETE", "bash"), ("_CLAP_COMPLETE_INDEX", &*index)];
+        sandbox.consort_with(&shell, words).stdout
+    };
+    let profiles = offered(&["--", "consort", "--profile", "t"]);
+    assert_eq!(profiles, "test\ntools");
+    assert_eq!(offered(&["--", "consort", "scale", "t"]), "tool=");
+    assert_eq!(offered(&["--", "consort", "up", "--scale", "w"]), "web=");
+}
+
+#[test]
 fn files_that_are_typed_decide_which_services_are_offered() {
     let sandbox = Sandbox::empty();
     sandbox.file("other.yaml", "services: {cache: {image: x}}");

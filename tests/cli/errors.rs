@@ -194,3 +194,34 @@ fn warnings_are_annotated_where_the_command_goes_on() {
     let unset = sandbox.consort(&["config"]);
     assert!(!unset.stderr.contains("::"), "{}", unset.stderr);
 }
+
+#[test]
+fn programs_that_read_progress_read_mistakes_and_warnings_in_the_same_way() {
+    let sandbox = Sandbox::with("services: {web: {image: 'x${NO_SUCH_VARIABLE}'}}");
+    let said = sandbox.consort(&["--progress", "json", "stop", "cache"]);
+    assert_eq!(said.code, Some(1));
+    assert_eq!(
+        said.stderr.trim(),
+        r#"{"error":true,"message":"no such service: `cache`"}"#
+    );
+    let said = sandbox.consort(&["--progress", "json", "config", "--quiet"]);
+    let line: serde_json::Value = serde_json::from_str(&said.stderr).unwrap();
+    let text = line["msg"].as_str().unwrap_or_default();
+    assert_eq!(line["level"], "warning");
+    assert!(
+        text.ends_with(
+            "1:25: the variable `NO_SUCH_VARIABLE` is not set; it becomes an empty string"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_live_tree_without_terminal_control_is_wrong_usage() {
+    let said = Sandbox::empty().consort(&["--progress", "tty", "--ansi", "never", "ls"]);
+    assert_eq!(said.code, Some(2));
+    insta::assert_snapshot!(
+        said.stderr,
+        @"error: `--progress tty` needs the terminal control that `--ansi never` forbids"
+    );
+}

@@ -58,6 +58,33 @@ fn lines_are_shown_while_other_services_still_wait() {
 }
 
 #[test]
+fn lines_that_are_written_at_once_are_all_shown_and_every_end_is_told() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  first:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'printf \"one\\ntwo\\nthree\\n\"; exit 3']
+    depends_on: [second]
+  second:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    stop_grace_period: 0s
+",
+    );
+    let run = sandbox.consort(&["up", "--exit-code-from", "first"]);
+    assert_eq!(run.status.code(), Some(3), "{run}");
+    for line in [
+        "first-1   | one\nfirst-1   | two\nfirst-1   | three\n",
+        "first-1 exited with code 3\n",
+        "second-1 exited with code 137\n",
+    ] {
+        assert!(run.stdout.contains(line), "{line}: {run}");
+    }
+}
+
+#[test]
 fn an_up_that_fails_shows_what_was_written() {
     needs!(machine::images());
     let sandbox = Sandbox::new(

@@ -177,6 +177,55 @@ services:
 }
 
 #[test]
+fn wait_fails_when_a_container_ends_at_once() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  broken: {image: '${BUSYBOX}', command: [sh, -c, 'exit 3']}
+  works: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+",
+    );
+    let said = sandbox.consort(&["up", "-d", "--wait"]).fails_with(1);
+    assert!(
+        said.contains("project-broken-1") && said.contains("exit code 3"),
+        "{said}"
+    );
+    assert_eq!(sandbox.field("works", "State").as_deref(), Some("running"));
+    sandbox.consort(&["up", "-d", "--wait", "works"]).succeeds();
+}
+
+#[test]
+fn start_says_what_has_not_been_created() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    let said = sandbox.consort(&["start"]).fails_with(1);
+    assert!(
+        said.contains("service `db` has no container to start"),
+        "{said}"
+    );
+    sandbox.consort(&["create"]).succeeds();
+    sandbox.consort(&["start"]).succeeds();
+    let said = sandbox.other(&["-p", "nobody", "start"]).fails_with(1);
+    assert!(said.contains("project `nobody` has no container"), "{said}");
+}
+
+#[test]
+fn what_runs_is_said_of_the_services_that_are_meant() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let said = |args: &[&str]| sandbox.consort(args).stderr;
+    let both = said(&["up", "-d", "web"]);
+    assert!(
+        both.contains("project-db-1  Running") && both.contains("project-web-1  Running"),
+        "{both}"
+    );
+    let one = said(&["up", "-d", "--no-deps", "web"]);
+    assert_eq!(one.trim(), "Container project-web-1  Running");
+}
+
+#[test]
 fn a_one_shot_service_that_completed_is_done() {
     needs!(machine::images());
     let sandbox = Sandbox::new(
@@ -306,6 +355,33 @@ fn rm_removes_stopped_containers_only() {
     assert_eq!(sandbox.field("db", "State").as_deref(), Some("running"));
     sandbox.consort(&["rm", "-f", "-s", "db"]).succeeds();
     assert_eq!(sandbox.field("db", "State"), None);
+}
+
+#[test]
+fn rm_asks_and_nobody_to_answer_means_no() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    assert_eq!(
+        sandbox.consort(&["rm", "-f"]).stderr.trim(),
+        "No stopped containers"
+    );
+    sandbox.consort(&["create"]).succeeds();
+    let asked = sandbox.consort(&["rm"]).succeeds();
+    assert!(
+        asked.starts_with("Going to remove project-db-1, project-web-1\n"),
+        "{asked}"
+    );
+    assert_eq!(sandbox.ps().len(), 2);
+    let mut command = sandbox.command();
+    let answer = sandbox.file("answer", "y\n");
+    command
+        .args(["rm", "web"])
+        .stdin(std::fs::File::open(answer).unwrap());
+    assert!(command.output().unwrap().status.success());
+    assert_eq!(
+        (sandbox.field("web", "State"), sandbox.ps().len()),
+        (None, 1)
+    );
 }
 
 #[test]
@@ -444,6 +520,62 @@ services:
     assert_eq!(sandbox.field("tool", "State").as_deref(), Some("running"));
     sandbox
         .consort(&["--profile", "tools", "down", "-t", "0"])
+        .succeeds();
+}
+
+#[test]
+fn commands_that_name_no_service_leave_alone_what_no_profile_enables() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  always: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}
+  tool: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s, profiles: [tools]}
+",
+    );
+    sandbox
+        .consort(&["--profile", "tools", "up", "-d"])
+        .succeeds();
+    let before = sandbox.field("tool", "ID");
+    for command in [
+        "pause", "unpause", "stop", "start", "restart", "kill", "down",
+    ] {
+        sandbox.consort(&[command]).succeeds();
+        assert_eq!(
+            sandbox.field("tool", "State").as_deref(),
+            Some("running"),
+            "{command}"
+        );
+        assert_eq!(sandbox.field("tool", "ID"), before, "{command}");
+    }
+    assert_eq!(sandbox.field("always", "State"), None);
+    sandbox.consort(&["stop", "tool"]).succeeds();
+    sandbox.consort(&["rm", "--force"]).succeeds();
+    assert_eq!(sandbox.field("tool", "State").as_deref(), Some("exited"));
+    sandbox.consort(&["--profile", "tools", "down"]).succeeds();
+    assert_eq!(sandbox.field("tool", "State"), None);
+}
+
+#[test]
+fn orphans_are_left_alone_by_commands_that_name_no_service() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(TWO);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.rewrite("services: {other: {image: '${BUSYBOX}', command: [echo, mine]}}");
+    for command in ["stop", "restart", "pause", "kill"] {
+        sandbox.consort(&[command]).succeeds();
+        for orphan in ["db", "web"] {
+            assert_eq!(
+                sandbox.field(orphan, "State").as_deref(),
+                Some("running"),
+                "{command}"
+            );
+        }
+    }
+    let logs = sandbox.consort(&["logs"]).succeeds();
+    assert_eq!(logs, "");
+    sandbox
+        .consort(&["down", "--remove-orphans", "-t", "0"])
         .succeeds();
 }
 

@@ -120,21 +120,59 @@ fn logs_show_the_last_lines_and_their_times() {
 }
 
 #[test]
-fn followed_logs_end_with_the_containers() {
+fn logs_of_a_replica_that_is_not_there_are_refused() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["logs", "--index", "1", "one"]).succeeds();
+    let said = sandbox
+        .consort(&["logs", "--index", "2", "one"])
+        .fails_with(1);
+    assert!(said.contains("service `one` has no container 2"), "{said}");
+    sandbox.consort(&["logs", "--index", "1"]).fails_with(2);
+}
+
+#[test]
+fn followed_logs_end_with_the_containers_and_tell_how_they_ended() {
     needs!(machine::images());
     let sandbox = Sandbox::new(
         "
 services:
   brief:
     image: ${BUSYBOX}
-    command: [sh, -c, 'echo first; sleep 0.5; echo last']
+    restart: on-failure:1
+    command: [sh, -c, 'echo first; sleep 0.5; echo last; exit 3']
 ",
     );
     sandbox.consort(&["up", "-d"]).succeeds();
-    let followed = sandbox
-        .consort(&["logs", "-f", "--no-log-prefix"])
-        .succeeds();
-    assert!(followed.starts_with("first\nlast\n"), "{followed}");
+    let followed = sandbox.consort(&["logs", "-f"]).succeeds();
+    let (first, again) = followed.split_once(" (restarting)\n").unwrap_or_default();
+    let run = "brief-1  | first\nbrief-1  | last\nbrief-1 exited with code 3";
+    assert_eq!((first, again.trim_end()), (run, run), "{followed}");
+}
+
+#[test]
+fn followed_logs_without_a_tail_begin_with_what_is_written_next() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  steady:
+    image: ${BUSYBOX}
+    stop_grace_period: 0s
+    volumes: [./gate:/gate]
+    command: [sh, -c, 'echo old; while ! test -e /gate/open; do sleep 0.05; done; echo new']
+",
+    );
+    std::fs::create_dir(sandbox.path("project/gate")).unwrap();
+    sandbox.consort(&["up", "-d"]).succeeds();
+    until("the old line", || {
+        (sandbox.logs("steady") == "old\n").then_some(())
+    });
+    let logs = sandbox.start(&["logs", "-f", "--tail", "0"]);
+    sandbox.file("gate/open", "");
+    let run = logs.wait();
+    assert!(!run.stdout.contains("old"), "{run}");
 }
 
 #[test]
@@ -272,6 +310,21 @@ fn ps_tells_what_scripts_read() {
             .contains("com.docker.compose.service=one"),
         "{one}"
     );
+    assert!(
+        one["Labels"]
+            .as_str()
+            .unwrap()
+            .contains("com.docker.compose.image=sha256:"),
+        "{one}"
+    );
+    assert_eq!(one["Command"], "\"sleep 1000\"");
+    sandbox.rewrite(
+        "services: {one: {image: '${BUSYBOX}', stop_grace_period: 0s, command: [sh, -c, 'sleep 9; sleep 9']}}",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let command = ["ps", "--no-trunc", "--format", "{{.Command}}"];
+    let command = sandbox.consort(&command).succeeds();
+    assert_eq!(command, "\"sh -c 'sleep 9; sleep 9'\"\n");
     let ids = sandbox.consort(&["ps", "-q"]).succeeds();
     assert_eq!(ids.trim().len(), 64, "{ids}");
     assert_eq!(sandbox.consort(&["ps", "--services"]).succeeds(), "one\n");
@@ -299,6 +352,13 @@ fn listings_go_through_templates() {
         "PROJECT running(1)\n"
     );
     assert_eq!(said("images", "{{.ContainerName}}"), "project-one-1\n");
+    for verb in ["ls", "images"] {
+        let refused = sandbox.consort(&[verb, "--format", "yaml"]).fails_with(2);
+        assert!(
+            refused.contains("`--format yaml` is not known"),
+            "{refused}"
+        );
+    }
 }
 
 #[test]

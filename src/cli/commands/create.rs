@@ -48,7 +48,7 @@ pub(in crate::cli) struct CreateArgs {
     remove_orphans: bool,
 
     /// Create this many containers of a service, whatever the Compose file says
-    #[arg(long, value_name = "SERVICE=COUNT")]
+    #[arg(long, value_name = "SERVICE=COUNT", add = complete::scaled_service())]
     scale: Vec<Scale>,
 
     /// Answer yes to every question
@@ -68,7 +68,11 @@ pub(in crate::cli) fn create(
     let engine = invocation.engine()?;
     let mut work = Work::new(invocation, engine.as_ref(), scope, "create");
     work.yes = Flag::from(args.yes);
-    work.unchanged = Unchanged::Shown;
+    work.unchanged = Unchanged::Shown(desire::meant(
+        &desired,
+        &options.services,
+        options.dependencies,
+    ));
     work.quiet_pull = Flag::from(args.quiet_pull);
     block_on(work.carry_out(&|observed, diverged_volumes| {
         Ok(plan::up(

@@ -82,7 +82,13 @@ pub(in crate::cli) fn down(
         None => Scope::project(target.name.clone()),
     };
     let work = Work::new(invocation, engine.as_ref(), scope, "down");
-    block_on(work.carry_out(&|observed, _| Ok(plan::down(desired.as_ref(), observed, &options))))?;
+    block_on(work.carry_out(&|observed, _| {
+        let plan = plan::down(desired.as_ref(), observed, &options);
+        if target.project.is_none() && plan.is_empty() {
+            invocation.warn(&format!("nothing of project `{}` is here", target.name))?;
+        }
+        Ok(plan)
+    }))?;
     Ok(ExitStatus::Done)
 }
 
@@ -106,10 +112,6 @@ fn wanted(
     if !services.is_empty() || orphans == OrphanPolicy::Remove {
         return Ok((None, services));
     }
-    let names = project
-        .services
-        .keys()
-        .chain(project.disabled_services.keys());
-    let all: Vec<String> = names.cloned().collect();
+    let all: Vec<String> = project.services.keys().cloned().collect();
     Ok((None, desire::services(&all)?))
 }

@@ -128,7 +128,9 @@ fn refused(error: EngineError) -> CommandError {
     let code = match &error {
         EngineError::Act { source, .. } => source
             .downcast_ref::<ContainerError>()
-            .map(ContainerError::exit_code),
+            .map(ContainerError::exit_code)
+            // Any other failure is none of the program.
+            .filter(|code| matches!(code, 126 | 127)),
         EngineError::Unreachable { .. }
         | EngineError::ContainerNotFound { .. }
         | EngineError::NetworkNotFound { .. }

@@ -55,7 +55,7 @@ pub(in crate::cli) fn images(
         }
         return Ok(ExitStatus::Done);
     }
-    match Rows::from_flag(args.format.as_deref())? {
+    match format::rows_with_fields(args.format.as_deref())? {
         Rows::Table => write_images(&mut output, &rows, environment::now())?,
         Rows::Json => format::write_json(&mut output, &rows)?,
         Rows::Template(template) => format::write_rows(&mut output, &rows, Some(&template))?,

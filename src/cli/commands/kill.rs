@@ -5,8 +5,8 @@ use clap::Args;
 use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
-use crate::cli::invocation::{Flag, Invocation};
-use crate::observed::ObservedContainer;
+use crate::cli::invocation::{Flag, Invocation, Target};
+use crate::observed::ObservedState;
 use crate::plan::{self, OrphanPolicy};
 use crate::value::Signal;
 
@@ -33,12 +33,16 @@ pub(in crate::cli) fn kill(
 ) -> Result<ExitStatus, CommandError> {
     let services = desire::services(&args.services)?;
     let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
-    invocation.change("kill", &args.services, &|target, observed| {
-        let mut meant = observed.clone();
-        if orphans != OrphanPolicy::Remove {
-            let is_known = |container: &ObservedContainer| target.knows(&container.service);
-            meant.containers.retain(|_, container| is_known(container));
+    let planner = |_: &Target, observed: &ObservedState| {
+        let plan = plan::kill(observed, &services, args.signal);
+        if plan.is_empty() {
+            invocation.stderr().line("no container to kill")?;
         }
-        Ok(plan::kill(&meant, &services, args.signal))
-    })
+        Ok(plan)
+    };
+    if orphans == OrphanPolicy::Remove {
+        invocation.change_any("kill", &args.services, &planner)
+    } else {
+        invocation.change("kill", &args.services, &planner)
+    }
 }

@@ -1,6 +1,6 @@
 //! `logs`: what containers wrote, of several services merged in the order of time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use clap::Args;
@@ -13,7 +13,7 @@ use crate::cli::event_loop::block_on;
 use crate::cli::follow::{self, Following, LogSink, Source, Streams};
 use crate::cli::invocation::{Invocation, Target};
 use crate::cli::{select, time};
-use crate::engine::{Engine, EventStream, EventsFrom, LogQuery, Tail};
+use crate::engine::{Engine, EventKind, EventStream, EventsFrom, LogLine, LogQuery, Tail};
 use crate::observed::{ObservedContainer, ObservedState, Scope};
 use crate::report::{LogStyle, Prefix, Timestamps};
 use crate::value::ContainerName;
@@ -68,7 +68,12 @@ pub(in crate::cli) fn logs(
     args: &LogsArgs,
 ) -> Result<ExitStatus, CommandError> {
     let query = query(args)?;
+    if args.index.is_some() && args.services.len() != 1 {
+        return Err(CommandError::usage("`--index` needs exactly one service"));
+    }
     let target = invocation.target(&args.services)?;
+    // Without any line of the past, what is shown begins here.
+    let began = (args.tail == Tail::Lines(0)).then(environment::now);
     let engine = invocation.engine()?;
     block_on(async {
         let engine = engine.as_ref();
@@ -81,6 +86,9 @@ pub(in crate::cli) fn logs(
         };
         let observed = engine.observe(&scope).await?;
         let containers = chosen(args, &target, &observed)?;
+        if let (Some(number), [service], []) = (args.index, &*args.services, &*containers) {
+            return Err(select::no_such_replica(service, number));
+        }
         let sources: Vec<Source> = containers.iter().map(|it| Source::of(it)).collect();
         let mut sink = LogSink::new(
             invocation,
@@ -97,7 +105,9 @@ pub(in crate::cli) fn logs(
                 scope,
                 sink,
                 last_times,
-                query,
+                since: began.max(query.since),
+                until: query.until,
+                running: BTreeSet::new(),
             };
             live.go_on(containers, events).await?;
         }
@@ -111,7 +121,7 @@ fn chosen<'state>(
     target: &Target,
     observed: &'state ObservedState,
 ) -> Result<Vec<&'state ObservedContainer>, CommandError> {
-    let mut containers = select::containers(target, observed, &args.services)?;
+    let mut containers = select::meant(target, observed, &args.services)?;
     containers.retain(|container| args.index.is_none_or(|number| container.number == number));
     Ok(containers)
 }
@@ -124,7 +134,11 @@ struct Live<'run> {
     scope: Scope,
     sink: LogSink,
     last_times: BTreeMap<ContainerName, SystemTime>,
-    query: LogQuery,
+    /// From when on lines are shown of a container of which none was shown yet.
+    since: Option<SystemTime>,
+    until: Option<SystemTime>,
+    /// The ids of the containers that run and of whose end nobody has told.
+    running: BTreeSet<String>,
 }
 
 impl Live<'_> {
@@ -135,48 +149,78 @@ impl Live<'_> {
         mut events: EventStream,
     ) -> Result<(), CommandError> {
         let mut following = Following::new(self.engine);
-        let mut sources = self.welcome(&containers, &mut following).await?;
-        let mut runs = containers.iter().any(|container| container.is_alive());
-        while runs {
+        self.welcome(&containers, &mut following).await?;
+        while !self.running.is_empty() {
             tokio::select! {
                 biased;
                 line = following.next() => match line {
-                    Some((source, line)) => {
-                        let line = line?;
-                        self.last_times.insert(source.container.clone(), line.time);
-                        self.sink.write(&source, &line)?;
-                    }
-                    None => return Ok(()),
+                    Some((source, line)) => self.line(&source, &line?)?,
+                    None => break,
                 },
                 Some(event) = events.next() => {
-                    drop(event?);
+                    let event = event?;
                     let observed = self.engine.observe(&self.scope).await?;
                     let containers = chosen(self.args, self.target, &observed).unwrap_or_default();
-                    sources = self.welcome(&containers, &mut following).await?;
-                    runs = containers.iter().any(|container| container.is_alive());
+                    self.welcome(&containers, &mut following).await?;
+                    self.running.retain(|id| containers.iter().any(|it| it.id == *id));
+                    let container = containers.into_iter().find(|it| it.id == event.id);
+                    if let (EventKind::Die { exit_code }, Some(container)) = (event.kind, container) {
+                        self.see_off(container, exit_code).await?;
+                    }
                 }
             }
         }
-        let times = (&mut self.last_times, self.query.since);
-        follow::write_rest(self.engine, &sources, times, &mut self.sink).await
+        let observed = self.engine.observe(&self.scope).await?;
+        for container in chosen(self.args, self.target, &observed).unwrap_or_default() {
+            if self.running.contains(&container.id) && !container.is_alive() {
+                self.see_off(container, container.exit_code).await?;
+            }
+        }
+        Ok(())
     }
 
-    /// Follows containers that are not followed yet, and returns all of them.
+    /// Shows a line, unless it has been shown already.
+    fn line(&mut self, source: &Source, line: &LogLine) -> Result<(), CommandError> {
+        let last = self.last_times.get(&source.container);
+        if last.is_some_and(|last| line.time <= *last) {
+            return Ok(());
+        }
+        self.last_times.insert(source.container.clone(), line.time);
+        self.sink.write(source, line)
+    }
+
+    /// Shows what a container wrote at its end, and says that it ended.
+    async fn see_off(
+        &mut self,
+        container: &ObservedContainer,
+        exit_code: Option<i32>,
+    ) -> Result<(), CommandError> {
+        let source = Source::of(container);
+        let times = (&mut self.last_times, self.since);
+        let sources = std::slice::from_ref(&source);
+        follow::write_rest(self.engine, sources, times, &mut self.sink).await?;
+        if !container.is_alive() {
+            self.running.remove(&container.id);
+        }
+        self.sink.exit(&source, exit_code, container.state)
+    }
+
+    /// Follows containers that are not followed yet.
     async fn welcome(
-        &self,
+        &mut self,
         containers: &[&ObservedContainer],
         following: &mut Following<'_>,
-    ) -> Result<Vec<Source>, CommandError> {
-        let sources: Vec<Source> = containers.iter().map(|it| Source::of(it)).collect();
-        for source in &sources {
-            let after = self
-                .last_times
-                .get(&source.container)
-                .copied()
-                .or(self.query.since);
-            following.add(source, after, self.query.until).await?;
+    ) -> Result<(), CommandError> {
+        for container in containers {
+            let source = Source::of(container);
+            let last = self.last_times.get(&source.container);
+            let after = last.copied().or(self.since);
+            following.add(&source, after, self.until).await?;
+            if container.is_alive() {
+                self.running.insert(container.id.clone());
+            }
         }
-        Ok(sources)
+        Ok(())
     }
 }
 

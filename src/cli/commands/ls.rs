@@ -53,7 +53,7 @@ pub(in crate::cli) fn ls(
         }
         return Ok(ExitStatus::Done);
     }
-    match Rows::from_flag(args.format.as_deref())? {
+    match format::rows_with_fields(args.format.as_deref())? {
         Rows::Table => write_projects(&mut output, &rows)?,
         Rows::Json => format::write_json(&mut output, &rows)?,
         Rows::Template(template) => format::write_rows(&mut output, &rows, Some(&template))?,

@@ -6,7 +6,7 @@ use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::invocation::Invocation;
-use crate::cli::{select, terminal, work};
+use crate::cli::{select, work};
 use crate::plan::{self, Dependencies, RemoveOptions, StopOptions, Volumes};
 use crate::report::Rehearsal;
 
@@ -44,7 +44,7 @@ pub(in crate::cli) fn rm(
     args: &RmArgs,
 ) -> Result<ExitStatus, CommandError> {
     let services = desire::services(&args.services)?;
-    if !args.force && !args.stop && !agrees(invocation, args)? {
+    if !agrees(invocation, args)? {
         return Ok(ExitStatus::Done);
     }
     let stop = args.stop.then(|| StopOptions {
@@ -67,23 +67,26 @@ pub(in crate::cli) fn rm(
     })
 }
 
-/// Asks whether the stopped containers shall go; nobody to answer means yes, as it does to Docker Compose.
+/// Says which containers go, and asks whether they shall; nobody to answer means no.
 fn agrees(invocation: &Invocation, args: &RmArgs) -> Result<bool, CommandError> {
     let (target, observed) = invocation.look(&args.services)?;
-    let mut containers = select::containers(&target, &observed, &args.services)?;
-    containers.retain(|container| !container.is_alive());
-    let mut output = invocation.stderr();
+    let mut containers = select::meant(&target, &observed, &args.services)?;
+    containers.retain(|container| args.stop || !container.is_alive());
     if containers.is_empty() {
-        output.line("No stopped containers")?;
+        invocation.stderr().line("No stopped containers")?;
         return Ok(false);
     }
-    if invocation.rehearsal() == Rehearsal::Yes || !terminal::is_interactive() {
+    if invocation.rehearsal() == Rehearsal::Yes {
         return Ok(true);
     }
     let names: Vec<&str> = containers
         .iter()
         .map(|container| container.name.as_str())
         .collect();
+    let mut output = invocation.stdout();
     output.line(&format!("Going to remove {}", names.join(", ")))?;
+    if args.force {
+        return Ok(true);
+    }
     work::ask(&mut output, "Are you sure?")
 }

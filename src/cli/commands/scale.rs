@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::Scale;
+use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
@@ -14,7 +15,7 @@ use crate::plan::{self, Dependencies, UpOptions};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ScaleArgs {
     /// The services and how many containers each of them shall have
-    #[arg(value_name = "SERVICE=COUNT", required = true)]
+    #[arg(value_name = "SERVICE=COUNT", required = true, add = complete::scaled_service())]
     counts: Vec<Scale>,
 
     /// Leave out the services that the named ones depend on
@@ -46,7 +47,11 @@ pub(in crate::cli) fn scale(
     let engine = invocation.engine()?;
     let scope = desire::scope(&desired, None);
     let mut work = Work::new(invocation, engine.as_ref(), scope, "scale");
-    work.unchanged = Unchanged::Shown;
+    work.unchanged = Unchanged::Shown(desire::meant(
+        &desired,
+        &options.services,
+        options.dependencies,
+    ));
     block_on(work.carry_out(&|observed, diverged_volumes| {
         Ok(plan::up(
             &desired,

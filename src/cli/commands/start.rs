@@ -6,7 +6,10 @@ use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::invocation::Invocation;
-use crate::plan::{self, StartOptions, WaitFor};
+use crate::desired::DesiredState;
+use crate::observed::ObservedState;
+use crate::plan::{self, Dependencies, StartOptions, WaitFor};
+use crate::value::{ProjectName, ServiceName};
 
 /// Start containers that exist
 #[derive(Debug, Args)]
@@ -39,10 +42,37 @@ pub(in crate::cli) fn start(
         },
     };
     invocation.change("start", &args.services, &|target, observed| {
-        Ok(plan::start(
-            target.desired(invocation.source())?.as_ref(),
-            observed,
-            &options,
-        ))
+        let desired = target.desired(invocation.source())?;
+        check(&target.name, desired.as_ref(), observed, &options)?;
+        Ok(plan::start(desired.as_ref(), observed, &options))
     })
+}
+
+/// Refuses to start what has not been created.
+fn check(
+    project: &ProjectName,
+    desired: Option<&DesiredState>,
+    observed: &ObservedState,
+    options: &StartOptions,
+) -> Result<(), CommandError> {
+    let Some(desired) = desired else {
+        if observed.containers.is_empty() {
+            let text = format!("project `{project}` has no container to start");
+            return Err(CommandError::user(text));
+        }
+        return Ok(());
+    };
+    let meant = desire::meant(desired, &options.services, Dependencies::Include);
+    let is_missing = |service: &&ServiceName| {
+        let wanted = desired.services.get(*service);
+        wanted.is_some_and(|wanted| !wanted.replicas.is_empty())
+            && observed.replicas(service).next().is_none()
+    };
+    match meant.iter().find(is_missing) {
+        None => Ok(()),
+        Some(service) => {
+            let text = format!("service `{service}` has no container to start");
+            Err(CommandError::user(text).hint(format!("`consort up -d {service}` makes one")))
+        }
+    }
 }

@@ -50,7 +50,7 @@ pub(in crate::cli) struct UpArgs {
     no_start: bool,
 
     /// Run this many containers of a service, whatever the Compose file says
-    #[arg(long, value_name = "SERVICE=COUNT")]
+    #[arg(long, value_name = "SERVICE=COUNT", add = complete::scaled_service())]
     scale: Vec<Scale>,
 
     /// Recreate containers even if nothing about them has changed
@@ -159,7 +159,11 @@ pub(in crate::cli) fn up(
     let engine = invocation.engine()?;
     let mut work = Work::new(invocation, engine.as_ref(), scope, "up");
     work.yes = Flag::from(args.yes);
-    work.unchanged = Unchanged::Shown;
+    work.unchanged = Unchanged::Shown(desire::meant(
+        &desired,
+        &options.services,
+        options.dependencies,
+    ));
     work.quiet_pull = Flag::from(args.quiet_pull);
     let planner = |observed: &_, diverged_volumes| {
         Ok(plan::up(
@@ -177,12 +181,16 @@ pub(in crate::cli) fn up(
             work.carry_out(&planner).await?;
             return Ok(ExitStatus::Done);
         }
-        attached::up(&work, &planner, &attached(args, &desired)?).await
+        attached::up(&work, &planner, &attached(args, &desired, &options)?).await
     })
 }
 
-fn attached(args: &UpArgs, desired: &DesiredState) -> Result<Attached, CommandError> {
-    let shown = shown(args, desired)?;
+fn attached(
+    args: &UpArgs,
+    desired: &DesiredState,
+    options: &UpOptions,
+) -> Result<Attached, CommandError> {
+    let shown = shown(args, desired, options)?;
     let services = shown.iter().filter_map(|name| desired.services.get(name));
     let labels = services
         .flat_map(|service| &service.replicas)
@@ -273,31 +281,16 @@ fn check(args: &UpArgs, desired: &DesiredState) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Returns the services that come up: the named ones and, where wanted, what they depend on.
-fn meant(args: &UpArgs, desired: &DesiredState) -> BTreeSet<ServiceName> {
-    let mut meant: BTreeSet<ServiceName> = BTreeSet::new();
-    let mut next: Vec<&ServiceName> = desired
-        .services
-        .keys()
-        .filter(|name| args.services.is_empty() || args.services.iter().any(|it| **name == **it))
-        .collect();
-    while let Some(name) = next.pop() {
-        if meant.insert(name.clone())
-            && !args.no_deps
-            && let Some(service) = desired.services.get(name)
-        {
-            next.extend(service.dependencies.keys());
-        }
-    }
-    meant
-}
-
 /// Returns the services whose output is shown.
-fn shown(args: &UpArgs, desired: &DesiredState) -> Result<BTreeSet<ServiceName>, CommandError> {
+fn shown(
+    args: &UpArgs,
+    desired: &DesiredState,
+    options: &UpOptions,
+) -> Result<BTreeSet<ServiceName>, CommandError> {
     let mut shown = if !args.attach.is_empty() {
         desire::services(&args.attach)?
     } else if args.services.is_empty() || args.attach_dependencies {
-        meant(args, desired)
+        desire::meant(desired, &options.services, options.dependencies)
     } else {
         desire::services(&args.services)?
     };

@@ -36,6 +36,13 @@ fn is_on(service: &Service, active: &[String]) -> bool {
             .any(|profile| profile == "*" || service.profiles.contains(profile))
 }
 
+/// Says which services there are, if there are any.
+fn list<'names>(known: impl Iterator<Item = &'names String>) -> Option<String> {
+    let mut known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+    known.sort_unstable();
+    (!known.is_empty()).then(|| format!("the services are {}", known.join(", ")))
+}
+
 /// Keeps the services that the command names, and those that they depend on.
 pub(super) fn services(project: &mut Project, options: &LoadOptions, faults: &mut Vec<Diagnostic>) {
     if options.services.is_empty() {
@@ -53,9 +60,11 @@ pub(super) fn services(project: &mut Project, options: &LoadOptions, faults: &mu
                 .services
                 .keys()
                 .chain(project.disabled_services.keys());
-            let near = nearest(name, known.map(String::as_str));
-            let fault = Diagnostic::error(Span::default(), message);
-            faults.push(fault.maybe_hint(near.map(|near| format!("did you mean `{near}`?"))));
+            let hint = match nearest(name, known.clone().map(String::as_str)) {
+                Some(near) => Some(format!("did you mean `{near}`?")),
+                None => list(known),
+            };
+            faults.push(Diagnostic::error(Span::default(), message).maybe_hint(hint));
         }
     }
     while let Some(name) = next.pop() {

@@ -211,7 +211,7 @@ fn observed_container(record: &ContainerRecord, state: &ContainerState) -> Obser
         hash: label::config_hash(&spec.labels),
         image: spec.image.reference.to_string(),
         image_id: record.image_id.clone(),
-        command: command.join(" "),
+        command: in_one_line(&command),
         ports: ports(record, state),
         endpoints: endpoints(record),
         volumes: record
@@ -220,7 +220,7 @@ fn observed_container(record: &ContainerRecord, state: &ContainerState) -> Obser
             .filter(|one| !one.anonymous)
             .map(|one| one.name.clone())
             .collect(),
-        labels: spec.labels.clone(),
+        labels: labels(record),
         pid: state
             .container
             .as_ref()
@@ -230,6 +230,27 @@ fn observed_container(record: &ContainerRecord, state: &ContainerState) -> Obser
         finished: state.finished_at.as_deref().and_then(time),
         restarts: state.restart_count,
     }
+}
+
+/// Writes a command on one line as Docker does, where words with spaces are in quotes.
+fn in_one_line(command: &[String]) -> String {
+    let words = command.iter().enumerate().map(|(index, word)| {
+        if index > 0 && word.contains(' ') {
+            format!("'{word}'")
+        } else {
+            word.clone()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Returns a container's labels and those of its image, which say nothing about projects.
+fn labels(record: &ContainerRecord) -> BTreeMap<String, String> {
+    let mut labels = record.image_config.labels.clone();
+    labels.retain(|name, _| !name.starts_with(label::PREFIX));
+    labels.insert(label::IMAGE.to_owned(), record.image_id.clone());
+    labels.extend(record.spec.labels.clone());
+    labels
 }
 
 fn oneoff(record: &ContainerRecord) -> OneOff {

@@ -1,5 +1,9 @@
 //! Waiting for what a container becomes: by events on its state record, never by a tick.
 
+use std::time::Duration as Span;
+
+use jiff::Timestamp;
+
 use super::record::ContainerRecord;
 use super::watch::{Change, DirWatch};
 use super::{Embedded, EngineError, Performed};
@@ -7,12 +11,18 @@ use crate::plan::Until;
 use crate::runtime::monitor::state::{ContainerState, Health, Status};
 use crate::value::{ContainerName, Duration};
 
+/// So long a container without a health check must have run before it counts as running: one that cannot work at all
+/// mostly ends sooner.
+const SETTLED: Span = Span::from_millis(500);
+
 /// What a look at a container says about a wait.
 enum Verdict {
     /// It is so.
     True(Performed),
     /// It may still become so.
     NotYet,
+    /// It is so once nothing has changed for so long.
+    Settling(Span),
     /// It will not become so.
     Never(EngineError),
 }
@@ -74,8 +84,13 @@ impl Embedded {
                 (Verdict::True(performed), _) => return Ok(performed),
                 (Verdict::Never(error), _) => return Err(error),
                 // Nobody would tell of a change.
-                (Verdict::NotYet, Some(error)) => return Err(error),
+                (Verdict::NotYet | Verdict::Settling(_), Some(error)) => return Err(error),
                 (Verdict::NotYet, None) => watch.changed().await.map_err(act)?,
+                (Verdict::Settling(left), None) => {
+                    if let Ok(changed) = tokio::time::timeout(left, watch.changed()).await {
+                        changed.map_err(act)?;
+                    }
+                }
             }
         }
     }
@@ -91,9 +106,23 @@ fn judge(record: &ContainerRecord, state: &ContainerState, until: Until) -> Verd
 
 fn judge_running(record: &ContainerRecord, state: &ContainerState) -> Verdict {
     match state.status {
-        Status::Running | Status::Paused => Verdict::True(Performed::Done),
+        Status::Running | Status::Paused => {
+            match SETTLED.checked_sub(has_run_for(state, Timestamp::now())) {
+                Some(left) if !left.is_zero() => Verdict::Settling(left),
+                Some(_) | None => Verdict::True(Performed::Done),
+            }
+        }
         Status::Created | Status::Restarting => Verdict::NotYet,
         Status::Exited => Verdict::Never(ended(record, state)),
+    }
+}
+
+/// Tells how long a container has run; one that says nothing about it, long enough.
+fn has_run_for(state: &ContainerState, now: Timestamp) -> Span {
+    let started = state.started_at.as_deref().map(str::parse::<Timestamp>);
+    match started {
+        Some(Ok(started)) => Span::try_from(now.duration_since(started)).unwrap_or_default(),
+        Some(Err(_)) | None => SETTLED,
     }
 }
 

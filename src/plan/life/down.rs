@@ -55,8 +55,11 @@ fn going<'a>(
     options: &DownOptions,
     sketch: &mut Sketch,
 ) -> Vec<&'a ObservedContainer> {
-    let is_meant =
-        |service: &ServiceName| options.services.is_empty() || options.services.contains(service);
+    let is_meant = |service: &ServiceName| match desired {
+        _ if !options.services.is_empty() => options.services.contains(service),
+        Some(desired) => desired.services.contains_key(service),
+        None => true,
+    };
     let is_orphan = |service: &ServiceName| {
         desired.is_some_and(|desired| {
             !desired.services.contains_key(service) && !desired.disabled.contains(service)

@@ -335,4 +335,21 @@ mod tests {
         assert!(lines[0].partial);
         assert_eq!(lines.last().unwrap().bytes, b"end");
     }
+
+    #[test]
+    fn lines_that_are_written_at_once_have_a_time_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = LogWriter::open(dir.path(), LogOptions::default()).unwrap();
+        let text = b"one\ntwo\nthree\n";
+        writer.push(Stream::Stdout, text, now()).unwrap();
+        writer.push(Stream::Stderr, b"four\n", now()).unwrap();
+        let lines = read_all(&mut LogReader::open(dir.path(), Since::Start).unwrap());
+        assert_eq!((lines.len(), lines[0].time), (4, now()));
+        assert!(
+            lines.is_sorted_by(|one, next| one.time < next.time),
+            "{lines:?}"
+        );
+        let mut late = LogReader::open(dir.path(), Since::Time(lines[2].time)).unwrap();
+        assert_eq!(read_all(&mut late), lines[2..]);
+    }
 }

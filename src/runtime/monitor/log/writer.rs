@@ -1,15 +1,21 @@
 //! Bytes from a container's pipes into lines of its log file.
+//!
+//! **Invariant:** each line has a later time than the one before, so that whoever has read up to a time goes on with
+//! the first line after it and misses none.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::PIECE_LIMIT_BYTES;
 use super::line::{LogLine, Stream};
+
+/// What lies between a moment and the next one.
+const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
 /// How much of a container's output is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +46,7 @@ pub struct LogWriter {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     encoded: Vec<u8>,
+    last_time: Timestamp,
 }
 
 impl LogWriter {
@@ -57,6 +64,7 @@ impl LogWriter {
             stdout,
             stderr,
             encoded,
+            last_time: Timestamp::MIN,
         })
     }
 
@@ -99,11 +107,11 @@ impl LogWriter {
         }
     }
 
-    fn encode(&mut self, bytes: &[u8], stream: Stream, time: Timestamp, end: End) {
+    fn encode(&mut self, bytes: &[u8], stream: Stream, now: Timestamp, end: End) {
         let mut pieces = bytes.chunks(PIECE_LIMIT_BYTES).peekable();
         if pieces.peek().is_none() {
             let line = LogLine {
-                time,
+                time: self.later_time(now),
                 stream,
                 bytes: Vec::new(),
                 partial: end == End::Piece,
@@ -113,13 +121,20 @@ impl LogWriter {
         while let Some(piece) = pieces.next() {
             let partial = pieces.peek().is_some() || end == End::Piece;
             let line = LogLine {
-                time,
+                time: self.later_time(now),
                 stream,
                 bytes: piece.to_vec(),
                 partial,
             };
             line.encode(&mut self.encoded);
         }
+    }
+
+    /// Returns now, or the moment after the last line where the clock has not moved on since.
+    fn later_time(&mut self, now: Timestamp) -> Timestamp {
+        let next = self.last_time.checked_add(INSTANT).unwrap_or(now);
+        self.last_time = now.max(next);
+        self.last_time
     }
 
     fn flush(&mut self) -> io::Result<()> {
