@@ -120,7 +120,7 @@ fn write_scalar(out: &mut String, value: &Json, depth: usize) {
 fn write_text(out: &mut String, text: &str, depth: usize) {
     match style_of(text) {
         Style::Literal => write_block(out, text, depth),
-        style => write_line(out, text, style),
+        style @ (Style::Plain | Style::Single | Style::Double) => write_line(out, text, style),
     }
 }
 
