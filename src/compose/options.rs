@@ -22,11 +22,11 @@ pub struct LoadOptions {
     pub env_files: Vec<PathBuf>,
     /// The services that the command names; their profiles become active.
     pub services: Vec<String>,
-    /// Stages that are left out.
+    /// Stages that are left out or added.
     pub switches: Switches,
 }
 
-/// Stages that `config` can leave out.
+/// Stages that `config` can leave out or add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -45,4 +45,6 @@ pub struct Switches {
     pub no_env_resolution: bool,
     /// Keeps networks, volumes, secrets and configs that no service uses.
     pub all_resources: bool,
+    /// Checks that no two services have one `container_name`.
+    pub container_names: bool,
 }

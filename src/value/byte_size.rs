@@ -55,10 +55,10 @@ fn scaled(text: &str) -> Option<i64> {
     let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.')? + 1;
     let (number, unit) = text.split_at(end);
     let number = number.strip_suffix(' ').unwrap_or(number);
-    if number.starts_with(['-', '+']) {
+    if number.starts_with('-') {
         return None;
     }
-    let number: f64 = number.parse().ok()?;
+    let number: f64 = without_separators(number)?.parse().ok()?;
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
     let power = match unit.as_str() {
         "" | "b" => 0,
@@ -76,6 +76,16 @@ fn scaled(text: &str) -> Option<i64> {
     Some((number * 1024_f64.powi(power)) as i64)
 }
 
+/// Removes the underscores that stand between digits; elsewhere there can be none.
+fn without_separators(number: &str) -> Option<String> {
+    let parts: Vec<&str> = number.split('_').collect();
+    let digits = |part: &&str| {
+        part.starts_with(|c: char| c.is_ascii_digit())
+            && part.ends_with(|c: char| c.is_ascii_digit())
+    };
+    (parts.len() == 1 || parts.iter().all(digits)).then(|| parts.concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +97,8 @@ mod tests {
             ("1.5G", 1_610_612_736),
             ("64kb", 65_536),
             ("10B", 10),
+            ("+1k", 1024),
+            ("1_000k", 1_024_000),
         ];
         for (text, bytes) in sizes {
             assert_eq!(text.parse::<ByteSize>().unwrap().bytes(), bytes, "{text}");

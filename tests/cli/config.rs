@@ -61,6 +61,55 @@ fn variables_are_listed_with_their_defaults() {
 }
 
 #[test]
+fn without_interpolation_variables_without_a_value_stay_as_they_are_written() {
+    let sandbox = Sandbox::with(
+        "
+services:
+  web:
+    build: {context: ., args: {SHELL_ONLY: , TAG: $TAG}}
+    image: nginx:$TAG
+    environment: [SHELL_ONLY, TAG=$TAG]
+    volumes: ['~/x:/x']
+    configs: [c]
+configs:
+  c: {environment: SHELL_ONLY}
+",
+    );
+    let variables = [("SHELL_ONLY", "1"), ("TAG", "2"), ("HOME", "/home/me")];
+    let whole = sandbox.consort_with(&variables, &["config", "--no-interpolate"]);
+    let text = whole.stdout;
+    assert!(text.contains("- SHELL_ONLY\n"), "{text}");
+    assert!(text.contains("- TAG=$TAG\n"), "{text}");
+    assert!(text.contains("args:\n        TAG: $TAG\n"), "{text}");
+    assert!(text.contains("source: /home/me/x\n"), "{text}");
+    assert!(!text.contains("content:"), "{text}");
+}
+
+#[test]
+fn two_services_with_one_container_name_are_listed_but_no_whole() {
+    let sandbox = Sandbox::with(
+        "
+services:
+  db: {image: postgres, container_name: same}
+  web: {image: nginx, container_name: same}
+",
+    );
+    let lists = sandbox.consort(&["config", "--services"]);
+    assert_eq!(lists.stdout, "db\nweb\n");
+    let unchecked = sandbox.consort(&["config", "--no-consistency", "--quiet"]);
+    assert_eq!(unchecked.code, Some(0));
+    let whole = sandbox.consort(&["config"]);
+    assert_eq!(whole.code, Some(3));
+    assert!(
+        whole
+            .stderr
+            .starts_with("error: two services have the container name `same`"),
+        "{}",
+        whole.stderr
+    );
+}
+
+#[test]
 fn the_project_goes_where_it_is_asked_to_go() {
     let sandbox = Sandbox::with(PROJECT);
     let shown = sandbox.consort(&["config"]);

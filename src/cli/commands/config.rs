@@ -333,5 +333,6 @@ fn switches(args: &ConfigArgs) -> Switches {
         no_consistency: args.no_consistency,
         no_env_resolution: args.no_env_resolution,
         all_resources: false,
+        container_names: !args.part.is_any(),
     }
 }

@@ -21,6 +21,8 @@ const CASTS: &[(Pattern, Kind)] = &[
     (Pattern("services.*.cpu_rt_runtime"), Kind::Whole),
     (Pattern("services.*.cpus"), Kind::Number),
     (Pattern("services.*.cpu_shares"), Kind::Whole),
+    (Pattern("services.*.depends_on.*.required"), Kind::Boolean),
+    (Pattern("services.*.depends_on.*.restart"), Kind::Boolean),
     (Pattern("services.*.init"), Kind::Boolean),
     (Pattern("services.*.deploy.replicas"), Kind::Whole),
     (

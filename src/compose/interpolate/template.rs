@@ -262,7 +262,7 @@ pub(crate) struct Mention {
     pub(crate) alternative: String,
 }
 
-/// Returns the variables that a template mentions, nested ones included.
+/// Returns the variables that a template mentions, those in defaults and replacements included.
 pub(crate) fn names(template: &str) -> Vec<Mention> {
     let mut found = Vec::new();
     let mut rest = template;
@@ -283,8 +283,12 @@ pub(crate) fn names(template: &str) -> Vec<Mention> {
                 operator,
                 operand,
             } => {
-                found.push(mention(name, operator, operand));
-                found.extend(names(operand));
+                let mention = mention(name, operator, operand);
+                // The reason why a variable is required is not what the files consist of.
+                if !mention.required {
+                    found.extend(names(operand));
+                }
+                found.push(mention);
             }
         }
         rest = after;
@@ -347,6 +351,16 @@ mod tests {
         };
         assert_eq!(fill("${NO?say ${A}}"), Err(problem));
         assert_eq!(fill("${EMPTY?fine}").as_deref(), Ok(""));
+    }
+
+    #[test]
+    fn variables_are_named_by_defaults_and_replacements_but_not_by_reasons() {
+        let found = |template| -> Vec<String> {
+            let mentions = names(template).into_iter();
+            mentions.map(|mention| mention.name).collect()
+        };
+        assert_eq!(found("$A ${B:-${C}} ${D+$E}"), ["A", "C", "B", "E", "D"]);
+        assert_eq!(found("${A:?set $B} ${C?}"), ["A", "C"]);
     }
 
     #[test]

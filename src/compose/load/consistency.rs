@@ -342,6 +342,25 @@ impl Checker<'_> {
     }
 }
 
+/// Two services cannot have one `container_name`.
+pub(super) fn container_names(project: &Project, faults: &mut Vec<Diagnostic>) {
+    let mut taken: BTreeMap<&str, Span> = BTreeMap::new();
+    for service in project.services.values() {
+        let Some(name) = &service.container_name else {
+            continue;
+        };
+        let path = format!("services.{}.container_name", service.name);
+        let span = project.places.span(&path);
+        if let Some(first) = taken.get(name.as_str()) {
+            let message = format!("two services have the container name `{name}`");
+            let fault = Diagnostic::error(span, message).note(*first, "it is given here as well");
+            faults.push(fault.hint("rename one of them"));
+        } else {
+            taken.insert(name, span);
+        }
+    }
+}
+
 /// Services cannot wait for each other in a circle.
 fn circles(project: &Project, faults: &mut Vec<Diagnostic>) {
     let edges = project.services.values().flat_map(|service| {

@@ -188,7 +188,7 @@ impl Loader<'_> {
         let documents = self.parse(path, directory, Some(span))?;
         let (mut tree, resets) = self.plain_layers(documents, level);
         let base = super::include::relative(&level.directory, directory);
-        self.resolve_paths(&mut tree, (&base, directory), &level.environment);
+        self.resolve_paths(&mut tree, (&base, directory), level.home.as_deref());
         let Some(Value::Map(services)) = tree.remove("services").map(|node| node.value) else {
             let message = format!("`{}` has no services", path.display());
             self.faults.push(Diagnostic::error(span, message));

@@ -74,6 +74,7 @@ impl Loader<'_> {
             base,
             environment: Rc::new(environment),
             origins: Rc::new(origins),
+            home: level.home.clone(),
             included: level.included.clone(),
             // What is included is resolved against the including project in any case.
             paths: Paths::Resolved,
@@ -189,7 +190,10 @@ fn read_include(node: &Node) -> Option<Include> {
         });
     }
     node.as_map()?;
-    let directory = node.get("project_directory").and_then(Node::as_text);
+    let directory = match node.get("project_directory") {
+        Some(directory) if !directory.is_null() => Some(directory.as_text()?),
+        _ => None,
+    };
     Some(Include {
         paths: list(node.get("path"))?,
         directory: directory

@@ -38,6 +38,8 @@ pub(super) struct Level {
     pub(super) base: String,
     /// The variables.
     pub(super) environment: Rc<BTreeMap<String, String>>,
+    /// What `~` stands for.
+    pub(super) home: Option<String>,
     /// The variables that came from a file, with that file.
     pub(super) origins: Rc<BTreeMap<String, PathBuf>>,
     /// The files that led here.
@@ -77,8 +79,9 @@ impl<'a> Loader<'a> {
     /// Lays the documents of a level over each other and settles the result.
     pub(super) fn layers(&mut self, files: Vec<Documents>, level: &Level) -> Node {
         let mut tree = Node::new(Value::Map(Map::new()), Span::default());
-        let mut level = level.clone();
         for Documents { file, documents } in files {
+            // A file may include one that it is laid over.
+            let mut level = level.clone();
             let path = self
                 .files
                 .get(file)
@@ -99,7 +102,7 @@ impl<'a> Loader<'a> {
             self.resolve_paths(
                 &mut tree,
                 (&level.base, &level.directory),
-                &level.environment,
+                level.home.as_deref(),
             );
         }
         resolve_variables(&mut tree, &level.environment);
@@ -110,12 +113,12 @@ impl<'a> Loader<'a> {
         &mut self,
         tree: &mut Node,
         (base, directory): (&str, &std::path::Path),
-        environment: &BTreeMap<String, String>,
+        home: Option<&str>,
     ) {
         let resolver = Resolver {
             base,
             directory,
-            environment,
+            home,
             source: self.source,
             files: &self.files,
         };

@@ -48,6 +48,7 @@ impl Located {
             base: self.directory.to_string_lossy().into_owned(),
             environment: Rc::new(self.environment.clone()),
             origins: Rc::new(self.origins.clone()),
+            home: self.environment.get("HOME").cloned(),
             included: Vec::new(),
             paths,
         }

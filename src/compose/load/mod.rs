@@ -13,6 +13,7 @@ mod remote;
 mod select;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::compose::diagnostic::{ComposeError, Diagnostic, Report, Severity, Wrong};
 use crate::compose::model::field::{extensions, read_named};
@@ -71,6 +72,9 @@ pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, Compos
     let mut files = files;
     if !options.switches.no_consistency {
         consistency::check(&mut project, &mut faults);
+        if options.switches.container_names {
+            consistency::container_names(&project, &mut faults);
+        }
     }
     environment::resolve(&mut project, options, source, (&mut files, &mut faults));
     let mistaken = has_errors(&faults) || !aside.is_empty();
@@ -103,6 +107,9 @@ pub fn variables(options: &LoadOptions, source: &dyn Source) -> BTreeMap<String,
     let mut loader = Loader::new(source, options.switches);
     locate::variables(options, &mut loader)
 }
+
+/// The variable that tells a project its name.
+const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
 
 /// Loads a project as a tree: everything before types, profiles and references.
 pub(crate) fn load_tree(
@@ -155,13 +162,17 @@ fn layered(
     let name = name::project_name(options, &located, &documents, &mut loader.faults)?;
     located
         .environment
-        .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+        .insert(PROJECT_NAME.to_owned(), name.clone());
     let paths = if options.switches.no_path_resolution {
         Paths::Kept
     } else {
         Paths::Resolved
     };
-    let level = located.level(paths);
+    let mut level = located.level(paths);
+    if options.switches.no_interpolate {
+        // A variable without a value stays as it is written too.
+        level.environment = Rc::new([(PROJECT_NAME.to_owned(), name.clone())].into());
+    }
     let mut root = loader.layers(documents, &level);
     if root.as_map().is_none_or(Map::is_empty) && !has_errors(&loader.faults) {
         loader.faults.push(
@@ -174,7 +185,7 @@ fn layered(
         if root.get("name").is_none_or(|written| written.value != text) {
             root.set("name", Node::implied(text, Span::default()));
         }
-        normalize(&mut root, &name, &located.environment);
+        normalize(&mut root, &name, &level.environment);
     }
     Some((root, name, located))
 }

@@ -14,11 +14,10 @@ impl Field for Option<Vec<String>> {
         match &node.value {
             Value::Text(line) => {
                 let words = split_words(line);
-                if words.is_none() {
-                    let fault = Diagnostic::error(node.span, "the command ends inside a quotation");
-                    faults.push(fault.hint("close the quotation, or write the command as a list"));
+                if let Err(unfit) = words {
+                    faults.push(refusal(node, unfit));
                 }
-                words
+                words.ok()
             }
             Value::List(list) => Some(list.iter().map(|word| word.value.to_plain()).collect()),
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Map(_) => None,
@@ -38,65 +37,132 @@ impl Field for Option<Vec<String>> {
     }
 }
 
-/// Where the splitter is.
+fn refusal(node: &Node, unfit: Unfit) -> Diagnostic {
+    match unfit {
+        Unfit::Open => Diagnostic::error(node.span, "the command ends inside a quotation")
+            .hint("close the quotation, or write the command as a list"),
+        Unfit::Parenthesis => Diagnostic::error(
+            node.span,
+            "no shell runs the command, so `(` and `)` mean nothing",
+        )
+        .hint("put the parentheses in quotation marks, or begin with `sh -c`"),
+    }
+}
+
+/// What can stay open across blanks.
 #[derive(Clone, Copy, PartialEq)]
 enum Quote {
-    None,
     Single,
     Double,
+    /// Between backquotes.
+    Back,
+    /// Between `$(` and `)`.
+    Dollar,
 }
 
-/// Splits a line into words; `None` when a quotation stays open.
+/// Why a line is no command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unfit {
+    /// A quotation stays open.
+    Open,
+    /// A parenthesis stands where a shell would begin another one.
+    Parenthesis,
+}
+
+/// Splits a line into words.
 ///
 /// Stops at an unquoted `;`, `&`, `|`, `<` or `>`, as Docker Compose does: what follows is not run.
-fn split_words(line: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut in_word = false;
-    let mut quote = Quote::None;
-    let mut escaped = false;
+fn split_words(line: &str) -> Result<Vec<String>, Unfit> {
+    let mut splitter = Splitter::default();
     for c in line.chars() {
-        if escaped {
-            word.push(c);
-            in_word = true;
-            escaped = false;
-            continue;
+        if splitter.open.is_empty() && !splitter.escaped && ";&|<>".contains(c) {
+            return Ok(splitter.stopped(c));
         }
-        match (c, quote) {
-            ('\\', Quote::None | Quote::Double) => escaped = true,
-            ('\'', Quote::None) => (quote, in_word) = (Quote::Single, true),
-            ('"', Quote::None) => (quote, in_word) = (Quote::Double, true),
-            ('\'', Quote::Single) | ('"', Quote::Double) => quote = Quote::None,
-            (' ' | '\t' | '\r' | '\n', Quote::None) => {
-                if std::mem::take(&mut in_word) {
-                    words.push(std::mem::take(&mut word));
-                }
-            }
-            (';' | '&' | '|' | '<' | '>', Quote::None) => {
-                return Some(stopped(words, word, c));
-            }
-            _ => {
-                word.push(c);
-                in_word = true;
-            }
-        }
+        splitter.take(c)?;
     }
-    if escaped || quote != Quote::None {
-        return None;
-    }
-    if in_word {
-        words.push(word);
-    }
-    Some(words)
+    splitter.finish()
 }
 
-/// Ends the words at an operator; a number before a redirection belongs to the redirection.
-fn stopped(mut words: Vec<String>, word: String, operator: char) -> Vec<String> {
-    let redirects = operator == '>' && word.starts_with(|c: char| c.is_ascii_digit());
-    if !word.is_empty() && !redirects {
-        words.push(word);
+/// A line that is being split.
+#[derive(Default)]
+struct Splitter {
+    words: Vec<String>,
+    word: String,
+    in_word: bool,
+    escaped: bool,
+    open: Vec<Quote>,
+}
+
+impl Splitter {
+    fn take(&mut self, c: char) -> Result<(), Unfit> {
+        let within = |quote| self.open.contains(&quote);
+        let (single, double) = (within(Quote::Single), within(Quote::Double));
+        let (back, dollar) = (within(Quote::Back), within(Quote::Dollar));
+        match c {
+            _ if std::mem::take(&mut self.escaped) => self.push(c),
+            '\\' if single => self.word.push(c),
+            '\\' => self.escaped = true,
+            ' ' | '\t' | '\r' | '\n' if self.open.is_empty() => self.end_word(),
+            '"' if !single && !dollar => self.toggle(Quote::Double),
+            '\'' if !double && !dollar => self.toggle(Quote::Single),
+            '`' if !single && !double && !dollar => {
+                self.toggle(Quote::Back);
+                self.word.push(c);
+            }
+            '(' if !single && !double && !back => {
+                if dollar || !self.word.ends_with('$') {
+                    return Err(Unfit::Parenthesis);
+                }
+                self.toggle(Quote::Dollar);
+                self.word.push(c);
+            }
+            ')' if !single && !double && !back => {
+                self.toggle(Quote::Dollar);
+                self.word.push(c);
+            }
+            _ => self.push(c),
+        }
+        Ok(())
     }
-    words
+
+    fn push(&mut self, c: char) {
+        self.word.push(c);
+        self.in_word = true;
+    }
+
+    /// Opens or closes a quotation; even an empty one is a word.
+    fn toggle(&mut self, quote: Quote) {
+        self.in_word = true;
+        match self.open.iter().position(|open| *open == quote) {
+            Some(index) => drop(self.open.remove(index)),
+            None => self.open.push(quote),
+        }
+    }
+
+    fn end_word(&mut self) {
+        if std::mem::take(&mut self.in_word) {
+            self.words.push(std::mem::take(&mut self.word));
+        }
+    }
+
+    /// Ends the words at an operator; a number before a redirection belongs to the redirection.
+    fn stopped(mut self, operator: char) -> Vec<String> {
+        if operator != '>' || !self.word.starts_with(|c: char| c.is_ascii_digit()) {
+            self.end_word();
+        }
+        self.words
+    }
+
+    fn finish(mut self) -> Result<Vec<String>, Unfit> {
+        if self.open.contains(&Quote::Dollar) {
+            return Err(Unfit::Parenthesis);
+        }
+        if self.escaped || !self.open.is_empty() {
+            return Err(Unfit::Open);
+        }
+        self.end_word();
+        Ok(self.words)
+    }
 }
 
 #[cfg(test)]
@@ -111,11 +177,28 @@ mod tests {
 
     #[test]
     fn an_open_quotation_is_no_command() {
-        assert_eq!(split_words("echo 'a"), None);
+        for line in ["echo 'a", "echo \"a", "echo `a", "echo \\"] {
+            assert_eq!(split_words(line), Err(Unfit::Open), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_shell_would_replace_is_one_word() {
+        assert_eq!(split_words("a $(b 'c) d").unwrap(), ["a", "$(b 'c)", "d"]);
+        assert_eq!(split_words("`a | b` c").unwrap(), ["`a | b`", "c"]);
+    }
+
+    #[test]
+    fn other_parentheses_are_refused_unless_they_are_quoted() {
+        for line in ["(a)", "a(b)", "a)", "$(a $(b))", "$(a", "a (b"] {
+            assert_eq!(split_words(line), Err(Unfit::Parenthesis), "{line}");
+        }
+        assert_eq!(split_words("'(a)' \\(").unwrap(), ["(a)", "("]);
     }
 
     #[test]
     fn nothing_after_an_operator_is_part_of_the_command() {
         assert_eq!(split_words("a b; c").unwrap(), ["a", "b"]);
+        assert_eq!(split_words("a '' 2>b").unwrap(), ["a", ""]);
     }
 }

@@ -10,7 +10,7 @@ use crate::compose::model::field::{
     Field, Form, child, containers, extensions, named, print_extensions, record,
 };
 use crate::compose::model::outline;
-use crate::compose::tree::{Node, Value};
+use crate::compose::tree::Node;
 use crate::value::{ByteSize, Duration};
 
 /// Options that are passed on as they are.
@@ -151,9 +151,7 @@ impl Field for EnvFile {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         Self {
             path: child(node, "path", faults),
-            required: node
-                .get("required")
-                .is_none_or(|n| n.value != Value::Bool(false)),
+            required: child::<Option<bool>>(node, "required", faults).unwrap_or(true),
             format: child(node, "format", faults),
         }
     }
@@ -221,17 +219,16 @@ pub struct Dependency {
 named!(Dependency);
 
 impl Field for Dependency {
-    fn read(node: &Node, _: &mut Vec<Diagnostic>) -> Self {
+    fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         let condition = match node.get("condition").and_then(Node::as_text) {
             Some("service_healthy") => DependencyCondition::Healthy,
             Some("service_completed_successfully") => DependencyCondition::CompletedSuccessfully,
             _ => DependencyCondition::Started,
         };
-        let flag = |key| node.get(key).map(|n| n.value == Value::Bool(true));
         Self {
             condition,
-            restart: flag("restart").unwrap_or(false),
-            required: flag("required").unwrap_or(true),
+            restart: child(node, "restart", faults),
+            required: child::<Option<bool>>(node, "required", faults).unwrap_or(true),
             extensions: extensions(node),
         }
     }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
+use crate::compose::render::number::in_json;
+
 /// Writes JSON on several lines, without a line break at the end.
 pub fn pretty(value: &Json) -> String {
     let mut out = String::new();
@@ -23,7 +25,7 @@ fn write(out: &mut String, value: &Json, depth: Option<usize>) {
     match value {
         Json::Null => out.push_str("null"),
         Json::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        Json::Number(number) => out.push_str(&number.to_string()),
+        Json::Number(number) => out.push_str(&in_json(number)),
         Json::String(text) => write_text(out, text),
         Json::Array(items) if items.is_empty() => out.push_str("[]"),
         Json::Object(map) if map.is_empty() => out.push_str("{}"),

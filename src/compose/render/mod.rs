@@ -5,6 +5,8 @@
 mod hash;
 mod json;
 mod list;
+mod number;
+mod scalar;
 mod yaml;
 
 use std::collections::BTreeMap;

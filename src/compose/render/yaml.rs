@@ -1,10 +1,9 @@
-//! YAML that every reader understands alike: YAML 1.1 and 1.2.
-//!
-//! **Invariant:** a string that any reader could take for something else is quoted.
-
-use std::fmt::Write as _;
+//! YAML laid out as Docker Compose's YAML library does it: two blanks a level, nothing folded.
 
 use serde_json::Value as Json;
+
+use crate::compose::render::number::in_yaml;
+use crate::compose::render::scalar::{Style, style_of, style_of_key, write_line};
 
 /// Writes data as a YAML document.
 pub fn to_yaml(value: &Json) -> String {
@@ -30,7 +29,7 @@ fn write_map(out: &mut String, map: &serde_json::Map<String, Json>, depth: usize
         if index > 0 {
             indent(out, depth);
         }
-        write_key(out, key);
+        write_key(out, key, depth);
         write_value(out, value, depth);
     }
 }
@@ -87,12 +86,23 @@ fn indent(out: &mut String, depth: usize) {
     out.extend(std::iter::repeat_n("  ", depth));
 }
 
-fn write_key(out: &mut String, key: &str) {
-    if is_plain(key) {
-        out.push_str(key);
-    } else {
-        write_quoted(out, key);
+/// The longest key that stands before its colon on one line.
+const KEY_LIMIT: usize = 128;
+
+/// What YAML 1.1 takes for the end of a line.
+const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
+fn write_key(out: &mut String, key: &str, depth: usize) {
+    let style = style_of_key(key);
+    if key.len() <= KEY_LIMIT && !key.contains(BREAKS) {
+        write_line(out, key, style);
+        out.push(':');
+        return;
     }
+    out.push_str("? ");
+    write_text(out, key, depth + 1);
+    out.push('\n');
+    indent(out, depth);
     out.push(':');
 }
 
@@ -100,92 +110,30 @@ fn write_scalar(out: &mut String, value: &Json, depth: usize) {
     match value {
         Json::Null => out.push_str("null"),
         Json::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        Json::Number(number) => out.push_str(&number.to_string()),
-        Json::String(text) if is_plain(text) => out.push_str(text),
-        Json::String(text) if is_block(text) => write_block(out, text, depth),
-        Json::String(text) => write_quoted(out, text),
+        Json::Number(number) => out.push_str(&in_yaml(number)),
+        Json::String(text) => write_text(out, text, depth),
         Json::Array(_) => out.push_str("[]"),
         Json::Object(_) => out.push_str("{}"),
     }
 }
 
-/// Words that some reader takes for a boolean or for nothing.
-const WORDS: [&str; 11] = [
-    "true", "false", "yes", "no", "on", "off", "y", "n", "null", "~", "<<",
-];
-
-/// Returns whether a string can stand without quotation marks, for every reader.
-fn is_plain(text: &str) -> bool {
-    let Some(first) = text.chars().next() else {
-        return false;
-    };
-    let starts_like_a_number = first.is_ascii_digit() || matches!(first, '+' | '.');
-    let starts_safely = first.is_alphanumeric() || matches!(first, '/' | '_' | '.' | '$' | '+');
-    let word = text.to_ascii_lowercase();
-    let safe = |c: char| {
-        c.is_alphanumeric()
-            || matches!(
-                c,
-                '/' | '_'
-                    | '.'
-                    | '$'
-                    | '-'
-                    | '+'
-                    | ' '
-                    | '='
-                    | '@'
-                    | ','
-                    | ':'
-                    | '('
-                    | ')'
-                    | ';'
-                    | '{'
-                    | '}'
-                    | '*'
-                    | '?'
-                    | '\''
-                    | '~'
-            )
-    };
-    starts_safely
-        && text.chars().all(safe)
-        && !text.ends_with([' ', ':'])
-        && !text.contains(": ")
-        && !WORDS.contains(&word.as_str())
-        && (!starts_like_a_number || !could_be_a_number(text))
-}
-
-/// Returns whether some reader could take a string for a number, a time or a date.
-fn could_be_a_number(text: &str) -> bool {
-    let rest = text.trim_start_matches(['+', '-']);
-    let number_like = |c: char| {
-        c.is_ascii_hexdigit() || matches!(c, '.' | '_' | ':' | '+' | '-' | 'x' | 'X' | 'o' | 'O')
-    };
-    let special = matches!(rest.to_ascii_lowercase().as_str(), ".inf" | ".nan");
-    let date = rest.len() >= 8
-        && rest.bytes().take(4).all(|b| b.is_ascii_digit())
-        && rest.as_bytes()[4] == b'-';
-    special || date || (!rest.is_empty() && rest.chars().all(number_like))
-}
-
-/// Returns whether a string reads better, and safely, as a literal block.
-fn is_block(text: &str) -> bool {
-    let printable = |c: char| c == '\n' || c == '\t' || !c.is_control();
-    let lines = text.contains('\n') && !text.starts_with([' ', '\n', '\t']);
-    lines
-        && text
-            .chars()
-            .all(|c| printable(c) && !matches!(c, '\u{feff}' | '\u{85}' | '\u{2028}' | '\u{2029}'))
-        && !text.lines().any(|line| line.ends_with([' ', '\t']))
+fn write_text(out: &mut String, text: &str, depth: usize) {
+    match style_of(text) {
+        Style::Literal => write_block(out, text, depth),
+        style @ (Style::Plain | Style::Single | Style::Double) => write_line(out, text, style),
+    }
 }
 
 fn write_block(out: &mut String, text: &str, depth: usize) {
-    let ending = match text.len() - text.trim_end_matches('\n').len() {
-        0 => "|-",
-        1 => "|",
-        _ => "|+",
-    };
-    out.push_str(ending);
+    out.push('|');
+    if text.starts_with([' ', '\n']) {
+        out.push('2');
+    }
+    out.push_str(match text.len() - text.trim_end_matches('\n').len() {
+        0 => "-",
+        1 if text.len() > 1 => "",
+        _ => "+",
+    });
     for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
         out.push('\n');
         if !line.is_empty() {
@@ -193,25 +141,6 @@ fn write_block(out: &mut String, text: &str, depth: usize) {
             out.push_str(line);
         }
     }
-}
-
-fn write_quoted(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}') => {
-                // Writing to a string cannot fail.
-                write!(out, "\\u{:04x}", u32::from(c)).unwrap_or_default();
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -32,11 +32,13 @@ pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Vec<Diag
             }
         }
         Value::Float(number) => {
-            if shape
-                .number
-                .is_some_and(|rule| !rule.whole || number.fract() == 0.0)
-            {
-                return;
+            let fits = |rule: &Number| !rule.whole || number.fract() == 0.0;
+            if let Some(rule) = shape.number.filter(fits) {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "what is beyond all ranges stays beyond them"
+                )]
+                return check_range(node, *number as i128, rule, key, faults);
             }
         }
         Value::Bool(_) if shape.boolean => return,

@@ -345,7 +345,7 @@ const KEYS: &[(&str, Shape)] = &[
     (
         "expose",
         Shape::NONE.or_list(&List {
-            item: TEXT.or_number(),
+            item: TEXT.or_whole(),
             unique: true,
         }),
     ),

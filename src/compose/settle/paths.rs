@@ -1,6 +1,5 @@
 //! Relative paths into absolute ones, for the keys that hold paths on this machine.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::compose::diagnostic::Diagnostic;
@@ -13,8 +12,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) base: &'a str,
     /// The same directory; absolute.
     pub(crate) directory: &'a Path,
-    /// Where `~` is looked up.
-    pub(crate) environment: &'a BTreeMap<String, String>,
+    /// What `~` stands for.
+    pub(crate) home: Option<&'a str>,
     /// Where symbolic links are resolved.
     pub(crate) source: &'a dyn Source,
     /// Which file each path is written in.
@@ -206,7 +205,7 @@ impl Resolver<'_> {
     }
 
     fn expand_home(&self, text: &str) -> String {
-        match (text.strip_prefix('~'), self.environment.get("HOME")) {
+        match (text.strip_prefix('~'), self.home) {
             (Some(rest), Some(home)) => join(home, rest.trim_start_matches('/')),
             _ => text.to_owned(),
         }

@@ -264,7 +264,7 @@ fn go_float(number: f64) -> String {
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..21).contains(&exponent) {
+    if (-4..6).contains(&exponent) {
         return number.to_string();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -279,7 +279,9 @@ mod tests {
     fn numbers_print_as_docker_compose_prints_them() {
         assert_eq!(Value::Float(1.5).to_plain(), "1.5");
         assert_eq!(Value::Float(1000.0).to_plain(), "1000");
-        assert_eq!(Value::Float(1e21).to_plain(), "1e+21");
+        assert_eq!(Value::Float(100_000.0).to_plain(), "100000");
+        assert_eq!(Value::Float(1e6).to_plain(), "1e+06");
+        assert_eq!(Value::Float(1_234_567.5).to_plain(), "1.2345675e+06");
         assert_eq!(Value::Float(0.000_01).to_plain(), "1e-05");
     }
 }

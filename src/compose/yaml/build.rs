@@ -41,6 +41,7 @@ struct Finished {
 /// A value that an alias can stand for.
 struct Anchor {
     node: Node,
+    mark: Mark,
     resets: Vec<Path>,
     size: usize,
 }
@@ -205,7 +206,7 @@ impl Builder {
         }
         let finished = Finished {
             node: found.node.clone(),
-            mark: Mark::None,
+            mark: found.mark,
             resets: found.resets.clone(),
         };
         self.place(finished, None)
@@ -229,6 +230,7 @@ impl Builder {
             anchor,
             Anchor {
                 node,
+                mark: finished.mark,
                 resets: finished.resets.clone(),
                 size,
             },

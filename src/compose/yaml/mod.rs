@@ -14,6 +14,8 @@ use saphyr_parser::{Parser, ScanError};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::tree::{Node, Path, Span};
 
+pub(crate) use scalar::resolve;
+
 /// How many nodes aliases may add to a document.
 pub(crate) const NODE_LIMIT: usize = 100_000;
 /// How deep a document may nest.

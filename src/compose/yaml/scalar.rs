@@ -4,7 +4,7 @@
 use crate::compose::tree::Value;
 
 /// Resolves a scalar that was written without quotation marks and without a tag.
-pub(super) fn resolve(text: &str) -> Value {
+pub(crate) fn resolve(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
@@ -25,11 +25,12 @@ pub(super) fn number(text: &str) -> Option<Value> {
     if let (false, Some(whole)) = (text.starts_with('.'), whole(&plain)) {
         return Some(Value::Int(whole));
     }
-    if looks_like_a_float(&plain) {
-        plain.parse().ok().map(Value::Float)
-    } else {
-        None
+    if !looks_like_a_float(&plain) {
+        return None;
     }
+    // What is too large for a number is a string.
+    let number = plain.parse().ok().filter(|number: &f64| number.is_finite());
+    number.map(Value::Float)
 }
 
 /// Reads a whole number in base 2, 8, 10 or 16 that fits 64 bits.

@@ -26,13 +26,14 @@ pub fn plain(node: &Node) -> Json {
     }
 }
 
-/// Makes a JSON number, whole where it is whole.
+/// Makes a JSON number, whole where it is whole and of less than seven digits; larger ones are
+/// written like fractions by whom Docker Compose writes with.
 pub(super) fn float(number: f64) -> Json {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "checked to be whole and small"
     )]
-    if number.fract() == 0.0 && number.abs() < 1e15 {
+    if number.fract() == 0.0 && number.abs() < 1e6 {
         return Json::from(number as i64);
     }
     serde_json::Number::from_f64(number).map_or_else(
