@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use crate::compose::tree::Span;
+use crate::compose::budget::TOO_MANY_FILES;
+use crate::compose::tree::{Span, VariableOrigin, VariableUse};
 use crate::value::{GitSource, ImageRef, Place, RegistryRef};
 
 /// What the loader asks of the world: file contents and a few questions about paths.
@@ -107,6 +109,9 @@ impl FetchError {
 #[derive(Debug, Clone, Copy)]
 pub struct Disk;
 
+/// How long a pipe may take: what writes into it may have to ask somebody first.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// The largest file that is read.
 pub const FILE_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
 
@@ -120,11 +125,15 @@ impl Source for Disk {
                 .take(FILE_LIMIT_BYTES + 1)
                 .read_to_end(&mut bytes)?;
         } else {
-            let file = std::fs::File::open(path)?;
-            if file.metadata()?.is_dir() {
+            let kind = std::fs::metadata(path)?.file_type();
+            if kind.is_dir() {
                 return Err(io::Error::from(io::ErrorKind::IsADirectory));
             }
-            file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+            bytes = if kind.is_file() {
+                read_bounded(path)?
+            } else {
+                read_in_time(path)?
+            };
         }
         if bytes.len() as u64 > FILE_LIMIT_BYTES {
             return Err(io::Error::new(
@@ -153,6 +162,29 @@ impl Source for Disk {
             hint: None,
         })
     }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a pipe or a device, such as a shell's `<(…)`: it may be that nothing ever comes out of it.
+fn read_in_time(path: &Path) -> io::Result<Vec<u8>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let owned = path.to_owned();
+    // A thread that waits forever ends with the command.
+    std::thread::Builder::new()
+        .name("pipe".to_owned())
+        .spawn(move || sender.send(read_bounded(&owned)))?;
+    receiver.recv_timeout(PIPE_TIMEOUT).unwrap_or_else(|_| {
+        let seconds = PIPE_TIMEOUT.as_secs();
+        let message = format!("it is no regular file, and it did not end within {seconds} seconds");
+        Err(io::Error::new(io::ErrorKind::TimedOut, message))
+    })
 }
 
 /// Files that live in memory: for tests, fuzzing and other programs.
@@ -236,7 +268,33 @@ pub struct File {
     pub asked_by: Option<Span>,
     /// Where what it names may lie; empty for a file of this machine, which may name anything.
     pub bounds: Vec<PathBuf>,
+    /// Where its lines begin, as soon as somebody asks for one.
+    line_starts: OnceLock<Vec<usize>>,
 }
+
+impl File {
+    /// Returns a line by its number from zero, without what ends it.
+    fn line(&self, number: usize) -> Option<&str> {
+        // Lines may end as on machines that nobody has any more.
+        let end = if self.text.contains('\n') { '\n' } else { '\r' };
+        let starts = self.line_starts.get_or_init(|| {
+            let ends = self.text.match_indices(end).map(|(at, _)| at + 1);
+            std::iter::once(0).chain(ends).collect()
+        });
+        let line = &self.text[*starts.get(number)?..];
+        let line = line.split_once(end).map_or(line, |(line, _)| line);
+        Some(
+            line.strip_suffix('\r')
+                .unwrap_or(line)
+                .trim_start_matches('\u{feff}'),
+        )
+    }
+}
+
+/// How many files one load reads.
+const COUNT_LIMIT: usize = 1_000;
+/// How much text they may have together.
+const TOTAL_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
 /// How many files are followed back to those that named them.
 const WAY_LIMIT: usize = 50;
@@ -245,6 +303,8 @@ const WAY_LIMIT: usize = 50;
 #[derive(Debug, Clone, Default)]
 pub struct Files {
     files: Vec<File>,
+    /// The variables that filled values, by the places of these.
+    filled: BTreeMap<Span, Vec<VariableUse>>,
 }
 
 impl Files {
@@ -255,8 +315,53 @@ impl Files {
             text,
             asked_by,
             bounds: Vec::new(),
+            line_starts: OnceLock::new(),
         });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Reads one more file; a load cannot read files without end.
+    pub(crate) fn read(&self, path: &Path, source: &dyn Source) -> io::Result<Vec<u8>> {
+        let refused = || io::Error::new(io::ErrorKind::FileTooLarge, TOO_MANY_FILES);
+        if self.files.len() >= COUNT_LIMIT {
+            return Err(refused());
+        }
+        let bytes = source.read(path)?;
+        let known: usize = self.files.iter().map(|file| file.text.len()).sum();
+        if known + bytes.len() > TOTAL_LIMIT_BYTES {
+            return Err(refused());
+        }
+        Ok(bytes)
+    }
+
+    /// Remembers which variables filled the value at a place.
+    pub(crate) fn fill(&mut self, span: Span, variables: Vec<VariableUse>) {
+        self.filled.insert(span, variables);
+    }
+
+    /// Tells which variables filled the value at a place, and where these came from.
+    pub(crate) fn variables(&self, span: Span) -> Vec<String> {
+        let told = |variable: &VariableUse| {
+            let name = &variable.name;
+            match (&variable.origin, &variable.value) {
+                (VariableOrigin::Shell, Some(_)) => format!("`{name}` is set in the shell"),
+                (VariableOrigin::EnvFile(file), _) => {
+                    format!("`{name}` is set in `{}`", file.display())
+                }
+                (VariableOrigin::Default(_), _) => {
+                    format!("`{name}` is not set: its default is used")
+                }
+                (VariableOrigin::Unset | VariableOrigin::Shell, _) => {
+                    format!("`{name}` is not set")
+                }
+            }
+        };
+        self.filled
+            .get(&span)
+            .into_iter()
+            .flatten()
+            .map(told)
+            .collect()
     }
 
     /// Limits where what a file names may lie.
@@ -325,6 +430,6 @@ impl Files {
     /// Returns the line of text that a span points at.
     pub fn line(&self, span: Span) -> Option<&str> {
         let line = (span.line as usize).checked_sub(1)?;
-        self.get(span.file)?.text.lines().nth(line)
+        self.get(span.file)?.line(line)
     }
 }

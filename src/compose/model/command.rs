@@ -13,12 +13,24 @@ impl Field for Option<Vec<String>> {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         match &node.value {
             Value::Text(line) => {
-                let words = split_words(line);
-                if words.is_none() {
+                let split = split_words(line);
+                if split.is_none() {
                     let fault = Diagnostic::error(node.span, "the command ends inside a quotation");
                     faults.push(fault.hint("close the quotation, or write the command as a list"));
                 }
-                words
+                let (words, operator) = split?;
+                if let Some(operator) = operator {
+                    let message =
+                        format!("the command ends before `{operator}`: what follows is not run");
+                    let hint =
+                        "no shell reads it: write `sh -c '…'` around it, or quote the character";
+                    faults.push(Diagnostic::warning(node.span, message).hint(hint));
+                }
+                if words.len() > WORD_LIMIT {
+                    let message = format!("the command has more than {WORD_LIMIT} words");
+                    faults.push(Diagnostic::error(node.span, message));
+                }
+                Some(words)
             }
             Value::List(list) => Some(list.iter().map(|word| word.value.to_plain()).collect()),
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Map(_) => None,
@@ -38,6 +50,9 @@ impl Field for Option<Vec<String>> {
     }
 }
 
+/// How many words a command may have: no kernel takes so many.
+const WORD_LIMIT: usize = 100_000;
+
 /// Where the splitter is.
 #[derive(Clone, Copy, PartialEq)]
 enum Quote {
@@ -49,7 +64,7 @@ enum Quote {
 /// Splits a line into words; `None` when a quotation stays open.
 ///
 /// Stops at an unquoted `;`, `&`, `|`, `<` or `>`, as Docker Compose does: what follows is not run.
-fn split_words(line: &str) -> Option<Vec<String>> {
+fn split_words(line: &str) -> Option<(Vec<String>, Option<char>)> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut in_word = false;
@@ -71,9 +86,12 @@ fn split_words(line: &str) -> Option<Vec<String>> {
                 if std::mem::take(&mut in_word) {
                     words.push(std::mem::take(&mut word));
                 }
+                if words.len() > WORD_LIMIT {
+                    break;
+                }
             }
             (';' | '&' | '|' | '<' | '>', Quote::None) => {
-                return Some(stopped(words, word, c));
+                return Some((stopped(words, word, c), Some(c)));
             }
             _ => {
                 word.push(c);
@@ -81,13 +99,13 @@ fn split_words(line: &str) -> Option<Vec<String>> {
             }
         }
     }
-    if escaped || quote != Quote::None {
+    if words.len() <= WORD_LIMIT && (escaped || quote != Quote::None) {
         return None;
     }
     if in_word {
         words.push(word);
     }
-    Some(words)
+    Some((words, None))
 }
 
 /// Ends the words at an operator; a number before a redirection belongs to the redirection.
@@ -105,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_line_is_split_like_a_shell_splits_it() {
-        let words = split_words(r#"sh -c "echo 'a  b'" x\ y ''"#).unwrap();
+        let (words, _) = split_words(r#"sh -c "echo 'a  b'" x\ y ''"#).unwrap();
         assert_eq!(words, ["sh", "-c", "echo 'a  b'", "x y", ""]);
     }
 
@@ -116,6 +134,8 @@ mod tests {
 
     #[test]
     fn nothing_after_an_operator_is_part_of_the_command() {
-        assert_eq!(split_words("a b; c").unwrap(), ["a", "b"]);
+        let (words, operator) = split_words("a b; c").unwrap();
+        assert_eq!(words, ["a", "b"]);
+        assert_eq!(operator, Some(';'));
     }
 }
