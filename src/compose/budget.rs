@@ -37,6 +37,7 @@ pub(crate) struct Budget {
     values: usize,
     text_bytes: usize,
     visits: usize,
+    was_refused: bool,
 }
 
 /// What a project would hold or need too much of, as a message.
@@ -49,6 +50,7 @@ impl Default for Budget {
             values: VALUE_LIMIT,
             text_bytes: TEXT_LIMIT_BYTES,
             visits: VISIT_LIMIT,
+            was_refused: false,
         }
     }
 }
@@ -56,32 +58,36 @@ impl Default for Budget {
 impl Budget {
     /// Takes room for values.
     pub(crate) fn values(&mut self, count: usize) -> Result<(), TooMuch> {
-        take(&mut self.values, count, TooMuch(TOO_MANY_VALUES))
+        let left = self.values.checked_sub(count);
+        self.values = self.left(left, TOO_MANY_VALUES)?;
+        Ok(())
     }
 
     /// Takes room for text that variables bring.
     pub(crate) fn text(&mut self, bytes: usize) -> Result<(), TooMuch> {
-        take(&mut self.text_bytes, bytes, TooMuch(TOO_MUCH_TEXT))
+        let left = self.text_bytes.checked_sub(bytes);
+        self.text_bytes = self.left(left, TOO_MUCH_TEXT)?;
+        Ok(())
     }
 
     /// Takes time to lay a document over so many values.
     pub(crate) fn layer(&mut self, values: usize) -> Result<(), TooMuch> {
-        take(
-            &mut self.visits,
-            values + DOCUMENT_VISITS,
-            TooMuch(TOO_MANY_LAYERS),
-        )
+        let left = self.visits.checked_sub(values + DOCUMENT_VISITS);
+        self.visits = self.left(left, TOO_MANY_LAYERS)?;
+        Ok(())
     }
-}
 
-fn take(left: &mut usize, amount: usize, too_much: TooMuch) -> Result<(), TooMuch> {
-    if amount > *left {
-        // What was refused once is refused from now on.
-        *left = 0;
-        return Err(too_much);
+    /// Says whether something was refused, so that the load fails in any case and nothing more needs to be made.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.was_refused
     }
-    *left -= amount;
-    Ok(())
+
+    fn left(&mut self, left: Option<usize>, message: &'static str) -> Result<usize, TooMuch> {
+        // What was refused once is refused from now on.
+        let left = left.filter(|_| !self.was_refused);
+        self.was_refused = left.is_none();
+        left.ok_or(TooMuch(message))
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +100,14 @@ mod tests {
         assert_eq!(budget.values(VALUE_LIMIT - 1), Ok(()));
         assert!(budget.values(2).is_err());
         assert!(budget.values(1).is_err());
-        assert_eq!(budget.text(1), Ok(()));
+    }
+
+    #[test]
+    fn what_takes_all_that_is_left_is_not_refused() {
+        let mut budget = Budget::default();
+        assert_eq!(budget.text(TEXT_LIMIT_BYTES), Ok(()));
+        assert!(!budget.was_refused());
+        assert!(budget.text(1).is_err());
+        assert!(budget.was_refused());
     }
 }

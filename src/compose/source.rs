@@ -7,7 +7,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 
 use crate::compose::budget::TOO_MANY_FILES;
 use crate::compose::tree::{Span, VariableOrigin, VariableUse};
@@ -109,8 +111,12 @@ impl FetchError {
 #[derive(Debug, Clone, Copy)]
 pub struct Disk;
 
-/// How long a pipe may take: what writes into it may have to ask somebody first.
-const PIPE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a pipe may be silent: what writes into it may have to ask somebody first.
+const PIPE_TIMEOUT_S: i64 = 20;
+/// How long a device may be silent.
+const DEVICE_TIMEOUT_S: i64 = 1;
+/// How much is read of a pipe at once.
+const PIPE_CHUNK_BYTES: usize = 64 * 1024;
 
 /// The largest file that is read.
 pub const FILE_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
@@ -174,17 +180,50 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads a pipe or a device, such as a shell's `<(…)`: it may be that nothing ever comes out of it.
 fn read_in_time(path: &Path) -> io::Result<Vec<u8>> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let owned = path.to_owned();
-    // A thread that waits forever ends with the command.
-    std::thread::Builder::new()
-        .name("pipe".to_owned())
-        .spawn(move || sender.send(read_bounded(&owned)))?;
-    receiver.recv_timeout(PIPE_TIMEOUT).unwrap_or_else(|_| {
-        let seconds = PIPE_TIMEOUT.as_secs();
-        let message = format!("it is no regular file, and it did not end within {seconds} seconds");
-        Err(io::Error::new(io::ErrorKind::TimedOut, message))
-    })
+    use std::io::Read as _;
+    use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .custom_flags(without_waiting)
+        .open(path)?;
+    let is_pipe = file.metadata()?.file_type().is_fifo();
+    let refused = |message: &str| io::Error::new(io::ErrorKind::TimedOut, message.to_owned());
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; PIPE_CHUNK_BYTES]);
+    while bytes.len() as u64 <= FILE_LIMIT_BYTES {
+        match file.read(&mut chunk) {
+            Ok(0) if bytes.is_empty() && is_pipe => {
+                return Err(refused("it is a pipe that nobody writes into"));
+            }
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let seconds = if is_pipe {
+                    PIPE_TIMEOUT_S
+                } else {
+                    DEVICE_TIMEOUT_S
+                };
+                if !is_ready(&file, seconds)? {
+                    let message = format!("nothing came out of it in {seconds} seconds");
+                    return Err(refused(&message));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Waits until something can be read.
+fn is_ready(file: &std::fs::File, seconds: i64) -> io::Result<bool> {
+    let timeout = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    let count = poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&timeout))?;
+    Ok(count > 0)
 }
 
 /// Files that live in memory: for tests, fuzzing and other programs.

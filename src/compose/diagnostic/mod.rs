@@ -142,6 +142,13 @@ impl Report {
             limits += usize::from(is_limit);
             !is_limit || limits == 1
         });
+        for diagnostic in &mut diagnostics {
+            if is_about_limits(&diagnostic.message) {
+                let counts =
+                    "aliases, `extends`, short forms and ranges of ports count as what they become";
+                diagnostic.hint.get_or_insert_with(|| counts.to_owned());
+            }
+        }
         let (all, is_error) = (diagnostics.len(), |d: &Diagnostic| {
             d.severity == Severity::Error
         });

@@ -8,7 +8,7 @@ mod template;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub(crate) use template::{Mention, Problem, Scope, names, substitute};
+pub(crate) use template::{Mention, Problem, Scope, defaults, names, substitute};
 
 use crate::compose::budget::Budget;
 use crate::compose::diagnostic::Diagnostic;
@@ -82,17 +82,19 @@ impl<'a> Interpolator<'a> {
             return;
         };
         if text.contains('$') {
+            if self.budget.was_refused() {
+                // It was said where it ran out.
+                return;
+            }
             let mut scope = Scope::new(self.environment);
             let filled = substitute(text, &mut scope).and_then(|filled| {
-                self.budget.text(scope.spent_bytes())?;
+                let defaults = defaults(text);
+                let unset = scope.used.iter().filter(|(_, value)| value.is_none());
+                let kept = unset.filter_map(|(name, _)| defaults.get(name.as_str()));
+                let kept: usize = kept.map(|default| default.len()).sum();
+                self.budget.text(scope.spent_bytes() + kept)?;
                 Ok(filled)
             });
-            let without_value = scope.used.iter().any(|(_, value)| value.is_none());
-            let defaults = if without_value {
-                defaults(text)
-            } else {
-                BTreeMap::new()
-            };
             let template = text.clone();
             match filled {
                 Ok(filled) => node.value = Value::Text(filled),
@@ -102,6 +104,7 @@ impl<'a> Interpolator<'a> {
                     return;
                 }
             }
+            let defaults = defaults(&template);
             self.warn_of_unset(&scope, &template, node.span);
             if !scope.used.is_empty() {
                 let used = scope.used.into_iter();
@@ -125,13 +128,13 @@ impl<'a> Interpolator<'a> {
         &self,
         name: &str,
         value: Option<&str>,
-        defaults: &BTreeMap<String, String>,
+        defaults: &BTreeMap<&str, &str>,
     ) -> VariableOrigin {
         if value.is_none() {
             let default = defaults.get(name).filter(|default| !default.is_empty());
-            return default
-                .cloned()
-                .map_or(VariableOrigin::Unset, VariableOrigin::Default);
+            return default.map_or(VariableOrigin::Unset, |default| {
+                VariableOrigin::Default((*default).to_owned())
+            });
         }
         let file = self.origins.and_then(|origins| origins.get(name));
         file.map_or(VariableOrigin::Shell, |file| {
@@ -155,14 +158,6 @@ impl<'a> Interpolator<'a> {
             });
         }
     }
-}
-
-/// Returns the default of each variable that a template mentions, as it is mentioned first.
-fn defaults(template: &str) -> BTreeMap<String, String> {
-    let mentions = names(template).into_iter().rev();
-    mentions
-        .map(|Mention { name, default, .. }| (name, default))
-        .collect()
 }
 
 /// Turns a problem of a template into a diagnostic.

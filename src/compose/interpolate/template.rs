@@ -295,6 +295,36 @@ pub(crate) struct Mention {
     pub(crate) alternative: String,
 }
 
+/// Returns the default of each variable that a template mentions, as it is mentioned first.
+pub(crate) fn defaults(template: &str) -> BTreeMap<&str, &str> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![(template, 0)];
+    while let Some((template, depth)) = open.pop() {
+        let mut rest = template;
+        while let (false, Ok((piece, after))) = (rest.is_empty(), next_piece(rest, "")) {
+            if let Piece::Operation {
+                name,
+                operator,
+                operand,
+            } = piece
+            {
+                let is_default = matches!(
+                    operator,
+                    Operator::DefaultIfEmpty | Operator::DefaultIfUnset
+                );
+                if is_default {
+                    found.entry(name).or_insert(operand);
+                }
+                if depth < DEPTH_LIMIT {
+                    open.push((operand, depth + 1));
+                }
+            }
+            rest = after;
+        }
+    }
+    found
+}
+
 /// Returns the variables that a template mentions, nested ones included.
 pub(crate) fn names(template: &str) -> Vec<Mention> {
     let mut found = Vec::new();

@@ -92,7 +92,12 @@ impl Reader<'_> {
             let Some(text) = self.text(&file.path, &path, Missing::of(file)) else {
                 continue;
             };
-            self.parse(file, &text, &mut variables, &lookup);
+            self.parse(
+                (file, index),
+                &text,
+                &mut variables,
+                (&service.name, &lookup),
+            );
             if !self.has_room(&variables, &path) {
                 return;
             }
@@ -105,17 +110,18 @@ impl Reader<'_> {
 
     fn parse(
         &mut self,
-        file: &EnvFile,
+        (file, index): (&EnvFile, usize),
         (number, text): &(u32, Arc<str>),
         variables: &mut BTreeMap<String, String>,
-        lookup: &dyn Fn(&str) -> Option<String>,
+        (service, lookup): (&str, &dyn Fn(&str) -> Option<String>),
     ) {
         let parsed = match file.format.as_deref() {
             None | Some(".env") => parse_dotenv(text, variables, lookup),
             Some("raw") => parse_raw(text, variables, lookup),
             Some(other) => {
                 let message = format!("`{other}` is no format of a file of variables");
-                let fault = Diagnostic::error(Span::default(), message);
+                let path = format!("services.{service}.env_file.{index}.format");
+                let fault = Diagnostic::error(self.project.places.span(&path), message);
                 self.faults
                     .push(fault.expected("expected `raw`, or no `format`"));
                 return;

@@ -259,6 +259,10 @@ impl Stage<'_> {
                 ports.push(item.clone());
                 continue;
             }
+            if self.budget.was_refused() {
+                // It was said where they ran out.
+                break;
+            }
             match parse_port(&item.value.to_plain()) {
                 Ok(parsed) => {
                     if !self.has_room(PORT_VALUES * parsed.len(), item.span) {
