@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 use thiserror::Error;
 
 use crate::compose::env::dotenv_lines;
-use crate::compose::model::{Form, Project, Shadowed};
+use crate::compose::interpolate::names;
+use crate::compose::model::{Form, Places, Project, Shadowed};
 use crate::compose::render::document;
 use crate::compose::suggest::nearest;
 use crate::compose::tree::{Span, VariableOrigin, VariableUse};
@@ -56,9 +57,12 @@ pub struct Explanation {
 /// Explains the values at a path and below: `services.web.image`, `web.image`, or `.` for all.
 pub fn explain(project: &Project, path: &str) -> Result<Vec<Explanation>, ExplainError> {
     let root = document(project, Form::Yaml);
-    let asked = path.trim_start_matches('.');
-    let full = full_path(project, asked);
-    let Some((value, known)) = lookup(&root, &full) else {
+    let asked = path.trim_matches('.').replace("..", ".");
+    let full = full_path(project, &asked);
+    // Some write elements of lists as `ports[0]`.
+    let dotted = full.replace('[', ".").replace(']', "");
+    let found = lookup(&root, &full).or_else(|| lookup(&root, &dotted));
+    let Some((value, known)) = found else {
         return Err(unknown(&root, path, &full));
     };
     let mut found = Vec::new();
@@ -70,16 +74,19 @@ pub fn explain(project: &Project, path: &str) -> Result<Vec<Explanation>, Explai
 
 fn explanation(project: &Project, path: String, value: &Json) -> Explanation {
     let places = &project.places;
-    let mut place = places.get(&path);
-    let mut way = places.way(&path);
-    let mut shadowed = places.shadowed(&path);
+    let written = written_path(places, &path);
+    let mut place = places.get(written);
+    let mut way = places.way(written);
+    let mut shadowed = places.shadowed(written);
+    let mut variables = places.variables(written);
     let mut from_files = from_files(project, &path);
     if place.is_none() && !from_files.is_empty() {
-        let (first, first_way) = from_files.remove(0);
-        place = Some(first.place);
-        way = first_way;
+        let first = from_files.remove(0);
+        place = Some(first.shadow.place);
+        way = first.way;
+        variables = first.variables;
     }
-    shadowed.extend(from_files.into_iter().map(|(shadow, _)| shadow));
+    shadowed.extend(from_files.into_iter().map(|mention| mention.shadow));
     let origin = if place.is_none() || places.is_implied(&path) {
         Origin::Implied
     } else {
@@ -91,13 +98,32 @@ fn explanation(project: &Project, path: String, value: &Json) -> Explanation {
         place,
         way,
         shadowed,
-        variables: places.variables(&path),
+        variables,
         path,
     }
 }
 
+/// Returns the path of what was written for a value: a string may stand for a whole list.
+fn written_path<'p>(places: &Places, path: &'p str) -> &'p str {
+    if places.node(path).is_some() {
+        return path;
+    }
+    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    let is_short = places
+        .node(parent)
+        .is_some_and(|node| node.as_text().is_some());
+    if is_short { parent } else { path }
+}
+
+/// What a file of variables or labels says about a value.
+struct Mention {
+    shadow: Shadowed,
+    way: Vec<Place>,
+    variables: Vec<VariableUse>,
+}
+
 /// Finds what the files of variables and labels say about a value, the strongest first.
-fn from_files(project: &Project, path: &str) -> Vec<(Shadowed, Vec<Place>)> {
+fn from_files(project: &Project, path: &str) -> Vec<Mention> {
     let places = &project.places;
     let sources = [("environment", "env_file"), ("labels", "label_file")];
     let Some((service, files, key)) = project.services.keys().find_map(|name| {
@@ -125,13 +151,44 @@ fn from_files(project: &Project, path: &str) -> Vec<(Shadowed, Vec<Place>)> {
             line,
             ..Span::default()
         };
-        Some((Shadowed { place, value: None }, places.way_of(start)))
+        let written = text
+            .lines()
+            .nth(usize::try_from(line).ok()?.checked_sub(1)?);
+        Some(Mention {
+            shadow: Shadowed { place, value: None },
+            way: places.way_of(start),
+            variables: variables_in(project, written.unwrap_or_default()),
+        })
     };
     let count = |list: &str| {
         let list = places.node(&format!("services.{service}.{list}"));
         list.and_then(|node| node.as_list()).map_or(0, <[_]>::len)
     };
     (0..count(files)).rev().filter_map(mention).collect()
+}
+
+/// Returns the variables that a line of a file of variables mentions; single quotation marks hide them.
+fn variables_in(project: &Project, line: &str) -> Vec<VariableUse> {
+    let value = line
+        .split_once(['=', ':'])
+        .map_or("", |(_, value)| value.trim());
+    if value.starts_with('\'') || !value.contains('$') {
+        return Vec::new();
+    }
+    let told = |mention: crate::compose::interpolate::Mention| {
+        let value = project.environment.get(&mention.name).cloned();
+        let origin = match (&value, mention.default.is_empty()) {
+            (Some(_), _) => project.places.origin(&mention.name),
+            (None, true) => VariableOrigin::Unset,
+            (None, false) => VariableOrigin::Default(mention.default),
+        };
+        VariableUse {
+            name: mention.name,
+            value,
+            origin,
+        }
+    };
+    names(value).into_iter().map(told).collect()
 }
 
 /// Completes a path that begins with the name of a service.
@@ -235,7 +292,25 @@ fn unknown(root: &Json, asked: &str, full: &str) -> ExplainError {
             .copied()
             .filter(|_| longer.next().is_none() && !missing.is_empty())
     };
+    let services = root.get("services").and_then(Json::as_object);
+    let services = services.filter(|_| known.is_empty()).into_iter().flatten();
+    let service = nearest(missing, services.map(|(name, _)| name.as_str()));
+    if let Some(service) = service {
+        let rest = full.split_once('.').map_or("", |(_, rest)| rest);
+        let whole = format!("services.{service}.{rest}");
+        let found = lookup(root, whole.trim_end_matches('.'));
+        return ExplainError {
+            path: asked.to_owned(),
+            nearest: Some(found.map_or_else(|| format!("services.{service}"), |(_, path)| path)),
+        };
+    }
     let nearest = nearest(missing, keys.iter().copied()).or_else(begins);
+    if nearest.is_none() && parent.is_array() {
+        return ExplainError {
+            path: asked.to_owned(),
+            nearest: Some(known.to_owned()),
+        };
+    }
     let nearest = nearest.map(|key| {
         let begin = if known.is_empty() {
             key.to_owned()

@@ -7,6 +7,7 @@ pub mod model;
 mod options;
 pub mod source;
 pub mod tree;
+mod budget;
 mod yaml;
 mod env;
 mod interpolate;

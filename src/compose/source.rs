@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::compose::tree::Span;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+
+use crate::compose::budget::TOO_MANY_FILES;
+use crate::compose::tree::{Span, VariableOrigin, VariableUse};
 use crate::value::{GitSource, ImageRef, Place, RegistryRef};
 
 /// What the loader asks of the world: file contents and a few questions about paths.
@@ -107,6 +111,13 @@ impl FetchError {
 #[derive(Debug, Clone, Copy)]
 pub struct Disk;
 
+/// How long a pipe may be silent: what writes into it may have to ask somebody first.
+const PIPE_TIMEOUT_S: i64 = 20;
+/// How long a device may be silent.
+const DEVICE_TIMEOUT_S: i64 = 1;
+/// How much is read of a pipe at once.
+const PIPE_CHUNK_BYTES: usize = 64 * 1024;
+
 /// The largest file that is read.
 pub const FILE_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
 
@@ -120,11 +131,15 @@ impl Source for Disk {
                 .take(FILE_LIMIT_BYTES + 1)
                 .read_to_end(&mut bytes)?;
         } else {
-            let file = std::fs::File::open(path)?;
-            if file.metadata()?.is_dir() {
+            let kind = std::fs::metadata(path)?.file_type();
+            if kind.is_dir() {
                 return Err(io::Error::from(io::ErrorKind::IsADirectory));
             }
-            file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+            bytes = if kind.is_file() {
+                read_bounded(path)?
+            } else {
+                read_in_time(path)?
+            };
         }
         if bytes.len() as u64 > FILE_LIMIT_BYTES {
             return Err(io::Error::new(
@@ -153,6 +168,62 @@ impl Source for Disk {
             hint: None,
         })
     }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a pipe or a device, such as a shell's `<(…)`: it may be that nothing ever comes out of it.
+fn read_in_time(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .custom_flags(without_waiting)
+        .open(path)?;
+    let is_pipe = file.metadata()?.file_type().is_fifo();
+    let refused = |message: &str| io::Error::new(io::ErrorKind::TimedOut, message.to_owned());
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; PIPE_CHUNK_BYTES]);
+    while bytes.len() as u64 <= FILE_LIMIT_BYTES {
+        match file.read(&mut chunk) {
+            Ok(0) if bytes.is_empty() && is_pipe => {
+                return Err(refused("it is a pipe that nobody writes into"));
+            }
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let seconds = if is_pipe {
+                    PIPE_TIMEOUT_S
+                } else {
+                    DEVICE_TIMEOUT_S
+                };
+                if !is_ready(&file, seconds)? {
+                    let message = format!("nothing came out of it in {seconds} seconds");
+                    return Err(refused(&message));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Waits until something can be read.
+fn is_ready(file: &std::fs::File, seconds: i64) -> io::Result<bool> {
+    let timeout = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    let count = poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&timeout))?;
+    Ok(count > 0)
 }
 
 /// Files that live in memory: for tests, fuzzing and other programs.
@@ -236,7 +307,33 @@ pub struct File {
     pub asked_by: Option<Span>,
     /// Where what it names may lie; empty for a file of this machine, which may name anything.
     pub bounds: Vec<PathBuf>,
+    /// Where its lines begin, as soon as somebody asks for one.
+    line_starts: OnceLock<Vec<usize>>,
 }
+
+impl File {
+    /// Returns a line by its number from zero, without what ends it.
+    fn line(&self, number: usize) -> Option<&str> {
+        // Lines may end as on machines that nobody has any more.
+        let end = if self.text.contains('\n') { '\n' } else { '\r' };
+        let starts = self.line_starts.get_or_init(|| {
+            let ends = self.text.match_indices(end).map(|(at, _)| at + 1);
+            std::iter::once(0).chain(ends).collect()
+        });
+        let line = &self.text[*starts.get(number)?..];
+        let line = line.split_once(end).map_or(line, |(line, _)| line);
+        Some(
+            line.strip_suffix('\r')
+                .unwrap_or(line)
+                .trim_start_matches('\u{feff}'),
+        )
+    }
+}
+
+/// How many files one load reads.
+const COUNT_LIMIT: usize = 1_000;
+/// How much text they may have together.
+const TOTAL_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
 /// How many files are followed back to those that named them.
 const WAY_LIMIT: usize = 50;
@@ -245,6 +342,8 @@ const WAY_LIMIT: usize = 50;
 #[derive(Debug, Clone, Default)]
 pub struct Files {
     files: Vec<File>,
+    /// The variables that filled values, by the places of these.
+    filled: BTreeMap<Span, Vec<VariableUse>>,
 }
 
 impl Files {
@@ -255,8 +354,53 @@ impl Files {
             text,
             asked_by,
             bounds: Vec::new(),
+            line_starts: OnceLock::new(),
         });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Reads one more file; a load cannot read files without end.
+    pub(crate) fn read(&self, path: &Path, source: &dyn Source) -> io::Result<Vec<u8>> {
+        let refused = || io::Error::new(io::ErrorKind::FileTooLarge, TOO_MANY_FILES);
+        if self.files.len() >= COUNT_LIMIT {
+            return Err(refused());
+        }
+        let bytes = source.read(path)?;
+        let known: usize = self.files.iter().map(|file| file.text.len()).sum();
+        if known + bytes.len() > TOTAL_LIMIT_BYTES {
+            return Err(refused());
+        }
+        Ok(bytes)
+    }
+
+    /// Remembers which variables filled the value at a place.
+    pub(crate) fn fill(&mut self, span: Span, variables: Vec<VariableUse>) {
+        self.filled.insert(span, variables);
+    }
+
+    /// Tells which variables filled the value at a place, and where these came from.
+    pub(crate) fn variables(&self, span: Span) -> Vec<String> {
+        let told = |variable: &VariableUse| {
+            let name = &variable.name;
+            match (&variable.origin, &variable.value) {
+                (VariableOrigin::Shell, Some(_)) => format!("`{name}` is set in the shell"),
+                (VariableOrigin::EnvFile(file), _) => {
+                    format!("`{name}` is set in `{}`", file.display())
+                }
+                (VariableOrigin::Default(_), _) => {
+                    format!("`{name}` is not set: its default is used")
+                }
+                (VariableOrigin::Unset | VariableOrigin::Shell, _) => {
+                    format!("`{name}` is not set")
+                }
+            }
+        };
+        self.filled
+            .get(&span)
+            .into_iter()
+            .flatten()
+            .map(told)
+            .collect()
     }
 
     /// Limits where what a file names may lie.
@@ -325,6 +469,6 @@ impl Files {
     /// Returns the line of text that a span points at.
     pub fn line(&self, span: Span) -> Option<&str> {
         let line = (span.line as usize).checked_sub(1)?;
-        self.get(span.file)?.text.lines().nth(line)
+        self.get(span.file)?.line(line)
     }
 }

@@ -1,5 +1,53 @@
 //! The name that was probably meant: the nearest one by edits.
 
+use crate::compose::diagnostic::Diagnostic;
+
+/// After how many mistakes nothing is suggested any more: nobody reads that far, and looking takes time.
+const SUGGESTION_LIMIT: usize = 200;
+
+/// Returns the candidate that differs least from `name`, if it differs little and little was wrong so far.
+pub(crate) fn suggestion<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = impl Into<&'a str>>,
+    faults: &[Diagnostic],
+) -> Option<&'a str> {
+    if faults.len() > SUGGESTION_LIMIT {
+        return None;
+    }
+    let candidates: Vec<&str> = candidates.into_iter().map(Into::into).collect();
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == name);
+    let known = other.filter(|(_, known)| candidates.contains(known));
+    known
+        .map(|(_, known)| *known)
+        .or_else(|| nearest(name, candidates.iter().copied()))
+        .or_else(|| only_extended(name, &candidates))
+}
+
+/// What other tools and other keys call the same thing.
+const OTHER_NAMES: [(&str, &str); 10] = [
+    ("src", "source"),
+    ("dst", "target"),
+    ("dest", "target"),
+    ("destination", "target"),
+    ("opts", "options"),
+    ("env", "environment"),
+    ("cmd", "command"),
+    ("memory", "mem_limit"),
+    ("publish", "published"),
+    ("readonly", "read_only"),
+];
+
+/// Returns the only candidate that begins or ends with `name`.
+fn only_extended<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    const PART_MIN: usize = 4;
+    let fits = |known: &&&str| {
+        name.len() >= PART_MIN && (known.starts_with(name) || known.ends_with(name))
+    };
+    let mut found = candidates.iter().filter(fits);
+    let first = found.next()?;
+    found.next().is_none().then_some(*first)
+}
+
 /// Returns the candidate that differs least from `name`, if it differs little.
 pub(crate) fn nearest<'a>(
     name: &str,
@@ -60,6 +108,17 @@ mod tests {
         assert_eq!(nearest("enviroment", keys), Some("environment"));
         assert_eq!(nearest("imgae", keys), Some("image"));
         assert_eq!(nearest("VOLUMES", keys), Some("volumes"));
+    }
+
+    #[test]
+    fn a_part_of_one_word_and_the_name_that_others_use_find_it() {
+        let conditions = ["service_healthy", "service_started"];
+        assert_eq!(
+            suggestion("healthy", conditions, &[]),
+            Some("service_healthy")
+        );
+        assert_eq!(suggestion("service", conditions, &[]), None);
+        assert_eq!(suggestion("src", ["source", "target"], &[]), Some("source"));
     }
 
     #[test]

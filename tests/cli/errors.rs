@@ -225,3 +225,55 @@ fn a_live_tree_without_terminal_control_is_wrong_usage() {
         @"error: `--progress tty` needs the terminal control that `--ansi never` forbids"
     );
 }
+
+#[test]
+fn a_pipe_is_read_to_its_end_and_one_that_nobody_writes_into_is_refused() {
+    let sandbox = Sandbox::empty();
+    let (pipe, mode) = (sandbox.path("compose.yaml"), rustix::fs::Mode::RUSR);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+    let said = sandbox.consort(&["config", "-q"]);
+    assert_eq!(said.code, Some(3));
+    assert!(
+        said.stderr.contains("a pipe that nobody writes into"),
+        "{}",
+        said.stderr
+    );
+    // A pipe that is open at both ends keeps what was written, as the one behind `<(…)` does.
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    rustix::io::write(&writer, b"services: {web: {imagee: x}}\n").unwrap();
+    drop(writer);
+    let mut command = sandbox.command(&[], &["-f", "/dev/stdin", "config", "-q"]);
+    let output = command.stdin(reader).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("`imagee` is no key"), "{stderr}");
+}
+
+#[test]
+fn includes_and_extends_through_symbolic_links_end() {
+    let sandbox = Sandbox::with("include: [again/compose.yaml]\nservices: {web: {image: x}}\n");
+    std::os::unix::fs::symlink(".", sandbox.path("again")).unwrap();
+    let said = sandbox.consort(&["config", "-q"]);
+    assert_eq!(said.code, Some(3));
+    insta::assert_snapshot!(said.stderr, @r"
+    error: the file includes itself: /folder/demo/compose.yaml → /folder/demo/again/compose.yaml
+     --> /folder/demo/compose.yaml:1:11
+      |
+    1 | include: [again/compose.yaml]
+      |           ^^^^^^^^^^^^^^^^^^
+      = hint: remove one of these `include`s
+    ");
+    sandbox.file(
+        "compose.yaml",
+        "services: {web: {extends: {file: again/compose.yaml, service: web}}}\n",
+    );
+    let said = sandbox.consort(&["config", "-q"]);
+    assert_eq!(said.code, Some(3));
+    insta::assert_snapshot!(said.stderr, @r"
+    error: the service `web` extends itself: web → web
+     --> /folder/demo/compose.yaml:1:63
+      |
+    1 | services: {web: {extends: {file: again/compose.yaml, service: web}}}
+      |                                                               ^^^
+      = hint: remove one of these `extends`
+    ");
+}

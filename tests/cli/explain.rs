@@ -123,10 +123,43 @@ fn a_path_that_is_not_there_suggests_the_one_that_was_meant() {
         ("services.wbe.image", "services.web.image"),
         ("web.env", "services.web.environment"),
         ("web.environment.LEVLE", "services.web.environment.LEVEL"),
+        ("wbe.image", "services.web.image"),
+        ("web.ports.9", "services.web.ports"),
     ] {
         let said = sandbox.consort(&["explain", path]);
         assert_eq!(said.code, Some(1));
         let hint = format!("did you mean `{meant}`?");
         assert!(said.stderr.contains(&hint), "{path}: {}", said.stderr);
     }
+}
+
+#[test]
+fn a_short_form_and_a_line_of_a_file_tell_as_much_as_what_is_written_out() {
+    let sandbox = Sandbox::with(
+        "services:\n  web:\n    image: x\n    env_file: vars.env\n    healthcheck: {test: 'true $A'}\n    ports: ['80']\n",
+    );
+    sandbox.file("vars.env", "REF=${A}-${B:-2}\nPLAIN='$A'\n");
+    sandbox.file(".env", "A=1\n");
+    let explained = |path: &str| sandbox.consort(&["explain", path]).stdout;
+    insta::assert_snapshot!(explained("web.environment.REF"), @r#"
+    services.web.environment.REF = "1-2"
+      written at /folder/demo/vars.env:1:1
+        a file that is named at /folder/demo/compose.yaml:4:15
+      variable A = "1", from /folder/demo/.env
+      variable B is not set, its default is "2"
+    "#);
+    insta::assert_snapshot!(explained("web.environment.PLAIN"), @r#"
+    services.web.environment.PLAIN = "$A"
+      written at /folder/demo/vars.env:2:1
+        a file that is named at /folder/demo/compose.yaml:4:15
+    "#);
+    insta::assert_snapshot!(explained("web.healthcheck.test.1"), @r#"
+    services.web.healthcheck.test.1 = "true 1"
+      written at /folder/demo/compose.yaml:5:25
+      variable A = "1", from /folder/demo/.env
+    "#);
+    insta::assert_snapshot!(explained("web.ports[0].target"), @r"
+    services.web.ports.0.target = 80
+      written at /folder/demo/compose.yaml:6:13
+    ");
 }

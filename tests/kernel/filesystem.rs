@@ -253,11 +253,7 @@ fn an_image_whose_dev_or_proc_is_a_link_does_no_harm() {
         // The same path exists in the image, so the link leads somewhere inside it.
         fs::create_dir_all(root.join(canary.path().strip_prefix("/").unwrap())).unwrap();
         drop(sandbox.try_run());
-        assert_eq!(
-            fs::read_dir(canary.path()).unwrap().count(),
-            0,
-            "{name}"
-        );
+        assert_eq!(fs::read_dir(canary.path()).unwrap().count(), 0, "{name}");
     }
 }
 

@@ -240,10 +240,7 @@ fn replace(earlier: &mut Node, mut later: Node) {
         value,
     };
     let trace = later.trace.get_or_insert_default();
-    trace.shadowed.push(shadow);
-    if let Some(older) = earlier.trace.take() {
-        trace.shadowed.extend(older.shadowed);
-    }
+    trace.replaces(shadow, earlier.trace.take());
     *earlier = later;
 }
 

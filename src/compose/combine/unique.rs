@@ -119,13 +119,11 @@ fn shadow(winner: &mut Node, older: Node) {
         return;
     }
     let trace = winner.trace.get_or_insert_default();
-    trace.shadowed.push(Shadow {
+    let shadow = Shadow {
         span: older.span,
         value: older.value,
-    });
-    trace
-        .shadowed
-        .extend(older.trace.map(|trace| trace.shadowed).unwrap_or_default());
+    };
+    trace.replaces(shadow, older.trace);
 }
 
 fn id_of(item: &Node, key: Key) -> Result<String, Box<Diagnostic>> {

@@ -15,7 +15,8 @@ impl Report {
                 .map(|place| format!("{} at {place}", Self::NAMED))
                 .collect();
             let parts = [&diagnostic.expected, &diagnostic.hint];
-            let parts = parts.into_iter().flatten().chain(&way);
+            let variables = self.variables(diagnostic);
+            let parts = parts.into_iter().flatten().chain(&variables).chain(&way);
             let text = parts.fold(diagnostic.message.clone(), |text, part| {
                 format!("{text}\n{part}")
             });

@@ -58,6 +58,10 @@ impl Report {
         let way = self.way(diagnostic.span);
         let named_here = format!("{} here", Self::NAMED);
         let way = way.into_iter().map(|span| (span, named_here.as_str()));
+        let variables = self.variables(diagnostic);
+        let variables = variables
+            .iter()
+            .map(|text| (Span::default(), text.as_str()));
         let place = self.place(diagnostic.span);
         let column = place.as_ref().map(|place| place.column);
         DiagnosticDocument {
@@ -70,6 +74,7 @@ impl Report {
             expected: diagnostic.expected.clone(),
             hint: diagnostic.hint.clone(),
             notes: notes
+                .chain(variables)
                 .chain(way)
                 .map(|(span, text)| self.note(span, text))
                 .collect(),

@@ -10,6 +10,7 @@ mod text;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::compose::budget::is_about_limits;
 use crate::compose::source::Files;
 use crate::compose::tree::Span;
 use crate::value::Place;
@@ -17,6 +18,9 @@ use crate::value::Place;
 pub use github::annotation;
 pub use json::{DiagnosticDocument, NoteDocument};
 pub use text::Colour;
+
+/// How many diagnostics are shown.
+const SHOWN_LIMIT: usize = 1_000;
 
 /// How grave a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -128,16 +132,52 @@ impl Report {
     /// What is said of a place that names the file of a diagnostic.
     const NAMED: &str = "this file is named";
 
-    /// Sorts the diagnostics by place and drops repetitions.
+    /// Sorts the diagnostics by place and drops repetitions, and all that nobody would read.
     pub(crate) fn of(mut diagnostics: Vec<Diagnostic>, files: Files) -> Self {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         diagnostics.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+        let mut limits = 0;
+        diagnostics.retain(|diagnostic| {
+            let is_limit = is_about_limits(&diagnostic.message);
+            limits += usize::from(is_limit);
+            !is_limit || limits == 1
+        });
+        for diagnostic in &mut diagnostics {
+            if is_about_limits(&diagnostic.message) {
+                let counts =
+                    "aliases, `extends`, short forms and ranges of ports count as what they become";
+                diagnostic.hint.get_or_insert_with(|| counts.to_owned());
+            }
+        }
+        let (all, is_error) = (diagnostics.len(), |d: &Diagnostic| {
+            d.severity == Severity::Error
+        });
+        if all > SHOWN_LIMIT {
+            let any_error = diagnostics.iter().any(is_error);
+            diagnostics.retain(|diagnostic| is_error(diagnostic) || !any_error);
+            diagnostics.truncate(SHOWN_LIMIT);
+            let rest = all - diagnostics.len();
+            let (severity, message) = (
+                diagnostics[0].severity,
+                format!("{rest} more are not shown"),
+            );
+            diagnostics.push(Diagnostic::new(severity, Span::default(), message));
+        }
         Self { diagnostics, files }
     }
 
     /// Returns where a diagnostic points.
     pub fn place(&self, span: Span) -> Option<Place> {
         self.files.place(span)
+    }
+
+    /// Tells which variables filled the value that a mistake is in.
+    fn variables(&self, diagnostic: &Diagnostic) -> Vec<String> {
+        match diagnostic.severity {
+            Severity::Error => self.files.variables(diagnostic.span),
+            // These warn of the variables themselves.
+            Severity::Warning => Vec::new(),
+        }
     }
 
     /// Returns where the file of a span was asked for, where that file was asked for, and so on.

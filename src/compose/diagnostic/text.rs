@@ -62,6 +62,9 @@ impl Painter<'_> {
                 &format!("{}{}", printable(&note.text), self.at(note.span)),
             );
         }
+        for text in self.report.variables(diagnostic) {
+            self.remark(width, "note", &printable(&text));
+        }
         self.way(diagnostic.span, width);
         if let Some(hint) = &diagnostic.hint {
             self.remark(width, "hint", &printable(hint));
@@ -84,12 +87,16 @@ impl Painter<'_> {
         self.out.push('\n');
         let line = self.report.files.line(span).unwrap_or_default();
         let (shown, offset) = window(line, span.column as usize);
+        let width_of = |from: usize, count: usize| -> usize {
+            shown.chars().skip(from).take(count).map(columns).sum()
+        };
         self.margin(width, "");
         self.margin_with(width, &span.line.to_string(), &shown);
         let room = shown.chars().count().saturating_sub(offset).max(1);
-        let carets = "^".repeat((span.width as usize).clamp(1, room));
+        let covered = (span.width as usize).clamp(1, room);
+        let carets = "^".repeat(width_of(offset, covered).max(1));
         self.paint(&format!("{} | ", " ".repeat(width)), BLUE);
-        self.out.push_str(&" ".repeat(offset));
+        self.out.push_str(&" ".repeat(width_of(0, offset)));
         self.paint(&carets, style);
         if let Some(expected) = &diagnostic.expected {
             self.out.push(' ');
@@ -176,6 +183,25 @@ fn window(line: &str, column: usize) -> (String, usize) {
         chars[start..end].iter().collect(),
         column.saturating_sub(start).min(LINE_LIMIT),
     )
+}
+
+/// Returns how many columns a terminal gives to a character.
+fn columns(c: char) -> usize {
+    match u32::from(c) {
+        0x0300..=0x036f | 0x200b..=0x200f | 0x20d0..=0x20ff | 0xfe00..=0xfe0f | 0xfeff => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0x303e
+        | 0x3041..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1f64f
+        | 0x1f900..=0x1f9ff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
 }
 
 /// Replaces control characters, so that a file cannot write to the terminal.

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::compose::env::{LineError, Lookup, Variables, check_bytes};
+use crate::compose::budget::Budget;
+use crate::compose::env::{LineError, Lookup, Variables, check_bytes, check_count};
 use crate::compose::interpolate::{Problem, Scope, substitute};
 
 /// Reads a file into `variables`, which may hold those of earlier files; a name alone is inherited.
@@ -19,11 +20,13 @@ pub(crate) fn parse(
     let mut reader = Reader {
         rest: text,
         line: 1,
+        budget: Budget::default(),
     };
     while reader.skip_to_statement() {
+        let line = reader.line;
         let (key, has_value) = reader.key()?;
+        check_count(variables, line)?;
         if has_value {
-            let line = reader.line;
             let value = reader
                 .value(variables, lookup)?
                 .map_err(|problem| LineError {
@@ -44,6 +47,7 @@ pub(crate) fn lines(text: &str) -> BTreeMap<String, u32> {
     let mut reader = Reader {
         rest: text,
         line: 1,
+        budget: Budget::default(),
     };
     let mut found = BTreeMap::new();
     while reader.skip_to_statement() {
@@ -68,13 +72,14 @@ fn describe(problem: &Problem) -> String {
         Problem::Required { name, reason } => {
             format!("the variable `{name}` must be set: {reason}")
         }
-        Problem::TooLarge => "the variables expand to more than 10 MiB".to_owned(),
+        Problem::TooMuch(message) => message.clone(),
     }
 }
 
 struct Reader<'t> {
     rest: &'t str,
     line: u32,
+    budget: Budget,
 }
 
 impl<'t> Reader<'t> {
@@ -153,7 +158,7 @@ impl<'t> Reader<'t> {
         match self.rest.chars().next() {
             Some('"') => {
                 let text = self.quoted('"')?;
-                Ok(expand(&unescape(&text), variables, lookup))
+                Ok(self.expand(&unescape(&text), variables, lookup))
             }
             Some('\'') => self.quoted('\'').map(Ok),
             _ => {
@@ -161,9 +166,25 @@ impl<'t> Reader<'t> {
                 let text = self.take(end);
                 self.take(usize::from(!self.rest.is_empty()));
                 let text = text.split_once(" #").map_or(text, |(value, _)| value);
-                Ok(expand(text.trim_end(), variables, lookup))
+                Ok(self.expand(text.trim_end(), variables, lookup))
             }
         }
+    }
+
+    fn expand(
+        &mut self,
+        text: &str,
+        variables: &Variables,
+        lookup: Lookup<'_>,
+    ) -> Result<String, Problem> {
+        if !text.contains('$') {
+            return Ok(text.to_owned());
+        }
+        let find = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
+        let mut scope = Scope::with(find);
+        let filled = substitute(text, &mut scope)?;
+        self.budget.text(scope.spent_bytes())?;
+        Ok(filled)
     }
 
     /// Reads a quotation; only the quotation mark itself can be escaped at this point.
@@ -198,14 +219,6 @@ fn is_blank(c: char) -> bool {
         c,
         '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}'
     )
-}
-
-fn expand(text: &str, variables: &Variables, lookup: Lookup<'_>) -> Result<String, Problem> {
-    if !text.contains('$') {
-        return Ok(text.to_owned());
-    }
-    let find = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
-    substitute(text, &mut Scope::with(find))
 }
 
 /// Resolves the escapes of a double-quoted value; `\$` becomes `$$`, which interpolation reads.

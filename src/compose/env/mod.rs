@@ -32,5 +32,17 @@ pub(super) fn check_bytes(text: &str) -> Result<(), LineError> {
     })
 }
 
+/// How many variables files may set together.
+const VARIABLE_LIMIT: usize = 100_000;
+
+/// Refuses one variable more than there may be.
+pub(super) fn check_count(variables: &Variables, line: u32) -> Result<(), LineError> {
+    if variables.len() < VARIABLE_LIMIT {
+        return Ok(());
+    }
+    let message = format!("there are more than {VARIABLE_LIMIT} variables");
+    Err(LineError { line, message })
+}
+
 /// Answers what a variable outside the file is.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;

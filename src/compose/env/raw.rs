@@ -1,6 +1,6 @@
 //! The `raw` format: `KEY=value` lines whose values are taken as they are.
 
-use crate::compose::env::{LineError, Lookup, Variables, check_bytes};
+use crate::compose::env::{LineError, Lookup, Variables, check_bytes, check_count};
 
 /// Reads a file into `variables`; a name alone is inherited.
 pub(crate) fn parse(
@@ -15,6 +15,7 @@ pub(crate) fn parse(
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
+        check_count(variables, number)?;
         let (name, value) = match line.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (line, lookup(line)),

@@ -8,32 +8,43 @@ mod template;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub(crate) use template::{Problem, Scope, names, substitute};
+pub(crate) use template::{Mention, Problem, Scope, defaults, names, substitute};
 
+use crate::compose::budget::Budget;
 use crate::compose::diagnostic::Diagnostic;
+use crate::compose::suggest::suggestion;
 use crate::compose::tree::{Node, Span, Trace, Value, VariableOrigin, VariableUse};
-use template::Mention;
 
 /// Interpolates the values below `node`, whose path from the root is `path`.
 pub(crate) struct Interpolator<'a> {
     environment: &'a BTreeMap<String, String>,
     origins: Option<&'a BTreeMap<String, PathBuf>>,
+    budget: &'a mut Budget,
     faults: &'a mut Vec<Diagnostic>,
     path: Vec<String>,
+    filled: Vec<(Span, Vec<VariableUse>)>,
 }
 
 impl<'a> Interpolator<'a> {
     /// Interpolates with the variables of `environment`.
     pub(crate) fn new(
         environment: &'a BTreeMap<String, String>,
+        budget: &'a mut Budget,
         faults: &'a mut Vec<Diagnostic>,
     ) -> Self {
         Self {
             environment,
             origins: None,
+            budget,
             faults,
             path: Vec::new(),
+            filled: Vec::new(),
         }
+    }
+
+    /// Ends: the variables that filled values, with the places of these.
+    pub(crate) fn into_filled(self) -> Vec<(Span, Vec<VariableUse>)> {
+        self.filled
     }
 
     /// Knows which variables came from which file.
@@ -71,17 +82,30 @@ impl<'a> Interpolator<'a> {
             return;
         };
         if text.contains('$') {
-            let defaults = names(text);
+            if self.budget.was_refused() {
+                // It was said where it ran out.
+                return;
+            }
             let mut scope = Scope::new(self.environment);
-            match substitute(text, &mut scope) {
+            let filled = substitute(text, &mut scope).and_then(|filled| {
+                let defaults = defaults(text);
+                let unset = scope.used.iter().filter(|(_, value)| value.is_none());
+                let kept = unset.filter_map(|(name, _)| defaults.get(name.as_str()));
+                let kept: usize = kept.map(|default| default.len()).sum();
+                self.budget.text(scope.spent_bytes() + kept)?;
+                Ok(filled)
+            });
+            let template = text.clone();
+            match filled {
                 Ok(filled) => node.value = Value::Text(filled),
                 Err(problem) => {
-                    let fault = explain(&problem, node.span, self.environment);
+                    let fault = explain(&problem, node.span, self.environment, self.faults);
                     self.faults.push(fault);
                     return;
                 }
             }
-            self.warn_of_unset(&scope, node.span);
+            let defaults = defaults(&template);
+            self.warn_of_unset(&scope, &template, node.span);
             if !scope.used.is_empty() {
                 let used = scope.used.into_iter();
                 let variables: Vec<VariableUse> = used
@@ -92,6 +116,7 @@ impl<'a> Interpolator<'a> {
                     })
                     .collect();
                 let trace = node.trace.get_or_insert_with(Box::<Trace>::default);
+                self.filled.push((node.span, variables.clone()));
                 trace.variables.extend(variables);
             }
         }
@@ -99,13 +124,17 @@ impl<'a> Interpolator<'a> {
     }
 
     /// Returns where the value of a variable came from.
-    fn origin(&self, name: &str, value: Option<&str>, mentions: &[Mention]) -> VariableOrigin {
+    fn origin(
+        &self,
+        name: &str,
+        value: Option<&str>,
+        defaults: &BTreeMap<&str, &str>,
+    ) -> VariableOrigin {
         if value.is_none() {
-            let mention = mentions.iter().find(|mention| mention.name == name);
-            let default = mention.map(|mention| mention.default.clone());
-            return default
-                .filter(|default| !default.is_empty())
-                .map_or(VariableOrigin::Unset, VariableOrigin::Default);
+            let default = defaults.get(name).filter(|default| !default.is_empty());
+            return default.map_or(VariableOrigin::Unset, |default| {
+                VariableOrigin::Default((*default).to_owned())
+            });
         }
         let file = self.origins.and_then(|origins| origins.get(name));
         file.map_or(VariableOrigin::Shell, |file| {
@@ -113,14 +142,18 @@ impl<'a> Interpolator<'a> {
         })
     }
 
-    fn warn_of_unset(&mut self, scope: &Scope<'_>, span: Span) {
+    fn warn_of_unset(&mut self, scope: &Scope<'_>, text: &str, span: Span) {
         for name in &scope.unset {
+            let bare = text.contains(&format!("${name}"));
             let message = format!("the variable `{name}` is not set; it becomes an empty string");
             let warning = Diagnostic::warning(span, message);
-            let near =
-                crate::compose::suggest::nearest(name, self.environment.keys().map(String::as_str));
+            let names = self.environment.keys().map(String::as_str);
+            let near = suggestion(name, names, self.faults);
             self.faults.push(match near {
                 Some(near) => warning.hint(format!("did you mean `{near}`?")),
+                None if bare => warning.hint(format!(
+                    "write `${{{name}:-}}` if that is intended, `$${name}` if it is no variable"
+                )),
                 None => warning.hint(format!("write `${{{name}:-}}` if that is intended")),
             });
         }
@@ -128,7 +161,12 @@ impl<'a> Interpolator<'a> {
 }
 
 /// Turns a problem of a template into a diagnostic.
-fn explain(problem: &Problem, span: Span, environment: &BTreeMap<String, String>) -> Diagnostic {
+fn explain(
+    problem: &Problem,
+    span: Span,
+    environment: &BTreeMap<String, String>,
+    faults: &[Diagnostic],
+) -> Diagnostic {
     match problem {
         Problem::Invalid(text) => {
             Diagnostic::error(span, format!("`{text}` is no valid use of a variable"))
@@ -136,8 +174,7 @@ fn explain(problem: &Problem, span: Span, environment: &BTreeMap<String, String>
                 .hint("a `$` that stands for itself is written `$$`")
         }
         Problem::Required { name, reason } => {
-            let near =
-                crate::compose::suggest::nearest(name, environment.keys().map(String::as_str));
+            let near = suggestion(name, environment.keys().map(String::as_str), faults);
             let message = match reason.as_str() {
                 "" => format!("the variable `{name}` must be set"),
                 reason => format!("the variable `{name}` must be set: {reason}"),
@@ -147,6 +184,6 @@ fn explain(problem: &Problem, span: Span, environment: &BTreeMap<String, String>
                 None => format!("set it in the shell or in `.env`: {name}=value"),
             })
         }
-        Problem::TooLarge => Diagnostic::error(span, "the variables expand to more than 10 MiB"),
+        Problem::TooMuch(message) => Diagnostic::error(span, message),
     }
 }

@@ -3,10 +3,12 @@
 //! **Invariant:** the first operator by position decides, and everything up to the matching brace
 //! belongs to it, as Docker Compose has it; a template that it refuses is refused here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The largest text that a template may become.
-const SIZE_LIMIT_BYTES: usize = 10 * 1024 * 1024;
+use crate::compose::budget::{TEXT_LIMIT_BYTES, TooMuch};
+
+/// What the use of a variable costs beside its value.
+const USE_BYTES: usize = 64;
 /// How deep templates may nest.
 const DEPTH_LIMIT: usize = 100;
 
@@ -22,8 +24,14 @@ pub(crate) enum Problem {
         /// What the template says about it.
         reason: String,
     },
-    /// It becomes too large.
-    TooLarge,
+    /// It becomes too large or nests too deep.
+    TooMuch(String),
+}
+
+impl From<TooMuch> for Problem {
+    fn from(TooMuch(message): TooMuch) -> Self {
+        Self::TooMuch(message.to_owned())
+    }
 }
 
 /// Answers what a variable is.
@@ -32,10 +40,13 @@ type Lookup<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
 /// The variables of one substitution, and what was asked of them.
 pub(crate) struct Scope<'a> {
     lookup: Lookup<'a>,
-    /// The variables that were used, with their values.
+    /// The variables that were used, with their values, each once.
     pub(crate) used: Vec<(String, Option<String>)>,
-    /// The variables that were not set and had no default.
+    /// The variables that were not set and had no default, each once.
     pub(crate) unset: Vec<String>,
+    seen: BTreeSet<String>,
+    seen_unset: BTreeSet<String>,
+    spent_bytes: usize,
     depth: usize,
 }
 
@@ -51,14 +62,35 @@ impl<'a> Scope<'a> {
             lookup: Box::new(lookup),
             used: Vec::new(),
             unset: Vec::new(),
+            seen: BTreeSet::new(),
+            seen_unset: BTreeSet::new(),
+            spent_bytes: 0,
             depth: 0,
         }
     }
 
-    fn get(&mut self, name: &str) -> Option<String> {
+    /// Returns how much text the variables brought, whether or not it was used.
+    pub(crate) fn spent_bytes(&self) -> usize {
+        self.spent_bytes
+    }
+
+    fn get(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let value = (self.lookup)(name);
-        self.used.push((name.to_owned(), value.clone()));
-        value
+        self.spent_bytes += USE_BYTES + value.as_ref().map_or(0, String::len);
+        if self.spent_bytes > TEXT_LIMIT_BYTES {
+            let message = "the variables expand to more than 10 MiB".to_owned();
+            return Err(Problem::TooMuch(message));
+        }
+        if self.seen.insert(name.to_owned()) {
+            self.used.push((name.to_owned(), value.clone()));
+        }
+        Ok(value)
+    }
+
+    fn is_unset(&mut self, name: &str) {
+        if self.seen_unset.insert(name.to_owned()) {
+            self.unset.push(name.to_owned());
+        }
     }
 }
 
@@ -95,7 +127,8 @@ enum Piece<'t> {
 pub(crate) fn substitute(template: &str, scope: &mut Scope<'_>) -> Result<String, Problem> {
     scope.depth += 1;
     if scope.depth > DEPTH_LIMIT {
-        return Err(Problem::TooLarge);
+        let message = format!("the variables are nested deeper than {DEPTH_LIMIT} levels");
+        return Err(Problem::TooMuch(message));
     }
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
@@ -104,9 +137,9 @@ pub(crate) fn substitute(template: &str, scope: &mut Scope<'_>) -> Result<String
         match piece {
             Piece::Literal(text) => out.push_str(text),
             Piece::Dollar => out.push('$'),
-            Piece::Variable(name) => match scope.get(name) {
+            Piece::Variable(name) => match scope.get(name)? {
                 Some(value) => out.push_str(&value),
-                None => scope.unset.push(name.to_owned()),
+                None => scope.is_unset(name),
             },
             Piece::Operation {
                 name,
@@ -115,9 +148,6 @@ pub(crate) fn substitute(template: &str, scope: &mut Scope<'_>) -> Result<String
             } => {
                 out.push_str(&operate(name, operator, operand, scope)?);
             }
-        }
-        if out.len() > SIZE_LIMIT_BYTES {
-            return Err(Problem::TooLarge);
         }
         rest = after;
     }
@@ -131,7 +161,7 @@ fn operate(
     operand: &str,
     scope: &mut Scope<'_>,
 ) -> Result<String, Problem> {
-    let value = scope.get(name);
+    let value = scope.get(name)?;
     let filled = value.as_deref().is_some_and(|value| !value.is_empty());
     let set = value.is_some();
     let keep = match operator {
@@ -185,9 +215,11 @@ fn braced<'t>(text: &'t str, whole: &str) -> Result<(Piece<'t>, &'t str), Proble
     }
     let (operator, body) = operator(rest).ok_or_else(invalid)?;
     // The closing brace must be on the line of the operator.
-    let line_end = body.find('\n').unwrap_or(body.len());
-    let last = body[..line_end].rfind('}').ok_or_else(invalid)?;
-    let end = closing_brace(&body[..=last]).unwrap_or(last);
+    let last = || {
+        let line_end = body.find('\n').unwrap_or(body.len());
+        body[..line_end].rfind('}')
+    };
+    let end = closing_brace(body).or_else(last).ok_or_else(invalid)?;
     Ok((
         Piece::Operation {
             name,
@@ -198,15 +230,16 @@ fn braced<'t>(text: &'t str, whole: &str) -> Result<(Piece<'t>, &'t str), Proble
     ))
 }
 
-/// Finds the brace that closes an operand whose own opening brace came before.
+/// Finds the brace that closes an operand on its line; its own opening brace came before.
 fn closing_brace(body: &str) -> Option<usize> {
     let mut open = 1;
     let mut skip = false;
     for (index, byte) in body.bytes().enumerate() {
-        if std::mem::take(&mut skip) {
+        if std::mem::take(&mut skip) && byte != b'\n' {
             continue;
         }
         match byte {
+            b'\n' => return None,
             b'}' => {
                 open -= 1;
                 if open == 0 {
@@ -262,13 +295,51 @@ pub(crate) struct Mention {
     pub(crate) alternative: String,
 }
 
+/// Returns the default of each variable that a template mentions, as it is mentioned first.
+pub(crate) fn defaults(template: &str) -> BTreeMap<&str, &str> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![(template, 0)];
+    while let Some((template, depth)) = open.pop() {
+        let mut rest = template;
+        while let (false, Ok((piece, after))) = (rest.is_empty(), next_piece(rest, "")) {
+            if let Piece::Operation {
+                name,
+                operator,
+                operand,
+            } = piece
+            {
+                let is_default = matches!(
+                    operator,
+                    Operator::DefaultIfEmpty | Operator::DefaultIfUnset
+                );
+                if is_default {
+                    found.entry(name).or_insert(operand);
+                }
+                if depth < DEPTH_LIMIT {
+                    open.push((operand, depth + 1));
+                }
+            }
+            rest = after;
+        }
+    }
+    found
+}
+
 /// Returns the variables that a template mentions, those in defaults and replacements included.
 pub(crate) fn names(template: &str) -> Vec<Mention> {
     let mut found = Vec::new();
+    mentions(template, 0, &mut found);
+    found
+}
+
+fn mentions(template: &str, depth: usize, found: &mut Vec<Mention>) {
+    if depth > DEPTH_LIMIT {
+        return;
+    }
     let mut rest = template;
     while !rest.is_empty() {
         let Ok((piece, after)) = next_piece(rest, template) else {
-            return found;
+            return;
         };
         match piece {
             Piece::Literal(_) | Piece::Dollar => {}
@@ -286,14 +357,13 @@ pub(crate) fn names(template: &str) -> Vec<Mention> {
                 let mention = mention(name, operator, operand);
                 // The reason why a variable is required is not what the files consist of.
                 if !mention.required {
-                    found.extend(names(operand));
+                    mentions(operand, depth + 1, found);
                 }
                 found.push(mention);
             }
         }
         rest = after;
     }
-    found
 }
 
 fn mention(name: &str, operator: Operator, operand: &str) -> Mention {
@@ -377,6 +447,7 @@ mod tests {
     #[test]
     fn an_endless_nesting_is_refused() {
         let template = format!("{}x{}", "${N:-".repeat(500), "}".repeat(500));
-        assert_eq!(fill(&template), Err(Problem::TooLarge));
+        let message = "the variables are nested deeper than 100 levels".into();
+        assert_eq!(fill(&template), Err(Problem::TooMuch(message)));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::{Dependency, Project, Service};
-use crate::compose::suggest::nearest;
+use crate::compose::suggest::suggestion;
 use crate::compose::tree::Span;
 use crate::graph::Dag;
 
@@ -118,11 +118,16 @@ impl Checker<'_> {
 
     fn networks(&mut self) {
         let service = self.service;
-        if service.network_mode.is_some() && !service.networks.is_empty() {
+        let excluded = service.network_mode.is_some() && !service.networks.is_empty();
+        if excluded {
             let message = "`network_mode` and `networks` exclude each other".to_owned();
             self.fault("network_mode", message).hint = Some("keep one of them".to_owned());
         }
         for network in service.networks.keys() {
+            if excluded && network == "default" {
+                // It is not there because of `network_mode`.
+                continue;
+            }
             let path = format!("networks.{network}");
             self.known("network", Some(network), &self.project.networks, &path);
         }
@@ -159,7 +164,14 @@ impl Checker<'_> {
             let known = self.project.services.contains_key(name) || shared == Some(name.as_str());
             let disabled = self.project.disabled_services.contains_key(name);
             if !known && (!disabled || *required) {
-                self.unknown_service(&format!("depends_on.{name}"), name, "`depends_on`");
+                let path = format!("depends_on.{name}");
+                let whole = format!("services.{}.{path}", self.service.name);
+                let who = if self.project.places.is_implied(&whole) {
+                    format!("the service `{}`", self.service.name)
+                } else {
+                    "`depends_on`".to_owned()
+                };
+                self.unknown_service(&path, name, &who);
             }
         }
     }
@@ -174,7 +186,11 @@ impl Checker<'_> {
             *fault = fault.clone().note(span, "the service is here");
             return;
         }
-        let near = nearest(name, self.project.services.keys().map(String::as_str));
+        let near = suggestion(
+            name,
+            self.project.services.keys().map(String::as_str),
+            self.faults,
+        );
         let near = near.map(|near| format!("did you mean `{near}`?"));
         let message = format!("{what} names the service `{name}`, which is not there");
         self.fault(path, message).hint = near;
@@ -186,9 +202,12 @@ impl Checker<'_> {
         if all.contains_key(name) {
             return;
         }
-        let near = nearest(name, all.keys().map(String::as_str));
+        let near = suggestion(name, all.keys().map(String::as_str), self.faults);
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
+            None if word == "secret" && name.contains('/') => {
+                format!("add a secret with `file: {name}` at the top level, and name it here")
+            }
             None => format!("add it at the top level: `{word}s:` with `{name}:` below"),
         };
         let message = format!(

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::compose::budget::{Budget, TooMuch};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::env::{LineError, parse_dotenv, parse_raw};
+use crate::compose::load::files::not_text;
 use crate::compose::model::{EnvFile, Project, Service};
 use crate::compose::options::LoadOptions;
 use crate::compose::source::{Files, Source};
@@ -25,8 +27,13 @@ pub(super) fn resolve(
         files,
         faults,
         texts: BTreeMap::new(),
+        budget: Budget::default(),
+        is_full: false,
     };
     for service in services.values_mut() {
+        if reader.is_full {
+            break;
+        }
         if !options.switches.no_env_resolution {
             reader.environment(service);
         }
@@ -58,6 +65,9 @@ struct Reader<'a> {
     files: &'a mut Files,
     faults: &'a mut Vec<Diagnostic>,
     texts: BTreeMap<String, Option<(u32, Arc<str>)>>,
+    budget: Budget,
+    /// Whether the budget is used up.
+    is_full: bool,
 }
 
 impl Reader<'_> {
@@ -82,7 +92,15 @@ impl Reader<'_> {
             let Some(text) = self.text(&file.path, &path, Missing::of(file)) else {
                 continue;
             };
-            self.parse(file, &text, &mut variables, &lookup);
+            self.parse(
+                (file, index),
+                &text,
+                &mut variables,
+                (&service.name, &lookup),
+            );
+            if !self.has_room(&variables, &path) {
+                return;
+            }
         }
         for (name, value) in variables {
             service.environment.entry(name).or_insert(Some(value));
@@ -92,17 +110,18 @@ impl Reader<'_> {
 
     fn parse(
         &mut self,
-        file: &EnvFile,
+        (file, index): (&EnvFile, usize),
         (number, text): &(u32, Arc<str>),
         variables: &mut BTreeMap<String, String>,
-        lookup: &dyn Fn(&str) -> Option<String>,
+        (service, lookup): (&str, &dyn Fn(&str) -> Option<String>),
     ) {
         let parsed = match file.format.as_deref() {
             None | Some(".env") => parse_dotenv(text, variables, lookup),
             Some("raw") => parse_raw(text, variables, lookup),
             Some(other) => {
                 let message = format!("`{other}` is no format of a file of variables");
-                let fault = Diagnostic::error(Span::default(), message);
+                let path = format!("services.{service}.env_file.{index}.format");
+                let fault = Diagnostic::error(self.project.places.span(&path), message);
                 self.faults
                     .push(fault.expected("expected `raw`, or no `format`"));
                 return;
@@ -127,11 +146,29 @@ impl Reader<'_> {
                 self.line_error(number, error);
             }
             labels.extend(found);
+            if !self.has_room(&labels, &path) {
+                return;
+            }
         }
         for (name, value) in labels {
             service.labels.entry(name).or_insert(value);
         }
         service.label_file.clear();
+    }
+
+    /// Checks that what files bring to all services together has an end.
+    fn has_room(&mut self, variables: &BTreeMap<String, String>, place: &str) -> bool {
+        const BYTES_PER_VALUE: usize = 64;
+        let bytes: usize = variables.iter().map(|(k, v)| k.len() + v.len()).sum();
+        let taken = self
+            .budget
+            .values(variables.len() + bytes / BYTES_PER_VALUE);
+        if let Err(TooMuch(message)) = taken {
+            self.is_full = true;
+            let span = self.project.places.span(place);
+            self.faults.push(Diagnostic::error(span, message));
+        }
+        taken.is_ok()
     }
 
     fn line_error(&mut self, file: u32, LineError { line, message }: LineError) {
@@ -164,13 +201,18 @@ impl Reader<'_> {
             }
             return None;
         }
-        let text = self.source.read(path).map_err(|error| error.to_string());
-        let text =
-            text.and_then(|b| String::from_utf8(b).map_err(|_| "it is not UTF-8 text".into()));
-        let read = match text {
-            Ok(text) => {
+        let bytes = self.files.read(path, self.source);
+        let read = match bytes.map(String::from_utf8) {
+            Ok(Ok(text)) => {
                 let text: Arc<str> = text.into();
                 Some((self.files.add(path, Arc::clone(&text), Some(span)), text))
+            }
+            Ok(Err(error)) => {
+                let valid = error.utf8_error().valid_up_to();
+                let asked = (path, Some(span));
+                let fault = not_text(self.files, asked, error.as_bytes(), valid);
+                self.faults.push(fault);
+                None
             }
             Err(error) => {
                 let message = format!("cannot read `{file}`: {error}");

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use crate::compose::budget::TooMuch;
 use crate::compose::combine::{apply_resets, extend_service};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::layer::{Level, Loader};
@@ -27,6 +28,8 @@ struct Scope {
 #[derive(Default)]
 pub(super) struct ExtendsCache {
     scopes: usize,
+    /// Whether a chain was refused for its length.
+    too_long: bool,
     files: BTreeMap<(PathBuf, String), Option<Rc<Scope>>>,
     services: BTreeMap<(usize, String), Option<Node>>,
 }
@@ -130,6 +133,10 @@ impl Loader<'_> {
         if base.is_null() {
             return Some(service.clone());
         }
+        if let Err(TooMuch(message)) = self.budget.values(base.weight()) {
+            self.faults.push(Diagnostic::error(extends.span, message));
+            return None;
+        }
         let mut base = without_what_is_reset(base, name, &scope.resets);
         extend_service(&mut base, service.clone(), &mut self.faults);
         base.remove("extends");
@@ -144,9 +151,11 @@ impl Loader<'_> {
         extends: &Extends,
         chain: &[Link],
     ) -> bool {
-        let same = |link: &Link| {
-            (link.scope == scope.id || link.file == scope.file) && link.service == name
-        };
+        let real = |file: &std::path::Path| self.source.resolve_links(file);
+        let same_file =
+            |link: &Link| link.file == scope.file || real(&link.file) == real(&scope.file);
+        let same =
+            |link: &Link| link.service == name && (link.scope == scope.id || same_file(link));
         if let Some(start) = chain.iter().position(same) {
             let circle = &chain[start..];
             let names: Vec<&str> = circle.iter().map(|link| link.service.as_str()).collect();
@@ -165,7 +174,10 @@ impl Loader<'_> {
         }
         if chain.len() >= CHAIN_LIMIT {
             let message = format!("more than {CHAIN_LIMIT} services extend each other");
-            self.faults.push(Diagnostic::error(extends.span, message));
+            // Once is enough: the rest of the chain would say so again and again.
+            if !std::mem::replace(&mut self.extends.too_long, true) {
+                self.faults.push(Diagnostic::error(extends.span, message));
+            }
             return true;
         }
         false

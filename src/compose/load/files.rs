@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::layer::Loader;
+use crate::compose::source::Files;
 use crate::compose::tree::Span;
 use crate::compose::yaml::{self, Document};
 
@@ -38,14 +39,14 @@ impl Loader<'_> {
         let (file, text) = self.read(path, asked_by)?;
         self.files.bind(file, self.bounds(path, directory));
         let before = self.faults.len();
-        let documents = yaml::parse(file, &text, &mut self.faults);
+        let documents = yaml::parse(file, &text, &mut self.budget, &mut self.faults);
         (self.faults.len() == before).then_some(Documents { file, documents })
     }
 
     /// Reads a text file and numbers it.
     pub(super) fn read(&mut self, path: &Path, asked_by: Option<Span>) -> Option<(u32, Arc<str>)> {
         let span = asked_by.unwrap_or_default();
-        let bytes = match self.source.read(path) {
+        let bytes = match self.files.read(path, self.source) {
             Ok(bytes) => bytes,
             Err(error) => {
                 let message = format!("cannot read `{}`: {error}", path.display());
@@ -60,13 +61,42 @@ impl Loader<'_> {
                 Some((file, text))
             }
             Err(error) => {
-                let valid =
-                    String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
-                let line = valid.matches('\n').count() + 1;
-                let message = format!("`{}` is not UTF-8 text: line {line}", path.display());
-                self.faults.push(Diagnostic::error(span, message));
+                let valid = error.utf8_error().valid_up_to();
+                let fault = not_text(&mut self.files, (path, asked_by), error.as_bytes(), valid);
+                self.faults.push(fault);
                 None
             }
         }
+    }
+}
+
+/// Says where a file stops being text.
+pub(super) fn not_text(
+    files: &mut Files,
+    (path, asked_by): (&Path, Option<Span>),
+    bytes: &[u8],
+    valid: usize,
+) -> Diagnostic {
+    let before = String::from_utf8_lossy(&bytes[..valid]);
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let span = Span {
+        file: files.add(path, String::from_utf8_lossy(bytes).into(), asked_by),
+        line: number(before.matches('\n').count() + 1),
+        column: number(
+            before
+                .rsplit('\n')
+                .next()
+                .map_or(0, |line| line.chars().count())
+                + 1,
+        ),
+        width: 1,
+    };
+    let fault = Diagnostic::error(span, "the file is not UTF-8 text");
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            fault.hint("it is written in UTF-16: save it as UTF-8")
+        }
+        _ if bytes.contains(&0) => fault.hint("it is no text at all: is it the right file?"),
+        _ => fault.hint("save it as UTF-8"),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use crate::compose::budget::TooMuch;
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::load::layer::{Level, Loader, Paths};
 use crate::compose::load::locate::origins;
@@ -48,8 +49,11 @@ impl Loader<'_> {
     fn include(&mut self, include: &Include, level: &Level) -> Option<Node> {
         let paths = self.paths(include, level)?;
         let main = paths.first()?.0.clone();
-        if level.included.contains(&main) {
-            self.faults.push(circle(include, &main, level));
+        let real = self.source.resolve_links(&main);
+        let same = |file: &PathBuf| *file == main || self.source.resolve_links(file) == real;
+        if let Some(start) = level.included.iter().position(same) {
+            let fault = circle(include, &main, &level.included[start..]);
+            self.faults.push(fault);
             return None;
         }
         if level.included.len() >= DEPTH_LIMIT {
@@ -108,6 +112,10 @@ impl Loader<'_> {
                 self.keep_inside(&path, &shown, file.span).then_some(())?;
                 files.push((path, file.span));
             }
+        }
+        if let Err(TooMuch(message)) = self.budget.layer(level.environment.len()) {
+            self.faults.push(Diagnostic::error(include.span, message));
+            return None;
         }
         let mut found = BTreeMap::new();
         let mut from = BTreeMap::clone(&level.origins);
@@ -204,16 +212,8 @@ fn read_include(node: &Node) -> Option<Include> {
     })
 }
 
-fn circle(include: &Include, path: &Path, level: &Level) -> Diagnostic {
-    let start = level
-        .included
-        .iter()
-        .position(|file| file == path)
-        .unwrap_or(0);
-    let way: Vec<_> = level.included[start..]
-        .iter()
-        .map(|p| p.display().to_string())
-        .collect();
+fn circle(include: &Include, path: &Path, way: &[PathBuf]) -> Diagnostic {
+    let way: Vec<_> = way.iter().map(|p| p.display().to_string()).collect();
     let message = format!(
         "the file includes itself: {} → {}",
         way.join(" → "),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use crate::compose::budget::{Budget, TooMuch};
 use crate::compose::combine::{apply_resets, enforce_unique, merge};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::interpolate::Interpolator;
@@ -18,6 +19,9 @@ use crate::compose::shorthand::{ParseErrors, canonical};
 use crate::compose::source::{Files, Source};
 use crate::compose::tree::{Map, Node, Path, Span, Value};
 use crate::compose::yaml::Document;
+
+/// How many services a project may have.
+const SERVICE_LIMIT: usize = 10_000;
 
 /// What becomes of relative paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,7 @@ pub(super) struct Loader<'a> {
     /// What was found in parts that were taken out so that the rest could be looked at.
     pub(super) aside: Aside,
     pub(super) extends: ExtendsCache,
+    pub(super) budget: Budget,
     /// The folders of what was brought here from other machines.
     pub(super) roots: Vec<PathBuf>,
 }
@@ -72,6 +77,7 @@ impl<'a> Loader<'a> {
             faults,
             aside: Aside::default(),
             extends: ExtendsCache::default(),
+            budget: Budget::default(),
             roots: Vec::new(),
         }
     }
@@ -92,6 +98,7 @@ impl<'a> Loader<'a> {
                 self.layer(&mut tree, document, &level);
             }
         }
+        self.count_services(&tree);
         if crate::compose::load::has_errors(&self.faults) {
             return tree;
         }
@@ -107,6 +114,21 @@ impl<'a> Loader<'a> {
         }
         resolve_variables(&mut tree, &level.environment);
         tree
+    }
+
+    fn count_services(&mut self, tree: &Node) {
+        let services = tree.get("services").and_then(Node::as_map);
+        let mut places: Vec<Span> = services
+            .into_iter()
+            .flatten()
+            .map(|(_, it)| it.key)
+            .collect();
+        places.sort();
+        if let Some(first_too_many) = places.get(SERVICE_LIMIT) {
+            let message = format!("the project has more than {SERVICE_LIMIT} services");
+            self.faults
+                .push(Diagnostic::error(*first_too_many, message));
+        }
     }
 
     pub(super) fn resolve_paths(
@@ -133,6 +155,10 @@ impl<'a> Loader<'a> {
                 Diagnostic::error(root.span, message)
                     .expected("expected a mapping such as `services:`"),
             );
+            return;
+        }
+        if let Err(TooMuch(message)) = self.budget.layer(tree.weight()) {
+            self.faults.push(Diagnostic::error(root.span, message));
             return;
         }
         let before = self.faults.len();
@@ -164,9 +190,13 @@ impl<'a> Loader<'a> {
 
     pub(super) fn interpolate(&mut self, root: &mut Node, level: &Level) {
         if !self.switches.no_interpolate {
-            Interpolator::new(&level.environment, &mut self.faults)
-                .knowing(&level.origins)
-                .run(root);
+            let mut interpolator =
+                Interpolator::new(&level.environment, &mut self.budget, &mut self.faults)
+                    .knowing(&level.origins);
+            interpolator.run(root);
+            for (span, variables) in interpolator.into_filled() {
+                self.files.fill(span, variables);
+            }
         }
     }
 
@@ -177,7 +207,7 @@ impl<'a> Loader<'a> {
         } else {
             ParseErrors::Refused
         };
-        canonical(tree, errors, &mut self.faults);
+        canonical(tree, errors, &mut self.budget, &mut self.faults);
         enforce_unique(tree, &mut self.faults);
     }
 
@@ -201,6 +231,10 @@ impl<'a> Loader<'a> {
                 self.faults
                     .push(Diagnostic::error(root.span, message).expected("expected a mapping"));
                 continue;
+            }
+            if let Err(TooMuch(message)) = self.budget.layer(tree.weight()) {
+                self.faults.push(Diagnostic::error(root.span, message));
+                break;
             }
             self.interpolate(&mut root, level);
             apply_resets(&mut tree, &resets);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::compose::budget::TooMuch;
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::env::{LineError, parse_dotenv};
 use crate::compose::load::layer::{Level, Loader, Paths};
@@ -371,6 +372,11 @@ impl Loader<'_> {
             return None;
         }
         let (file, text) = self.read(path, asked_by)?;
+        if let Err(TooMuch(message)) = self.budget.layer(variables.len()) {
+            let span = asked_by.unwrap_or_default();
+            self.faults.push(Diagnostic::error(span, message));
+            return None;
+        }
         let earlier = variables.clone();
         let lookup = |name: &str| current.get(name).or_else(|| earlier.get(name)).cloned();
         match parse_dotenv(&text, variables, &lookup) {

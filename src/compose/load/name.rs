@@ -1,5 +1,6 @@
 //! The project's name: `-p`, `COMPOSE_PROJECT_NAME`, the last `name:`, the directory.
 
+use crate::compose::budget::Budget;
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::interpolate::Interpolator;
 use crate::compose::load::files::Documents;
@@ -70,7 +71,7 @@ fn from_file(
     if !options.switches.no_interpolate {
         let before = faults.len();
         let mut found = Vec::new();
-        Interpolator::new(&located.environment, &mut found).run(&mut node);
+        Interpolator::new(&located.environment, &mut Budget::default(), &mut found).run(&mut node);
         // Warnings come again when the whole file is interpolated.
         faults.extend(
             found

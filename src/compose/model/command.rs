@@ -13,11 +13,21 @@ impl Field for Option<Vec<String>> {
     fn read(node: &Node, faults: &mut Vec<Diagnostic>) -> Self {
         match &node.value {
             Value::Text(line) => {
-                let words = split_words(line);
-                if let Err(unfit) = words {
-                    faults.push(refusal(node, unfit));
+                let (words, operator) = match split_words(line) {
+                    Ok(split) => split,
+                    Err(unfit) => {
+                        faults.push(refusal(node, unfit));
+                        return None;
+                    }
+                };
+                if let Some(operator) = operator {
+                    let message =
+                        format!("the command ends before `{operator}`: what follows is not run");
+                    let hint =
+                        "no shell reads it: write `sh -c '…'` around it, or quote the character";
+                    faults.push(Diagnostic::warning(node.span, message).hint(hint));
                 }
-                words.ok()
+                Some(words)
             }
             Value::List(list) => Some(list.iter().map(|word| word.value.to_plain()).collect()),
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Map(_) => None,
@@ -46,8 +56,15 @@ fn refusal(node: &Node, unfit: Unfit) -> Diagnostic {
             "no shell runs the command, so `(` and `)` mean nothing",
         )
         .hint("put the parentheses in quotation marks, or begin with `sh -c`"),
+        Unfit::TooLong => Diagnostic::error(
+            node.span,
+            format!("the command has more than {WORD_LIMIT} words"),
+        ),
     }
 }
+
+/// How many words a command may have: no kernel takes so many.
+const WORD_LIMIT: usize = 100_000;
 
 /// What can stay open across blanks.
 #[derive(Clone, Copy, PartialEq)]
@@ -67,20 +84,26 @@ enum Unfit {
     Open,
     /// A parenthesis stands where a shell would begin another one.
     Parenthesis,
+    /// It has more words than any kernel takes.
+    TooLong,
 }
 
 /// Splits a line into words.
 ///
 /// Stops at an unquoted `;`, `&`, `|`, `<` or `>`, as Docker Compose does: what follows is not run.
-fn split_words(line: &str) -> Result<Vec<String>, Unfit> {
+/// The operator is the one that it stopped at.
+fn split_words(line: &str) -> Result<(Vec<String>, Option<char>), Unfit> {
     let mut splitter = Splitter::default();
     for c in line.chars() {
         if splitter.open.is_empty() && !splitter.escaped && ";&|<>".contains(c) {
-            return Ok(splitter.stopped(c));
+            return Ok((splitter.stopped(c), Some(c)));
         }
         splitter.take(c)?;
+        if splitter.words.len() > WORD_LIMIT {
+            return Err(Unfit::TooLong);
+        }
     }
-    splitter.finish()
+    Ok((splitter.finish()?, None))
 }
 
 /// A line that is being split.
@@ -171,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_line_is_split_like_a_shell_splits_it() {
-        let words = split_words(r#"sh -c "echo 'a  b'" x\ y ''"#).unwrap();
+        let (words, _) = split_words(r#"sh -c "echo 'a  b'" x\ y ''"#).unwrap();
         assert_eq!(words, ["sh", "-c", "echo 'a  b'", "x y", ""]);
     }
 
@@ -184,8 +207,8 @@ mod tests {
 
     #[test]
     fn what_a_shell_would_replace_is_one_word() {
-        assert_eq!(split_words("a $(b 'c) d").unwrap(), ["a", "$(b 'c)", "d"]);
-        assert_eq!(split_words("`a | b` c").unwrap(), ["`a | b`", "c"]);
+        assert_eq!(split_words("a $(b 'c) d").unwrap().0, ["a", "$(b 'c)", "d"]);
+        assert_eq!(split_words("`a | b` c").unwrap().0, ["`a | b`", "c"]);
     }
 
     #[test]
@@ -193,12 +216,14 @@ mod tests {
         for line in ["(a)", "a(b)", "a)", "$(a $(b))", "$(a", "a (b"] {
             assert_eq!(split_words(line), Err(Unfit::Parenthesis), "{line}");
         }
-        assert_eq!(split_words("'(a)' \\(").unwrap(), ["(a)", "("]);
+        assert_eq!(split_words("'(a)' \\(").unwrap().0, ["(a)", "("]);
     }
 
     #[test]
     fn nothing_after_an_operator_is_part_of_the_command() {
-        assert_eq!(split_words("a b; c").unwrap(), ["a", "b"]);
-        assert_eq!(split_words("a '' 2>b").unwrap(), ["a", ""]);
+        let (words, operator) = split_words("a b; c").unwrap();
+        assert_eq!(words, ["a", "b"]);
+        assert_eq!(operator, Some(';'));
+        assert_eq!(split_words("a '' 2>b").unwrap().0, ["a", ""]);
     }
 }

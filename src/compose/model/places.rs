@@ -79,6 +79,12 @@ impl Places {
             .collect()
     }
 
+    /// Returns where a variable that is set came from.
+    pub(crate) fn origin(&self, name: &str) -> VariableOrigin {
+        let file = self.origins.get(name).cloned();
+        file.map_or(VariableOrigin::Shell, VariableOrigin::EnvFile)
+    }
+
     /// Returns the variables that filled the value at a path.
     pub(crate) fn variables(&self, path: &str) -> Vec<VariableUse> {
         let uses = self.trace(path).map(|trace| trace.variables.as_slice());

@@ -160,7 +160,12 @@ mod tests {
         });
         let text = to_yaml(&value);
         let mut faults = Vec::new();
-        let documents = crate::compose::yaml::parse(0, &text, &mut faults);
+        let documents = crate::compose::yaml::parse(
+            0,
+            &text,
+            &mut crate::compose::budget::Budget::default(),
+            &mut faults,
+        );
         assert_eq!(faults, [], "{text}");
         let mut expected = value;
         expected.sort_all_objects();

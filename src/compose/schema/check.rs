@@ -5,8 +5,26 @@ use std::collections::BTreeSet;
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::plain;
 use crate::compose::schema::shape::{List, Mapping, Number, Shape, Text};
-use crate::compose::suggest::nearest;
+use crate::compose::suggest::suggestion;
 use crate::compose::tree::{Entry, Map, Node, Value};
+
+/// The keys whose values are times, which need a unit.
+const TIMES: [&str; 11] = [
+    "interval",
+    "timeout",
+    "start_period",
+    "start_interval",
+    "stop_grace_period",
+    "delay",
+    "window",
+    "monitor",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "pull_refresh_after",
+];
+
+/// The keys of a project that are often put one level too deep.
+const SECTIONS: [&str; 5] = ["volumes", "networks", "secrets", "configs", "models"];
 
 /// Checks a value against its shape; `key` names it in messages.
 pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Vec<Diagnostic>) {
@@ -18,7 +36,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Vec<Diag
         }
         Value::List(items) => {
             if let Some(list) = shape.list {
-                return check_list(items, list, key, faults);
+                return check_list(items, list, (key, shape), faults);
             }
         }
         Value::Text(text) => {
@@ -48,6 +66,40 @@ pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Vec<Diag
     faults.push(wrong_kind(node, shape, key));
 }
 
+/// Returns the key and the value of a mapping that has only one.
+fn single(node: &Node) -> Option<(&str, &Node)> {
+    let mut entries = node.as_map()?.iter();
+    let (key, entry) = entries.next()?;
+    entries.next().is_none().then_some((key, &entry.node))
+}
+
+/// Says what to do about `- key: value` in a list that could be a mapping.
+fn pair_in_list((name, value): (&str, &Node)) -> String {
+    match &value.value {
+        Value::Map(_) | Value::List(_) => {
+            "leave out the `- `: with values of their own, these are keys".to_owned()
+        }
+        Value::Null => format!("write `- {name}`, or leave out the `- ` before every line"),
+        scalar @ (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_)) => {
+            let value = scalar.to_plain();
+            format!("write `- {name}={value}`, or leave out the `- ` before every line")
+        }
+    }
+}
+
+/// Says how to make a list of a string.
+fn as_list(text: &str) -> String {
+    if text.starts_with('-') {
+        return "put a space behind the `-`".to_owned();
+    }
+    let is_plain = !text.contains(['\n', ',', '[', ']', '{', '}', '"', '\'', ':', '#', ' ', '=']);
+    if is_plain {
+        format!("make it a list: `[{text}]`")
+    } else {
+        "begin the line with `- ` to make it an element of a list".to_owned()
+    }
+}
+
 fn wrong_kind(node: &Node, shape: &Shape, key: &str) -> Diagnostic {
     let kind = node.value.kind();
     let message = if node.is_null() {
@@ -57,12 +109,24 @@ fn wrong_kind(node: &Node, shape: &Shape, key: &str) -> Diagnostic {
     };
     let fault =
         Diagnostic::error(node.span, message).expected(format!("expected {}", shape.describe()));
+    let belongs_to_service = shape
+        .map
+        .is_some_and(|mapping| mapping.keys.iter().any(|(known, _)| *known == key));
+    if belongs_to_service {
+        return fault.hint(format!(
+            "if `{key}` belongs to what is above it, indent it further"
+        ));
+    }
     let only_quotes_missing = shape.text.is_some_and(|text| matches!(text, Text::Any))
         && matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_));
     let split_by_colon =
         shape.list.is_some_and(|list| list.item.text.is_some()) || shape.text.is_some();
+    let is_time = TIMES.contains(&key);
     match &node.value {
-        _ if only_quotes_missing => fault.hint(format!(
+        Value::Int(_) | Value::Float(_) if is_time => {
+            fault.hint(format!("add a unit: `{}s`", node.value.to_plain()))
+        }
+        _ if only_quotes_missing && !shape.boolean => fault.hint(format!(
             "put it in quotation marks: \"{}\"",
             node.value.to_plain()
         )),
@@ -73,8 +137,14 @@ fn wrong_kind(node: &Node, shape: &Shape, key: &str) -> Diagnostic {
             ))
         }
         Value::Text(_) if shape.list.is_some() && shape.text.is_none() => {
-            fault.hint("begin the line with `- ` to make it an element of a list")
+            fault.hint(as_list(node.as_text().unwrap_or_default()))
         }
+        Value::Map(_) if shape.list.is_some() && !split_by_colon => {
+            fault.hint("begin with `- ` to make it an element of a list")
+        }
+        Value::Null if shape.map.is_some() && !shape.null => fault.hint(format!(
+            "what belongs to `{key}` stands below it and is indented further"
+        )),
         Value::List(_) if shape.map.is_some() => {
             fault.hint("write `key: value` without the leading `- `")
         }
@@ -108,22 +178,39 @@ fn check_text(node: &Node, text: &str, rule: Text, key: &str, faults: &mut Vec<D
             if !words.contains(&text) {
                 let fault = Diagnostic::error(node.span, format!("`{key}` cannot be `{text}`"))
                     .expected(format!("expected `{}`", words.join("`, `")));
-                let near = nearest(text, words.iter().copied());
+                let near = suggestion(text, words.iter().copied(), faults);
                 faults.push(fault.maybe_hint(near.map(|word| format!("did you mean `{word}`?"))));
             }
         }
         Text::Match(matcher) => {
             if !(matcher.accepts)(text) {
-                let fault = Diagnostic::error(node.span, format!("`{key}` cannot be `{text}`"));
-                faults.push(fault.expected(format!("expected {}", matcher.expected)));
+                let fault = Diagnostic::error(node.span, format!("`{key}` cannot be `{text}`"))
+                    .expected(format!("expected {}", matcher.expected));
+                // What people are told in backticks are the words that could be meant.
+                let words = matcher.expected.split('`').skip(1).step_by(2);
+                let words = words.filter(|word| word.chars().all(char::is_alphabetic));
+                let near = suggestion(text, words, faults);
+                faults.push(fault.maybe_hint(near.map(|word| format!("did you mean `{word}`?"))));
             }
         }
     }
 }
 
-fn check_list(items: &[Node], list: &List, key: &str, faults: &mut Vec<Diagnostic>) {
+fn check_list(
+    items: &[Node],
+    list: &List,
+    (key, shape): (&str, &Shape),
+    faults: &mut Vec<Diagnostic>,
+) {
     for item in items {
+        let before = faults.len();
         check(item, &list.item, key, faults);
+        if let (Some(fault), Some(pair), Some(_)) =
+            (faults[before..].first_mut(), single(item), shape.map)
+            && fault.span == item.span
+        {
+            fault.hint = Some(pair_in_list(pair));
+        }
     }
     if !list.unique {
         return;
@@ -159,7 +246,8 @@ fn check_map(
         } else if let Some(named) = mapping.named.filter(|named| (named.names.accepts)(name)) {
             check(&entry.node, &named.value, name, faults);
         } else if mapping.closed {
-            faults.push(unknown_key(name, entry, mapping, key));
+            let fault = unknown_key((name, entry), mapping, key, faults);
+            faults.push(fault);
         }
     }
     for required in mapping.required {
@@ -170,7 +258,12 @@ fn check_map(
     }
 }
 
-fn unknown_key(name: &str, entry: &Entry, mapping: &Mapping, key: &str) -> Diagnostic {
+fn unknown_key(
+    (name, entry): (&str, &Entry),
+    mapping: &Mapping,
+    key: &str,
+    faults: &[Diagnostic],
+) -> Diagnostic {
     if let Some(named) = mapping.named {
         return Diagnostic::error(entry.key, format!("`{name}` is no valid name in `{key}`"))
             .expected(format!("expected {}", named.names.expected));
@@ -179,9 +272,23 @@ fn unknown_key(name: &str, entry: &Entry, mapping: &Mapping, key: &str) -> Diagn
         "" => format!("`{name}` is no key of a Compose file"),
         _ => format!("`{name}` is no key of `{key}`"),
     };
-    let near = nearest(name, mapping.keys.iter().map(|(known, _)| *known));
+    let near = suggestion(name, mapping.keys.iter().map(|(known, _)| *known), faults);
+    let has_image = |node: &Node| node.get("image").is_some() || node.get("build").is_some();
+    let misplaced =
+        SECTIONS.contains(&key) && mapping.keys.iter().any(|(known, _)| *known == "image");
     let hint = match near {
+        _ if name
+            .starts_with(|c: char| !c.is_ascii() && (c.is_whitespace() || c == '\u{feff}')) =>
+        {
+            "it begins with a character that only looks like a space: write spaces".to_owned()
+        }
         Some(near) => format!("did you mean `{near}`?"),
+        None if key.is_empty() && has_image(&entry.node) => {
+            "a service stands below `services:`, indented further".to_owned()
+        }
+        None if misplaced => {
+            format!("if `{key}` is not meant as a service, move it to the left, beside `services:`")
+        }
         None if mapping.extensions => format!("to keep it for another tool, name it `x-{name}`"),
         None => {
             let keys: Vec<&str> = mapping.keys.iter().map(|(known, _)| *known).collect();

@@ -1,5 +1,6 @@
 //! The stage that walks a project and replaces every short form.
 
+use crate::compose::budget::{Budget, TooMuch};
 use crate::compose::combine::{dependency, into_names, nothing};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::{Field as _, Form, Port, ServiceVolume};
@@ -16,8 +17,17 @@ pub(crate) enum ParseErrors {
 }
 
 /// Replaces the short forms of a checked project.
-pub(crate) fn canonical(project: &mut Node, errors: ParseErrors, faults: &mut Vec<Diagnostic>) {
-    let mut stage = Stage { errors, faults };
+pub(crate) fn canonical(
+    project: &mut Node,
+    errors: ParseErrors,
+    budget: &mut Budget,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let mut stage = Stage {
+        errors,
+        budget,
+        faults,
+    };
     for (_, entry) in project
         .get_mut("services")
         .and_then(Node::as_map_mut)
@@ -48,8 +58,14 @@ pub(crate) fn canonical(project: &mut Node, errors: ParseErrors, faults: &mut Ve
     }
 }
 
+/// How many values the long form of a mount, a device or a grant is counted as.
+const LONG_FORM_VALUES: usize = 8;
+/// How many values the long form of a port is counted as.
+const PORT_VALUES: usize = 3;
+
 struct Stage<'a> {
     errors: ParseErrors,
+    budget: &'a mut Budget,
     faults: &'a mut Vec<Diagnostic>,
 }
 
@@ -57,7 +73,7 @@ impl Stage<'_> {
     fn service_key(&mut self, key: &str, node: &mut Node) {
         match key {
             "build" => self.build(node),
-            "depends_on" => depends_on(node),
+            "depends_on" => self.depends_on(node),
             "env_file" => env_file(node),
             "label_file" => listed(node),
             "dns" => {
@@ -82,7 +98,27 @@ impl Stage<'_> {
 
     fn each(&mut self, node: &mut Node, change: impl Fn(&mut Self, &mut Node)) {
         for item in node.as_list_mut().into_iter().flatten() {
+            let is_short = item.as_text().is_some();
+            if is_short && !self.has_room(LONG_FORM_VALUES, item.span) {
+                return;
+            }
             change(self, item);
+        }
+    }
+
+    /// Takes room for what a short form becomes.
+    fn has_room(&mut self, values: usize, span: Span) -> bool {
+        let taken = self.budget.values(values);
+        if let Err(TooMuch(message)) = taken {
+            self.faults.push(Diagnostic::error(span, message));
+        }
+        taken.is_ok()
+    }
+
+    fn depends_on(&mut self, node: &mut Node) {
+        let short = node.as_list().map_or(0, <[Node]>::len);
+        if self.has_room(LONG_FORM_VALUES * short, node.span) {
+            depends_on(node);
         }
     }
 
@@ -223,15 +259,27 @@ impl Stage<'_> {
                 ports.push(item.clone());
                 continue;
             }
+            if self.budget.was_refused() {
+                // It was said where they ran out.
+                break;
+            }
             match parse_port(&item.value.to_plain()) {
-                Ok(parsed) => ports.extend(parsed.iter().map(|port| port_node(port, item))),
+                Ok(parsed) => {
+                    if !self.has_room(PORT_VALUES * parsed.len(), item.span) {
+                        break;
+                    }
+                    ports.extend(parsed.iter().map(|port| port_node(port, item)));
+                }
                 Err(_) if self.errors == ParseErrors::Kept => return,
                 Err(error) => {
                     let text = item.value.to_plain();
                     let message = format!("`{text}` publishes no port: {error}");
-                    let fault = Diagnostic::error(item.span, message);
+                    let fault = Diagnostic::error(item.span, message)
+                        .expected("expected `published:target` or `target`");
+                    let curly = text.contains(['“', '”', '„', '‘', '’']);
+                    let hint = "`“` and `”` are no quotation marks of YAML: write `\"`";
                     self.faults
-                        .push(fault.expected("expected `published:target` or `target`"));
+                        .push(fault.maybe_hint(curly.then(|| hint.to_owned())));
                 }
             }
         }

@@ -92,6 +92,19 @@ pub struct Trace {
     pub implied: bool,
 }
 
+/// How many of the values that one replaced are remembered.
+const SHADOW_LIMIT: usize = 50;
+
+impl Trace {
+    /// Remembers a value that was replaced, and what that one had replaced.
+    pub(crate) fn replaces(&mut self, shadow: Shadow, older: Option<Box<Self>>) {
+        self.shadowed.push(shadow);
+        let older = older.map(|trace| trace.shadowed).unwrap_or_default();
+        self.shadowed.extend(older);
+        self.shadowed.truncate(SHADOW_LIMIT);
+    }
+}
+
 /// One value of the tree.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
@@ -140,6 +153,19 @@ impl Node {
     /// Makes a string.
     pub fn text(text: impl Into<String>, span: Span) -> Self {
         Self::new(Value::Text(text.into()), span)
+    }
+
+    /// Returns how many values it holds, itself included; long texts count for several.
+    pub(crate) fn weight(&self) -> usize {
+        const TEXT_BYTES_PER_VALUE: usize = 64;
+        let below = match &self.value {
+            Value::List(list) => list.iter().map(Self::weight).sum(),
+            Value::Map(map) => map.values().map(|entry| entry.node.weight()).sum(),
+            Value::Text(text) => text.len() / TEXT_BYTES_PER_VALUE,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+        };
+        let trail = self.trace.as_ref().map_or(0, |trace| trace.shadowed.len());
+        1 + below + trail
     }
 
     /// Returns the mapping, if it is one.

@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, btree_map};
 
 use saphyr_parser::{Event, Marker, ScalarStyle, Tag};
 
+use crate::compose::budget::{Budget, TooMuch};
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::tree::{Entry, Map, Node, Path, Shadow, Span, Value};
 use crate::compose::yaml::{DEPTH_LIMIT, Document, NODE_LIMIT, scalar};
+
+/// How many values the anchors of a document may hold; one that lies in three anchors counts three times.
+const ANCHORED_LIMIT: usize = 3 * NODE_LIMIT;
 
 /// What a tag asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,8 +51,9 @@ struct Anchor {
 }
 
 /// Builds documents from events.
-pub(super) struct Builder {
+pub(super) struct Builder<'a> {
     file: u32,
+    budget: &'a mut Budget,
     stack: Vec<Frame>,
     anchors: BTreeMap<usize, Anchor>,
     expanded: usize,
@@ -68,11 +73,12 @@ pub(super) fn span_at(file: u32, mark: Marker) -> Span {
     }
 }
 
-impl Builder {
+impl<'a> Builder<'a> {
     /// Starts on a file.
-    pub(super) fn new(file: u32) -> Self {
+    pub(super) fn new(file: u32, budget: &'a mut Budget) -> Self {
         Self {
             file,
+            budget,
             stack: Vec::new(),
             anchors: BTreeMap::new(),
             expanded: 0,
@@ -96,6 +102,12 @@ impl Builder {
         let mut span = span_at(self.file, at.start);
         if at.start.line() == at.end.line() && at.end.col() > at.start.col() {
             span.width = u32::try_from(at.end.col() - at.start.col()).unwrap_or(1);
+        }
+        if matches!(
+            event,
+            Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..)
+        ) {
+            self.spend(1, span)?;
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -126,6 +138,11 @@ impl Builder {
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
         }
+    }
+
+    fn spend(&mut self, values: usize, span: Span) -> Result<(), Diagnostic> {
+        let refused = |TooMuch(message)| Diagnostic::error(span, message);
+        self.budget.values(values).map_err(refused)
     }
 
     fn open(
@@ -204,6 +221,8 @@ impl Builder {
             let message = format!("the aliases expand to more than {NODE_LIMIT} values");
             return Err(Diagnostic::error(span, message));
         }
+        let refused = |TooMuch(message)| Diagnostic::error(span, message);
+        self.budget.values(found.size).map_err(refused)?;
         let finished = Finished {
             node: found.node.clone(),
             mark: found.mark,
@@ -216,16 +235,14 @@ impl Builder {
         if anchor == 0 {
             return Ok(());
         }
-        let node = finished.node.clone();
-        let size = size_of(&node);
+        let size = finished.node.weight();
         // Anchors inside anchors are copied once per level.
         self.anchored += size;
-        if self.anchored > 10 * NODE_LIMIT {
-            return Err(Diagnostic::error(
-                node.span,
-                "the anchors hold too many values",
-            ));
+        if self.anchored > ANCHORED_LIMIT {
+            let message = format!("the anchors hold more than {ANCHORED_LIMIT} values");
+            return Err(Diagnostic::error(finished.node.span, message));
         }
+        let node = finished.node.clone();
         self.anchors.insert(
             anchor,
             Anchor {
@@ -357,9 +374,13 @@ fn key_of(node: &Node, text: Option<(Cow<'_, str>, bool)>) -> Option<String> {
 
 fn not_a_key(finished: &Finished) -> Diagnostic {
     let message = format!("a key cannot be {}", finished.node.value.kind());
+    let hint = match finished.node.value {
+        Value::Map(_) => "a value that begins with `{` must be quoted",
+        _ => "put the key in quotation marks",
+    };
     Diagnostic::error(finished.node.span, message)
         .expected("expected a string here")
-        .hint("put the key in quotation marks")
+        .hint(hint)
 }
 
 /// Adds what `<<` brings; what is there already wins and remembers the other.
@@ -382,22 +403,10 @@ fn shadow(winner: &mut Node, other: Node) {
         | Value::Float(_)
         | Value::Text(_)) => scalar,
     };
-    let trace = winner.trace.get_or_insert_default();
-    trace.shadowed.push(Shadow {
+    let shadow = Shadow {
         span: other.span,
         value,
-    });
-}
-
-fn size_of(node: &Node) -> usize {
-    match &node.value {
-        Value::List(list) => 1 + list.iter().map(size_of).sum::<usize>(),
-        Value::Map(map) => {
-            1 + map
-                .values()
-                .map(|entry| size_of(&entry.node))
-                .sum::<usize>()
-        }
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => 1,
-    }
+    };
+    let trace = winner.trace.get_or_insert_default();
+    trace.replaces(shadow, None);
 }

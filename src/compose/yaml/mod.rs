@@ -3,14 +3,18 @@
 //! Aliases are expanded and merge keys (`<<`) resolved here, so that no later stage knows them.
 //! The tags `!reset` and `!override` become paths, which are applied to what came before.
 //!
-//! **Invariant:** the work is bounded: a document has at most [`NODE_LIMIT`] nodes after its
-//! aliases are expanded and at most [`DEPTH_LIMIT`] levels.
+//! **Invariant:** the work is bounded: aliases add at most [`NODE_LIMIT`] values to a document, all
+//! documents of a load hold as many as its [`Budget`] has, and none has more than [`DEPTH_LIMIT`] levels.
 
 mod build;
+mod hint;
 mod scalar;
+
+use std::borrow::Cow;
 
 use saphyr_parser::{Parser, ScanError};
 
+use crate::compose::budget::Budget;
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::tree::{Node, Path, Span};
 
@@ -20,6 +24,9 @@ pub(crate) use scalar::resolve;
 pub(crate) const NODE_LIMIT: usize = 100_000;
 /// How deep a document may nest.
 pub(crate) const DEPTH_LIMIT: usize = 200;
+
+/// How many values may stand behind `:` and a tab, which the parser does not take.
+const TAB_LIMIT: usize = 100;
 
 /// One document of a file.
 #[derive(Debug, Default)]
@@ -31,21 +38,58 @@ pub(crate) struct Document {
 }
 
 /// Reads the documents of a file; what is wrong with them goes to `faults`.
-pub(crate) fn parse(file: u32, text: &str, faults: &mut Vec<Diagnostic>) -> Vec<Document> {
-    let mut builder = build::Builder::new(file);
+pub(crate) fn parse(
+    file: u32,
+    text: &str,
+    budget: &mut Budget,
+    faults: &mut Vec<Diagnostic>,
+) -> Vec<Document> {
+    let (before, mut text) = (budget.clone(), Cow::Borrowed(text));
+    for _ in 0..TAB_LIMIT {
+        let (documents, found, refused) = attempt(file, &text, budget);
+        if let Some(spaced) = refused
+            .as_ref()
+            .and_then(|error| hint::without_tab(&text, error))
+        {
+            text = Cow::Owned(spaced);
+            budget.clone_from(&before);
+            continue;
+        }
+        faults.extend(refused.map(|error| syntax(file, &text, &error)));
+        faults.extend(found);
+        return documents;
+    }
+    let place = Span {
+        file,
+        line: 1,
+        column: 1,
+        width: 1,
+    };
+    let message = format!("more than {TAB_LIMIT} values stand behind a tab");
+    faults.push(Diagnostic::error(place, message).hint("put a space behind the `:` instead"));
+    Vec::new()
+}
+
+/// Reads as far as the text can be read.
+fn attempt(
+    file: u32,
+    text: &str,
+    budget: &mut Budget,
+) -> (Vec<Document>, Vec<Diagnostic>, Option<ScanError>) {
+    let mut builder = build::Builder::new(file, budget);
+    let (mut fault, mut refused) = (None, None);
     for event in Parser::new_from_str(text) {
-        let accepted = match event {
-            Ok((event, at)) => builder.event(event, at),
-            Err(error) => Err(syntax(file, text, &error)),
-        };
-        if let Err(fault) = accepted {
-            faults.push(fault);
+        match event {
+            Ok((event, at)) => fault = builder.event(event, at).err(),
+            Err(error) => refused = Some(error),
+        }
+        if fault.is_some() || refused.is_some() {
             break;
         }
     }
-    let (documents, found) = builder.finish();
-    faults.extend(found);
-    documents
+    let (documents, mut found) = builder.finish();
+    found.extend(fault);
+    (documents, found, refused)
 }
 
 /// Turns a scanner's complaint into ours.
@@ -54,29 +98,11 @@ fn syntax(file: u32, text: &str, error: &ScanError) -> Diagnostic {
         file,
         ..build::span_at(file, *error.marker())
     };
-    let line = text
-        .lines()
-        .nth(error.marker().line().saturating_sub(1))
-        .unwrap_or_default();
-    let hint = if line.trim_start().starts_with('\t')
-        || line.contains('\t') && line.trim().is_empty()
-        || error.info().contains("tabs disallowed")
-    {
-        Some("YAML is indented with spaces; this line begins with a tab")
-    } else if error.info().contains("unknown anchor") {
-        Some("an anchor `&name` must stand above, in the same file")
-    } else if error.info().contains("mapping values are not allowed") {
-        Some("a value that contains `: ` must be quoted; also check the indentation of this line")
-    } else if error.info().contains("simple key") || error.info().contains("':'") {
-        Some("a key needs `:` and a space behind it; check the lines above as well")
-    } else {
-        None
-    };
     if error.info().contains("recursion limit") {
         return Diagnostic::error(span, format!("nested deeper than {DEPTH_LIMIT} levels"));
     }
     Diagnostic::error(span, format!("not valid YAML: {}", error.info()))
-        .maybe_hint(hint.map(str::to_owned))
+        .maybe_hint(hint::of(text, error))
 }
 
 #[cfg(test)]
@@ -86,14 +112,14 @@ mod tests {
 
     fn one(text: &str) -> Node {
         let mut faults = Vec::new();
-        let mut documents = parse(0, text, &mut faults);
+        let mut documents = parse(0, text, &mut Budget::default(), &mut faults);
         assert_eq!(faults, [], "{text}");
         documents.remove(0).root
     }
 
     fn faults(text: &str) -> Vec<String> {
         let mut faults = Vec::new();
-        parse(0, text, &mut faults);
+        parse(0, text, &mut Budget::default(), &mut faults);
         faults.into_iter().map(|fault| fault.message).collect()
     }
 
@@ -123,6 +149,13 @@ mod tests {
     }
 
     #[test]
+    fn a_tab_may_stand_between_a_key_and_its_value() {
+        let node = one("a:\tx\nb: |\n  c:\td\n");
+        assert_eq!(node.get("a").unwrap().value, Value::Text("x".into()));
+        assert_eq!(node.get("b").unwrap().value, Value::Text("c:\td\n".into()));
+    }
+
+    #[test]
     fn merge_keys_add_what_is_not_there() {
         let node = one("x: &x {a: 1, b: 2}\ny:\n  <<: *x\n  b: 3\n");
         let merged = node.get("y").unwrap();
@@ -147,6 +180,25 @@ mod tests {
         }
         let found = faults(&text);
         assert!(found[0].contains("aliases"), "{found:?}");
+    }
+
+    #[test]
+    fn a_long_text_cannot_be_copied_without_end() {
+        let long = "x".repeat(100_000);
+        let text = format!("a: &a {long}\nb: [{}]\n", "*a, ".repeat(1000));
+        let found = faults(&text);
+        assert!(found[0].contains("aliases"), "{found:?}");
+        let text = format!("a: {}{long}{}\n", "&x [".repeat(190), "]".repeat(190));
+        let found = faults(&text.repeat(2));
+        assert!(found[0].contains("anchors"), "{found:?}");
+    }
+
+    #[test]
+    fn more_values_than_a_project_may_hold_are_refused() {
+        let found = faults(&format!("a: [{}]\n", "x,".repeat(300_000)));
+        assert!(found[0].contains("values"), "{found:?}");
+        let found = faults(&"--- a\n".repeat(300_000));
+        assert!(found[0].contains("values"), "{found:?}");
     }
 
     #[test]
