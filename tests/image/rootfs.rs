@@ -298,6 +298,31 @@ fn the_state_directory_may_be_in_a_home_of_the_machine_that_is_shown() {
 }
 
 #[test]
+fn where_the_kernel_tells_of_itself_in_the_tree_a_container_finds_an_empty_directory() {
+    let (machine, state) = (tempfile::tempdir().unwrap(), State::new());
+    let chroot = machine.path().join("srv/chroot/proc");
+    fs::create_dir_all(&chroot).unwrap();
+    fs::write(machine.path().join("srv/chroot/file"), "x").unwrap();
+    apart(|| {
+        // Who may mount one owns the namespace of the processes that it shows.
+        let Ok(proc) = FsContext::new(c"proc").and_then(|it| it.mount(Restrictions::empty()))
+        else {
+            println!("skipped: a proc filesystem cannot be mounted here");
+            return;
+        };
+        attach(&proc, fs::File::open(&chroot).unwrap()).unwrap();
+        let root = RootSource::HostDir(machine.path().to_owned());
+        let mounted = Container {
+            state: &state,
+            root,
+        }
+        .mount();
+        assert_eq!(mounted.read("srv/chroot/file").as_deref(), Some("x"));
+        assert!(crate::state::names(&mounted.path("srv/chroot/proc")).is_empty());
+    });
+}
+
+#[test]
 fn a_full_disk_is_an_error_of_its_own_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let image = Built::large(600_000);

@@ -7,7 +7,7 @@
 //! `/proc`, `/sys`, `/dev`, `/run`, `/tmp` and `/var/tmp` of the machine are never shown: a container
 //! gets its own.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
@@ -37,6 +37,26 @@ const FRESH: [(&str, u32); 6] = [
     ("tmp", 0o1777),
     ("var/tmp", 0o1777),
 ];
+/// Filesystems in which the kernel tells of itself: they cannot be part of an overlay, and what they say
+/// of the machine is nobody else's business. A container finds empty directories in their places.
+const KERNELS_OWN: [&[u8]; 16] = [
+    b"autofs",
+    b"binfmt_misc",
+    b"bpf",
+    b"cgroup",
+    b"cgroup2",
+    b"configfs",
+    b"debugfs",
+    b"devpts",
+    b"devtmpfs",
+    b"fusectl",
+    b"mqueue",
+    b"nsfs",
+    b"proc",
+    b"rpc_pipefs",
+    b"sysfs",
+    b"tracefs",
+];
 /// How deep directories with mounts below are taken apart.
 const DEPTH_LIMIT: usize = 8;
 /// The largest file beside a mount that is copied.
@@ -51,7 +71,7 @@ pub(super) fn prepare(
     let host = fs::canonicalize(dir).map_err(|error| ImageError::read(dir, error))?;
     let mounts = mounts_below(&host)?;
     let matters = |path: &PathBuf| !is_fresh(&host, path);
-    if mounts.iter().any(matters) || (privilege == Privilege::Limited && !mounts.is_empty()) {
+    if mounts.keys().any(matters) || (privilege == Privilege::Limited && !mounts.is_empty()) {
         return Builder::new(&host, &mounts, writable, privilege)?.build();
     }
     make_root(writable, &host)?;
@@ -112,17 +132,36 @@ fn hide(
     }
 }
 
-/// Returns all mount points below a directory of this mount namespace.
-fn mounts_below(host: &Path) -> Result<BTreeSet<PathBuf>, ImageError> {
+/// What is mounted somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Files,
+    /// One of [`KERNELS_OWN`].
+    Kernel,
+}
+
+/// Returns all mount points below a directory of this mount namespace, with what is on top of each.
+fn mounts_below(host: &Path) -> Result<BTreeMap<PathBuf, Content>, ImageError> {
     let table = Path::new("/proc/self/mountinfo");
     let bytes = fs::read(table).map_err(|error| ImageError::read(table, error))?;
-    let points = bytes.split(|&byte| byte == b'\n').filter_map(|line| {
-        let field = line.split(|&byte| byte == b' ').nth(4)?;
-        Some(PathBuf::from(unescape(field)))
-    });
+    let points = bytes.split(|&byte| byte == b'\n').filter_map(mount_point);
     Ok(points
-        .filter(|point| point != host && point.starts_with(host))
+        .filter(|(point, _)| point != host && point.starts_with(host))
         .collect())
+}
+
+/// Reads one line of the mount table.
+fn mount_point(line: &[u8]) -> Option<(PathBuf, Content)> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let point = PathBuf::from(unescape(fields.nth(4)?));
+    // Optional fields end with a dash; the kind of filesystem is next.
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let content = if KERNELS_OWN.contains(&kind) {
+        Content::Kernel
+    } else {
+        Content::Files
+    };
+    Some((point, content))
 }
 
 /// Reads the octal escapes that stand for blanks and the like.
@@ -148,7 +187,7 @@ fn unescape(field: &[u8]) -> OsString {
 /// A view of several parts while it is being planned.
 struct Builder<'a> {
     host: &'a Path,
-    mounts: &'a BTreeSet<PathBuf>,
+    mounts: &'a BTreeMap<PathBuf, Content>,
     privilege: Privilege,
     skeleton: PathBuf,
     uppers: PathBuf,
@@ -162,7 +201,7 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(
         host: &'a Path,
-        mounts: &'a BTreeSet<PathBuf>,
+        mounts: &'a BTreeMap<PathBuf, Content>,
         writable: &Writable<'_>,
         privilege: Privilege,
     ) -> Result<Self, ImageError> {
@@ -231,7 +270,8 @@ impl<'a> Builder<'a> {
                 other => other.map_err(fail),
             };
         }
-        if metadata.is_file() {
+        let is_kernels = self.mounts.get(path) == Some(&Content::Kernel);
+        if metadata.is_file() && !is_kernels {
             return copy_file(path, metadata, &target);
         }
         if !metadata.is_dir() {
@@ -241,12 +281,12 @@ impl<'a> Builder<'a> {
             return make_dir(&target, *mode);
         }
         make_like(&target, path)?;
-        if path == self.state || !is_readable(path) {
+        if path == self.state || is_kernels || !is_readable(path) {
             return Ok(());
         }
         let has_mounts = self
             .mounts
-            .iter()
+            .keys()
             .any(|point| point != path && point.starts_with(path));
         if !has_mounts {
             return self.part(below, path);
@@ -375,6 +415,16 @@ mod tests {
     fn escapes_in_the_mount_table_are_read() {
         assert_eq!(unescape(br"/a\040b\134c"), "/a b\\c");
         assert_eq!(unescape(br"/plain\"), "/plain\\");
+    }
+
+    #[test]
+    fn the_mount_table_says_what_is_mounted_where() {
+        let line = b"25 1 0:23 / /srv/a\\040b rw,nosuid shared:7 master:2 - proc none rw";
+        let expected = ("/srv/a b".into(), Content::Kernel);
+        assert_eq!(mount_point(line), Some(expected));
+        let line = b"25 1 0:23 / /data rw - ext4 /dev/vda rw";
+        assert_eq!(mount_point(line), Some(("/data".into(), Content::Files)));
+        assert_eq!(mount_point(b""), None);
     }
 
     #[test]
