@@ -537,9 +537,7 @@ services:
         .consort(&["--profile", "tools", "up", "-d"])
         .succeeds();
     let before = sandbox.field("tool", "ID");
-    for command in [
-        "pause", "unpause", "stop", "start", "restart", "kill", "down",
-    ] {
+    for command in ["stop", "start", "restart", "kill", "down"] {
         sandbox.consort(&[command]).succeeds();
         assert_eq!(
             sandbox.field("tool", "State").as_deref(),
