@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::compose::budget::{Budget, TooMuch};
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::env::{LineError, parse_dotenv, parse_raw};
+use crate::compose::env::{LineError, Lookup, parse_dotenv, parse_raw};
 use crate::compose::load::files::not_text;
 use crate::compose::model::{EnvFile, Project, Service};
 use crate::compose::options::LoadOptions;
@@ -113,7 +113,7 @@ impl Reader<'_> {
         (file, index): (&EnvFile, usize),
         (number, text): &(u32, Arc<str>),
         variables: &mut BTreeMap<String, String>,
-        (service, lookup): (&str, &dyn Fn(&str) -> Option<String>),
+        (service, lookup): (&str, Lookup<'_>),
     ) {
         let parsed = match file.format.as_deref() {
             None | Some(".env") => parse_dotenv(text, variables, lookup),

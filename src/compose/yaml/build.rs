@@ -376,7 +376,12 @@ fn not_a_key(finished: &Finished) -> Diagnostic {
     let message = format!("a key cannot be {}", finished.node.value.kind());
     let hint = match finished.node.value {
         Value::Map(_) => "a value that begins with `{` must be quoted",
-        _ => "put the key in quotation marks",
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::List(_) => "put the key in quotation marks",
     };
     Diagnostic::error(finished.node.span, message)
         .expected("expected a string here")
