@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead as _};
 
 use super::board::Board;
+use super::desire;
 use super::engine::advice;
 use super::environment;
 use super::error::{CommandError, ExitStatus};
@@ -14,10 +15,10 @@ use super::invocation::{Flag, Invocation};
 use super::terminal;
 use crate::engine::{Engine, EngineError, LockWait, ProjectLock};
 use crate::observed::{ObservedState, Scope};
-use crate::plan::{Diverged, Plan, PlanError, Warning};
+use crate::plan::{Action, Diverged, Plan, PlanError, Step, Warning};
 use crate::reconcile::{Cancel, ReconcileError, cancellation};
 use crate::report::{self, Output, ProgressStyle, Rehearsal, Span};
-use crate::value::ServiceName;
+use crate::value::{Place, ServiceName};
 
 /// Something to change in one project.
 #[derive(Debug)]
@@ -58,6 +59,14 @@ pub(super) struct Prepared {
 /// Makes a plan of what is there; the second argument is the answer to the question about volumes.
 pub(super) type Planner<'plan> =
     &'plan (dyn Fn(&ObservedState, Diverged) -> Result<Plan, CommandError> + 'plan);
+
+/// Returns for which service a step builds an image, and where that is written.
+fn build(step: &Step) -> Option<(&ServiceName, Option<&Place>)> {
+    let Action::BuildImage(request) = &step.action else {
+        return None;
+    };
+    Some((&request.service, request.place.as_ref()))
+}
 
 impl<'run> Work<'run> {
     /// Returns work on a project with what usually goes for it.
@@ -107,6 +116,7 @@ impl<'run> Work<'run> {
         if plan.warnings.iter().any(Warning::is_question) && self.agrees(&plan.warnings)? {
             plan = planner(&observed, Diverged::Recreate)?;
         }
+        desire::refuse_builds(plan.steps.iter().filter_map(build))?;
         for warning in plan
             .warnings
             .iter()

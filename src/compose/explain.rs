@@ -1,5 +1,6 @@
 //! Where a value of a project comes from: the place that won, what it shadows, what filled it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -66,20 +67,26 @@ pub fn explain(project: &Project, path: &str) -> Result<Vec<Explanation>, Explai
         return Err(unknown(&root, path, &full));
     };
     let mut found = Vec::new();
+    let mut lines = Lines::default();
     leaves(value, known, &mut |path, value| {
-        found.push(explanation(project, path, value));
+        found.push(explanation(project, &mut lines, path, value));
     });
     Ok(found)
 }
 
-fn explanation(project: &Project, path: String, value: &Json) -> Explanation {
+fn explanation<'p>(
+    project: &'p Project,
+    lines: &mut Lines<'p>,
+    path: String,
+    value: &Json,
+) -> Explanation {
     let places = &project.places;
     let written = written_path(places, &path);
     let mut place = places.get(written);
     let mut way = places.way(written);
     let mut shadowed = places.shadowed(written);
     let mut variables = places.variables(written);
-    let mut from_files = from_files(project, &path);
+    let mut from_files = from_files(project, lines, &path);
     if place.is_none() && !from_files.is_empty() {
         let first = from_files.remove(0);
         place = Some(first.shadow.place);
@@ -122,16 +129,36 @@ struct Mention {
     variables: Vec<VariableUse>,
 }
 
+/// What the files of variables and labels consist of, each read once.
+#[derive(Default)]
+struct Lines<'p> {
+    files: BTreeMap<u32, FileLines<'p>>,
+}
+
+struct FileLines<'p> {
+    /// The number of the line that sets each key, from 1.
+    keys: BTreeMap<String, u32>,
+    text: Vec<&'p str>,
+}
+
+impl<'p> Lines<'p> {
+    /// Returns the number and the text of the line that sets a key.
+    fn of_key(&mut self, project: &'p Project, file: u32, key: &str) -> Option<(u32, &'p str)> {
+        let text = &project.places.files().get(file)?.text;
+        let lines = self.files.entry(file).or_insert_with(|| FileLines {
+            keys: dotenv_lines(text),
+            text: text.lines().collect(),
+        });
+        let number = *lines.keys.get(key)?;
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        Some((number, lines.text.get(index).copied().unwrap_or_default()))
+    }
+}
+
 /// Finds what the files of variables and labels say about a value, the strongest first.
-fn from_files(project: &Project, path: &str) -> Vec<Mention> {
+fn from_files<'p>(project: &'p Project, lines: &mut Lines<'p>, path: &str) -> Vec<Mention> {
     let places = &project.places;
-    let sources = [("environment", "env_file"), ("labels", "label_file")];
-    let Some((service, files, key)) = project.services.keys().find_map(|name| {
-        sources.iter().find_map(|(values, files)| {
-            let key = path.strip_prefix(&format!("services.{name}.{values}."))?;
-            Some((name, files, key))
-        })
-    }) else {
+    let Some((service, files, key)) = in_service(project, path) else {
         return Vec::new();
     };
     let mention = |index: usize| {
@@ -139,8 +166,7 @@ fn from_files(project: &Project, path: &str) -> Vec<Mention> {
         let node = places.node(&entry)?;
         let file = node.get("path").unwrap_or(node).as_text()?;
         let number = places.files().named(Path::new(file))?;
-        let text = &places.files().get(number)?.text;
-        let line = *dotenv_lines(text).get(key)?;
+        let (line, written) = lines.of_key(project, number, key)?;
         let place = Place {
             file: file.into(),
             line,
@@ -151,13 +177,10 @@ fn from_files(project: &Project, path: &str) -> Vec<Mention> {
             line,
             ..Span::default()
         };
-        let written = text
-            .lines()
-            .nth(usize::try_from(line).ok()?.checked_sub(1)?);
         Some(Mention {
             shadow: Shadowed { place, value: None },
             way: places.way_of(start),
-            variables: variables_in(project, written.unwrap_or_default()),
+            variables: variables_in(project, written),
         })
     };
     let count = |list: &str| {
@@ -165,6 +188,18 @@ fn from_files(project: &Project, path: &str) -> Vec<Mention> {
         list.and_then(|node| node.as_list()).map_or(0, <[_]>::len)
     };
     (0..count(files)).rev().filter_map(mention).collect()
+}
+
+/// Splits the path of a variable or label into its service, the key of the files that may set it, and
+/// its own name.
+fn in_service<'a>(project: &Project, path: &'a str) -> Option<(&'a str, &'static str, &'a str)> {
+    let sources = [(".environment.", "env_file"), (".labels.", "label_file")];
+    let inner = path.strip_prefix("services.")?;
+    sources.iter().find_map(|(values, files)| {
+        let mut splits = inner.match_indices(values);
+        let (end, _) = splits.find(|(end, _)| project.services.contains_key(&inner[..*end]))?;
+        Some((&inner[..end], *files, &inner[end + values.len()..]))
+    })
 }
 
 /// Returns the variables that a line of a file of variables mentions; single quotation marks hide them.

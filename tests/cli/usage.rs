@@ -31,12 +31,33 @@ fn a_verb_that_is_not_there_yet_is_refused_by_name() {
 
 #[test]
 fn a_flag_that_is_not_there_yet_is_refused_by_name() {
-    let said = Sandbox::empty().consort(&["up", "--build"]);
+    let said = Sandbox::empty().consort(&["up", "--watch"]);
     assert_eq!(said.code, Some(1));
     insta::assert_snapshot!(said.stderr, @r"
-    error: `--build` is not supported yet
-       hint: build the image with another tool and name it in `image`
+    error: `--watch` is not supported yet
+       hint: run `consort up -d` again after a change
     ");
+}
+
+#[test]
+fn an_image_that_would_be_built_is_refused_with_its_place_before_anything_changes() {
+    let sandbox = Sandbox::with("services: {web: {build: .}, db: {image: x}}");
+    for words in [
+        &["up", "-d"][..],
+        &["up", "-d", "--build"],
+        &["create", "web"],
+        &["up", "web", "--build"],
+    ] {
+        let said = sandbox.consort(words);
+        assert_eq!(said.code, Some(1), "{words:?}");
+        assert_eq!(
+            said.stderr.trim(),
+            "error: cannot build the image of `web`: that is not supported yet\n     \
+             at: /folder/demo/compose.yaml:1:25\n   \
+             hint: build the image with another tool and name it in `image`",
+            "{words:?}"
+        );
+    }
 }
 
 #[test]

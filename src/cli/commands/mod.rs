@@ -42,6 +42,7 @@ pub(super) enum Verb {
     Down(down::DownArgs),
     Create(create::CreateArgs),
     Plan(plan::PlanArgs),
+    #[command(alias = "convert")]
     Config(config::ConfigArgs),
     Explain(explain::ExplainArgs),
     Ps(ps::PsArgs),

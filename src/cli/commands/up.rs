@@ -77,6 +77,10 @@ pub(in crate::cli) struct UpArgs {
     #[arg(long)]
     remove_orphans: bool,
 
+    /// Build images before starting; consort builds none yet, so that services with `build` are refused
+    #[arg(long, conflicts_with = "no_build")]
+    build: bool,
+
     /// Do not build images that are missing; consort builds none yet, so that this changes nothing
     #[arg(long)]
     no_build: bool,
@@ -159,11 +163,11 @@ pub(in crate::cli) fn up(
     let engine = invocation.engine()?;
     let mut work = Work::new(invocation, engine.as_ref(), scope, "up");
     work.yes = Flag::from(args.yes);
-    work.unchanged = Unchanged::Shown(desire::meant(
-        &desired,
-        &options.services,
-        options.dependencies,
-    ));
+    let meant = desire::meant(&desired, &options.services, options.dependencies);
+    if args.build {
+        desire::refuse_all_builds(&desired, &meant)?;
+    }
+    work.unchanged = Unchanged::Shown(meant);
     work.quiet_pull = Flag::from(args.quiet_pull);
     let planner = |observed: &_, diverged_volumes| {
         Ok(plan::up(

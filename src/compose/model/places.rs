@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,7 +17,14 @@ pub struct Places {
     root: Node,
     files: Files,
     origins: BTreeMap<String, PathBuf>,
+    long_lists: OnceLock<LongLists>,
 }
+
+/// For each long list, by its path: the place of the last `KEY=value` of each key.
+type LongLists = BTreeMap<String, BTreeMap<String, usize>>;
+
+/// A list that has more elements is not searched from its end each time.
+const LONG_LIST: usize = 64;
 
 /// A value that lost against a later one.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -34,6 +42,7 @@ impl Places {
             root,
             files,
             origins,
+            long_lists: OnceLock::new(),
         }
     }
 
@@ -139,36 +148,72 @@ impl Places {
 
     /// Finds a node. Keys may contain dots, so every key that fits the rest is tried.
     pub(crate) fn node(&self, path: &str) -> Option<&Node> {
-        find(&self.root, path)
+        self.find(&self.root, path, 0)
+    }
+
+    /// Finds what `path` means from its byte `start` on, which is where `node` is.
+    fn find<'a>(&'a self, node: &'a Node, path: &str, start: usize) -> Option<&'a Node> {
+        let rest = path.get(start..).unwrap_or_default();
+        if rest.is_empty() || rest == "." {
+            return Some(node);
+        }
+        match &node.value {
+            Value::Map(map) => {
+                let dots = rest.match_indices('.').map(|(index, _)| index);
+                dots.chain([rest.len()]).find_map(|end| {
+                    let entry = map.get(&rest[..end])?;
+                    self.find(&entry.node, path, start + end + 1)
+                })
+            }
+            Value::List(list) => {
+                let (index, _) = rest.split_once('.').unwrap_or((rest, ""));
+                if let Ok(number) = index.parse::<usize>() {
+                    return self.find(list.get(number)?, path, start + index.len() + 1);
+                }
+                // A list of `KEY=value` is as good as a mapping; the last one with a key wins.
+                if list.len() <= LONG_LIST {
+                    return list.iter().rev().find(|item| key_of_pair(item) == rest);
+                }
+                let own = path.get(..start.saturating_sub(1)).unwrap_or_default();
+                let lists = self.long_lists.get_or_init(|| long_lists(&self.root));
+                list.get(*lists.get(own)?.get(rest)?)
+            }
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => None,
+        }
     }
 }
 
-fn find<'a>(node: &'a Node, path: &str) -> Option<&'a Node> {
-    if path.is_empty() || path == "." {
-        return Some(node);
-    }
-    match &node.value {
-        Value::Map(map) => {
-            let dots = path.match_indices('.').map(|(index, _)| index);
-            dots.chain([path.len()]).find_map(|end| {
-                let entry = map.get(&path[..end])?;
-                find(&entry.node, path.get(end + 1..).unwrap_or_default())
-            })
-        }
-        Value::List(list) => {
-            let (index, rest) = path.split_once('.').unwrap_or((path, ""));
-            if let Ok(index) = index.parse::<usize>() {
-                return find(list.get(index)?, rest);
+fn long_lists(root: &Node) -> LongLists {
+    let mut found = LongLists::new();
+    let mut open = vec![(String::new(), root)];
+    while let Some((path, node)) = open.pop() {
+        let below = |key: &str| match path.as_str() {
+            "" => key.to_owned(),
+            path => format!("{path}.{key}"),
+        };
+        match &node.value {
+            Value::Map(map) => {
+                open.extend(map.iter().map(|(key, entry)| (below(key), &entry.node)))
             }
-            // A list of `KEY=value` is as good as a mapping; the last one with a key wins.
-            let is_pair = |item: &&Node| {
-                let text = item.as_text().unwrap_or_default();
-                text.split('=').next() == Some(path)
-            };
-            list.iter().rev().find(is_pair)
+            Value::List(list) => {
+                let numbered = list.iter().enumerate();
+                if list.len() > LONG_LIST {
+                    let keys =
+                        numbered.map(|(number, item)| (key_of_pair(item).to_owned(), number));
+                    found.insert(path, keys.collect());
+                } else {
+                    open.extend(numbered.map(|(number, item)| (below(&number.to_string()), item)));
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
         }
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => None,
     }
+    found
+}
+
+fn key_of_pair(item: &Node) -> &str {
+    let text = item.as_text().unwrap_or_default();
+    text.split('=').next().unwrap_or_default()
 }
 
 /// Returns the value of `KEY=value`, or the text itself.
