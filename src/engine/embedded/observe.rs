@@ -100,7 +100,7 @@ impl Inner {
         if state.status == Status::Restarting || !state.has_process_or_pause() {
             return Ok(state);
         }
-        if self.process_of(record, &state)?.is_some() {
+        if Self::process_of(record, &state)?.is_some() {
             return Ok(state);
         }
         // Its monitor is about to record the end, or cannot, for want of room on the disk.
@@ -116,7 +116,7 @@ impl Inner {
         record: &ContainerRecord,
     ) -> Result<ContainerState, EngineError> {
         let mut state = self.state(record)?;
-        if state.has_process_or_pause() && self.process_of(record, &state)?.is_none() {
+        if state.has_process_or_pause() && Self::process_of(record, &state)?.is_none() {
             state.forget_process();
         }
         Ok(state)
@@ -124,7 +124,6 @@ impl Inner {
 
     /// Returns what runs of a container according to its record, if it still does.
     pub(super) fn process_of(
-        &self,
         record: &ContainerRecord,
         state: &ContainerState,
     ) -> Result<Option<Container>, EngineError> {
@@ -145,7 +144,7 @@ impl Inner {
         mut state: ContainerState,
     ) -> Result<ContainerState, EngineError> {
         let act = || format!("end container `{}`, whose run folder is gone", record.name);
-        if let Some(container) = self.process_of(record, &state)? {
+        if let Some(container) = Self::process_of(record, &state)? {
             let ended = container.kill_all(KILL_TIMEOUT_MS);
             // A cgroup that was killed once is not used again, see the monitor.
             let removed = ended.and_then(|_| container.cgroup().remove());

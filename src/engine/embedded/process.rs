@@ -30,7 +30,7 @@ impl Inner {
     /// Returns the container that runs, as the runtime knows it.
     pub(super) fn running(&self, record: &ContainerRecord) -> Result<Container, EngineError> {
         let state = self.known_state(record)?;
-        let found = self.process_of(record, &state)?;
+        let found = Self::process_of(record, &state)?;
         found.ok_or_else(|| EngineError::NotRunning {
             name: record.name.clone(),
         })

@@ -191,7 +191,7 @@ impl Inner {
         let failed = |error: ContainerError| EngineError::act(act(), error);
         let mut state = self.state(record)?;
         let mut exit = None;
-        if let Some(container) = self.process_of(record, &state)? {
+        if let Some(container) = Self::process_of(record, &state)? {
             if state.status == Status::Paused {
                 container.unpause().map_err(failed)?;
             }

@@ -60,8 +60,8 @@ impl Network {
         // A bridge that is gone is no reason not to watch it; a change that needs it says so.
         let is_wired = rewire(&namespace, &own.mark, &own.endpoints).is_ok();
         let mut network = Self {
-            is_wired,
             missing,
+            is_wired,
             ..Self::with(namespace, published)
         };
         network.serve(bundle)?;

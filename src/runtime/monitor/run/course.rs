@@ -53,9 +53,8 @@ impl Monitor {
         let Phase::Running(running) = &self.phase else {
             return Ok(());
         };
-        match running.exit()? {
-            Some(exit) => self.ended(exit),
-            None => {}
+        if let Some(exit) = running.exit()? {
+            self.ended(exit);
         }
         Ok(())
     }

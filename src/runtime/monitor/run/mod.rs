@@ -255,7 +255,7 @@ impl Monitor {
 
     /// Plans another look at the ports that are still to be opened.
     fn bind_later(&mut self) {
-        let misses = self.network.misses_ports() && matches!(self.phase, Phase::Running(_));
+        let misses = self.network.misses_ports();
         self.bind_again = misses.then(|| clock::now() + BIND_AGAIN);
     }
 

@@ -79,7 +79,11 @@ impl Monitor {
 
     fn pay_or_owe(&mut self) {
         match self.pay() {
-            Ok(()) => self.owed.again = None,
+            Ok(()) => {
+                self.owed.again = None;
+                // Where there is room to write, there may be for conversations.
+                self.conversations.listen_again();
+            }
             Err(_) => self.owe(),
         }
     }
