@@ -193,7 +193,7 @@ fn long_lists(root: &Node) -> LongLists {
         };
         match &node.value {
             Value::Map(map) => {
-                open.extend(map.iter().map(|(key, entry)| (below(key), &entry.node)))
+                open.extend(map.iter().map(|(key, entry)| (below(key), &entry.node)));
             }
             Value::List(list) => {
                 let numbered = list.iter().enumerate();
