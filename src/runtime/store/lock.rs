@@ -7,8 +7,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, make_dir};
@@ -40,8 +43,15 @@ pub enum Contention {
 /// A held lock; freed when dropped or when the process dies.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
     path: PathBuf,
+}
+
+impl Drop for FileLock {
+    /// Takes the name away before the lock is free, so that nobody takes it for the next holder's.
+    fn drop(&mut self) {
+        self.file.set_len(0).unwrap_or_default();
+    }
 }
 
 impl FileLock {
@@ -67,8 +77,7 @@ impl FileLock {
             .truncate(false)
             .mode(0o600);
         let mut file = options.open(path).map_err(failed)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let other = read_holder(&mut file);
+        if let Some(other) = take_or_name(&mut file).map_err(failed)? {
             if contention == Contention::Fail {
                 return Err(StoreError::Held {
                     path: path.to_owned(),
@@ -80,7 +89,7 @@ impl FileLock {
         }
         write_holder(&mut file, holder).map_err(failed)?;
         Ok(Self {
-            _file: file,
+            file,
             path: path.to_owned(),
         })
     }
@@ -92,7 +101,7 @@ impl FileLock {
         };
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => false,
-            Err(error) => error == rustix::io::Errno::WOULDBLOCK,
+            Err(error) => error == Errno::WOULDBLOCK,
         }
     }
 
@@ -106,22 +115,52 @@ fn wait_for(file: &File) -> std::io::Result<()> {
     loop {
         match flock(file, FlockOperation::LockExclusive) {
             Ok(()) => return Ok(()),
-            Err(error) if error == rustix::io::Errno::INTR => {}
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-fn read_holder(file: &mut File) -> LockHolder {
-    let unknown = LockHolder {
+/// How often, and how long apart, a holder is looked for that has the lock and has not said its name yet.
+const LOOKS: u32 = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+
+/// Takes the lock, or says who has it.
+///
+/// A holder writes its name just after it took the lock. Until then the file is empty, or names a
+/// process that was killed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "that a holder is about to write its name is no event; this is over in microseconds"
+)]
+fn take_or_name(file: &mut File) -> std::io::Result<Option<LockHolder>> {
+    for _ in 0..LOOKS {
+        match flock(&*file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(None),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(holder) = read_holder(file).filter(is_alive) {
+            return Ok(Some(holder));
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    Ok(Some(LockHolder {
         pid: 0,
         command: "unknown".to_owned(),
-    };
+    }))
+}
+
+fn read_holder(file: &mut File) -> Option<LockHolder> {
     let mut text = String::new();
-    match file.take(4096).read_to_string(&mut text) {
-        Ok(_) => serde_json::from_str(&text).unwrap_or(unknown),
-        Err(_) => unknown,
-    }
+    file.rewind().ok()?;
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn is_alive(holder: &LockHolder) -> bool {
+    let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn write_holder(file: &mut File, holder: &LockHolder) -> std::io::Result<()> {
@@ -152,5 +191,42 @@ mod tests {
         assert!(error.contains("consort up"), "{error}");
         drop(held);
         assert!(!FileLock::is_held(&path));
+    }
+    #[test]
+    fn who_has_taken_the_lock_and_not_said_so_yet_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("demo.lock");
+        // What a killed holder leaves: a name that is nobody's.
+        let gone = LockHolder {
+            pid: i32::MAX as u32,
+            command: "consort up".to_owned(),
+        };
+        std::fs::write(&path, serde_json::to_vec(&gone).unwrap()).unwrap();
+        let mut next = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        flock(&next, FlockOperation::LockExclusive).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let third = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                tell.send(()).unwrap();
+                FileLock::acquire(&path, &me("consort ps"), Contention::Fail, &|_| {})
+            }
+        });
+        told.recv().unwrap();
+        write_holder(&mut next, &me("consort stop")).unwrap();
+        let error = third.join().unwrap().unwrap_err().to_string();
+        assert!(error.contains("consort stop"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_that_was_given_back_names_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("demo.lock");
+        drop(FileLock::acquire(&path, &me("consort up"), Contention::Fail, &|_| {}).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 }
