@@ -48,6 +48,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::report::{Ansi, Output, ProgressStyle};
+use crate::runtime::kernel::heap;
 use annotate::Annotations;
 use args::CommandLine;
 use environment::Environment;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(words: &[OsString]) -> ExitStatus {
+    heap::grow_in_large_steps();
     let typed = match CommandLine::try_parse_from(words) {
         Ok(typed) => typed,
         Err(refusal) => return refuse(words, &refusal),

@@ -8,8 +8,7 @@ use serde_json::Value;
 ///
 /// Left out is what says where the project is and how it is looked at, not what runs: labels of
 /// [`label`], the pull policy and whether output is shown.
-pub fn comparable(spec: &Value) -> Value {
-    let mut spec = spec.clone();
+pub fn comparable(mut spec: Value) -> Value {
     let Some(fields) = spec.as_object_mut() else {
         return spec;
     };
@@ -25,7 +24,7 @@ pub fn comparable(spec: &Value) -> Value {
 
 /// Returns the hash of what all replicas of a service have in common.
 pub fn config_hash(spec: &ContainerSpec) -> String {
-    let mut value = comparable(&serde_json::to_value(spec).unwrap_or_default());
+    let mut value = comparable(serde_json::to_value(spec).unwrap_or_default());
     if let Some(fields) = value.as_object_mut() {
         fields.shift_remove("name");
         fields.shift_remove("number");
@@ -38,7 +37,6 @@ pub fn config_hash(spec: &ContainerSpec) -> String {
             aliases.retain(|alias| alias.as_str() != Some(spec.name.as_str()));
         }
     }
-    Digest::sha256_of(value.to_string().as_bytes())
-        .hex()
-        .to_owned()
+    let bytes = serde_json::to_vec(&value).unwrap_or_default();
+    Digest::sha256_of(&bytes).hex().to_owned()
 }

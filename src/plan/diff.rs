@@ -102,7 +102,7 @@ pub(super) struct Difference {
 
 /// Compares a stored spec with a wanted one.
 pub(super) fn compare(old: &Value, new: &Value, places: &Places) -> Difference {
-    let (old, new) = (comparable(old), comparable(new));
+    let (old, new) = (comparable(old.clone()), comparable(new.clone()));
     let mut changes = Vec::new();
     differ("", Some(&old), Some(&new), &mut changes);
     let mut difference = Difference::default();

@@ -1,10 +1,11 @@
 //! Lists whose elements have a key: the last one with a key wins, at the place of the first.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::shorthand::volume_target;
-use crate::compose::tree::{Node, Shadow, Value};
+use crate::compose::tree::{Node, Shadow};
 
 /// What makes two elements the same.
 #[derive(Clone, Copy)]
@@ -91,27 +92,33 @@ fn list(node: &mut Node, path: &[&str], key: Key, faults: &mut Vec<Diagnostic>) 
     let Some(items) = node.as_list_mut() else {
         return;
     };
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut kept: Vec<Node> = Vec::with_capacity(items.len());
-    for mut item in items.drain(..) {
-        let id = match id_of(&item, key) {
-            Ok(id) => id,
-            Err(fault) => {
-                faults.push(*fault);
-                kept.push(item);
-                continue;
-            }
-        };
-        if let Some(index) = seen.get(&id) {
-            let older = std::mem::take(&mut kept[*index]);
-            shadow(&mut item, older);
-            kept[*index] = item;
-        } else {
-            seen.insert(id, kept.len());
-            kept.push(item);
-        }
+    let places = places(items, key, faults);
+    if places.iter().enumerate().all(|(own, place)| own == *place) {
+        return;
     }
-    *items = kept;
+    let mut kept: Vec<Option<Node>> = Vec::with_capacity(items.len());
+    for (mut item, place) in std::mem::take(items).into_iter().zip(places) {
+        kept.push(None);
+        if let Some(older) = kept[place].take() {
+            shadow(&mut item, older);
+        }
+        kept[place] = Some(item);
+    }
+    *items = kept.into_iter().flatten().collect();
+}
+
+/// For each element, the index of the first that is the same; elements with mistakes are only like themselves.
+fn places(items: &[Node], key: Key, faults: &mut Vec<Diagnostic>) -> Vec<usize> {
+    let mut first = BTreeMap::new();
+    let ids = items.iter().map(|item| id_of(item, key));
+    let places = ids.enumerate().map(|(index, id)| match id {
+        Ok(id) => *first.entry(id).or_insert(index),
+        Err(fault) => {
+            faults.push(*fault);
+            index
+        }
+    });
+    places.collect()
 }
 
 fn shadow(winner: &mut Node, older: Node) {
@@ -126,55 +133,72 @@ fn shadow(winner: &mut Node, older: Node) {
     trace.replaces(shadow, older.trace);
 }
 
-fn id_of(item: &Node, key: Key) -> Result<String, Box<Diagnostic>> {
-    let plain = item.value.to_plain();
+/// What an element is known by; fewer parts are followed by empty ones.
+type Id<'a> = [Cow<'a, str>; 4];
+
+fn id(only: Cow<'_, str>) -> Id<'_> {
+    [only, "".into(), "".into(), "".into()]
+}
+
+fn id_of(item: &Node, key: Key) -> Result<Id<'_>, Box<Diagnostic>> {
     let is_map = item.as_map().is_some();
-    let part = |name: &str| {
-        item.get(name)
-            .filter(|n| !n.is_null())
-            .map(|n| n.value.to_plain())
-    };
+    let part = |name: &str| item.get(name).filter(|n| !n.is_null()).map(plain);
     let lacking = |name: &str, what: &str| {
         let fault = Diagnostic::error(item.span, format!("{what} lacks `{name}`"));
         Box::new(fault.hint(format!("add `{name}:`")))
     };
     match (key, is_map) {
-        (Key::Name, _) => match &item.value {
-            Value::Text(text) => Ok(text
-                .split_once('=')
-                .map_or(text.as_str(), |(k, _)| k)
-                .into()),
-            other @ (Value::Null
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::List(_)
-            | Value::Map(_)) => {
-                let message = format!("{} cannot stand in this list", other.kind());
-                let fault = Diagnostic::error(item.span, message).expected("expected a string");
-                let quoted = format!("put it in quotation marks: \"{}\"", other.to_plain());
-                Err(Box::new(if plain.is_empty() {
-                    fault
-                } else {
-                    fault.hint(quoted)
-                }))
-            }
+        (Key::Name, _) => match item.as_text() {
+            Some(text) => Ok(id(text.split('=').next().unwrap_or_default().into())),
+            None => Err(Box::new(no_name(item))),
         },
-        (Key::Target, true) => part("target").ok_or_else(|| lacking("target", "the mount")),
-        (Key::Target, false) => volume_target(item, &plain),
-        (Key::Device, true) => part("target").ok_or_else(|| lacking("target", "the device")),
-        (Key::Device, false) => Ok(plain.split(':').nth(1).unwrap_or(&plain).to_owned()),
-        (Key::Grant(directory), true) => Ok(part("target")
-            .unwrap_or_else(|| format!("{directory}/{}", part("source").unwrap_or_default()))),
-        (Key::Grant(directory), false) => Ok(format!("{directory}/{plain}")),
-        (Key::Port, true) => {
-            let target = part("target").ok_or_else(|| lacking("target", "the port"))?;
-            let host = part("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned());
-            let published = part("published").unwrap_or_default();
-            let protocol = part("protocol").unwrap_or_else(|| "tcp".to_owned());
-            Ok(format!("{host}:{published}:{target}/{protocol}"))
+        (Key::Target, true) => part("target")
+            .map(id)
+            .ok_or_else(|| lacking("target", "the mount")),
+        (Key::Target, false) => volume_target(item, &plain(item)).map(|target| id(target.into())),
+        (Key::Device, true) => part("target")
+            .map(id)
+            .ok_or_else(|| lacking("target", "the device")),
+        (Key::Device, false) => {
+            let plain = plain(item);
+            let target = plain
+                .split(':')
+                .nth(1)
+                .map(|target| target.to_owned().into());
+            Ok(id(target.unwrap_or(plain)))
         }
-        (Key::File, true) => part("path").ok_or_else(|| lacking("path", "the file of variables")),
-        (Key::Value | Key::Port | Key::File, _) => Ok(plain),
+        (Key::Grant(directory), true) => Ok(id(part("target").unwrap_or_else(|| {
+            format!("{directory}/{}", part("source").unwrap_or_default()).into()
+        }))),
+        (Key::Grant(directory), false) => Ok(id(format!("{directory}/{}", plain(item)).into())),
+        (Key::Port, true) => Ok([
+            part("target").ok_or_else(|| lacking("target", "the port"))?,
+            part("published").unwrap_or_default(),
+            part("host_ip").unwrap_or("0.0.0.0".into()),
+            part("protocol").unwrap_or("tcp".into()),
+        ]),
+        (Key::File, true) => part("path")
+            .map(id)
+            .ok_or_else(|| lacking("path", "the file of variables")),
+        (Key::Value | Key::Port | Key::File, _) => Ok(id(plain(item))),
+    }
+}
+
+/// Refuses what cannot be `KEY=value`.
+fn no_name(item: &Node) -> Diagnostic {
+    let message = format!("{} cannot stand in this list", item.value.kind());
+    let fault = Diagnostic::error(item.span, message).expected("expected a string");
+    let plain = plain(item);
+    if plain.is_empty() {
+        fault
+    } else {
+        fault.hint(format!("put it in quotation marks: \"{plain}\""))
+    }
+}
+
+fn plain(node: &Node) -> Cow<'_, str> {
+    match node.as_text() {
+        Some(text) => text.into(),
+        None => node.value.to_plain().into(),
     }
 }

@@ -1,7 +1,7 @@
 //! The types that some keys ask for: a string there becomes a number or a boolean.
 
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::tree::{Node, Pattern, Value};
+use crate::compose::tree::{LIST, Node, Value};
 
 /// What a key asks for.
 #[derive(Clone, Copy)]
@@ -11,91 +11,61 @@ enum Kind {
     Boolean,
 }
 
-/// The keys that are converted; nothing else is, as in Docker Compose.
-const CASTS: &[(Pattern, Kind)] = &[
-    (Pattern("services.*.cpu_count"), Kind::Whole),
-    (Pattern("services.*.cpu_percent"), Kind::Number),
-    (Pattern("services.*.cpu_period"), Kind::Whole),
-    (Pattern("services.*.cpu_quota"), Kind::Whole),
-    (Pattern("services.*.cpu_rt_period"), Kind::Whole),
-    (Pattern("services.*.cpu_rt_runtime"), Kind::Whole),
-    (Pattern("services.*.cpus"), Kind::Number),
-    (Pattern("services.*.cpu_shares"), Kind::Whole),
-    (Pattern("services.*.depends_on.*.required"), Kind::Boolean),
-    (Pattern("services.*.depends_on.*.restart"), Kind::Boolean),
-    (Pattern("services.*.init"), Kind::Boolean),
-    (Pattern("services.*.deploy.replicas"), Kind::Whole),
-    (
-        Pattern("services.*.deploy.update_config.parallelism"),
-        Kind::Whole,
-    ),
-    (
-        Pattern("services.*.deploy.update_config.max_failure_ratio"),
-        Kind::Number,
-    ),
-    (
-        Pattern("services.*.deploy.rollback_config.parallelism"),
-        Kind::Whole,
-    ),
-    (
-        Pattern("services.*.deploy.rollback_config.max_failure_ratio"),
-        Kind::Number,
-    ),
-    (
-        Pattern("services.*.deploy.restart_policy.max_attempts"),
-        Kind::Whole,
-    ),
-    (
-        Pattern("services.*.deploy.placement.max_replicas_per_node"),
-        Kind::Whole,
-    ),
-    (Pattern("services.*.healthcheck.retries"), Kind::Whole),
-    (Pattern("services.*.healthcheck.disable"), Kind::Boolean),
-    (Pattern("services.*.oom_kill_disable"), Kind::Boolean),
-    (Pattern("services.*.oom_score_adj"), Kind::Whole),
-    (Pattern("services.*.pids_limit"), Kind::Whole),
-    (Pattern("services.*.ports.[].target"), Kind::Whole),
-    (Pattern("services.*.privileged"), Kind::Boolean),
-    (Pattern("services.*.read_only"), Kind::Boolean),
-    (Pattern("services.*.scale"), Kind::Whole),
-    (Pattern("services.*.stdin_open"), Kind::Boolean),
-    (Pattern("services.*.tty"), Kind::Boolean),
-    (Pattern("services.*.ulimits.*"), Kind::Whole),
-    (Pattern("services.*.ulimits.*.hard"), Kind::Whole),
-    (Pattern("services.*.ulimits.*.soft"), Kind::Whole),
-    (Pattern("services.*.volumes.[].read_only"), Kind::Boolean),
-    (
-        Pattern("services.*.volumes.[].volume.nocopy"),
-        Kind::Boolean,
-    ),
-    (Pattern("networks.*.external"), Kind::Boolean),
-    (Pattern("networks.*.internal"), Kind::Boolean),
-    (Pattern("networks.*.attachable"), Kind::Boolean),
-    (Pattern("networks.*.enable_ipv4"), Kind::Boolean),
-    (Pattern("networks.*.enable_ipv6"), Kind::Boolean),
-    (Pattern("volumes.*.external"), Kind::Boolean),
-    (Pattern("secrets.*.external"), Kind::Boolean),
-    (Pattern("configs.*.external"), Kind::Boolean),
-];
+/// Returns what the key at a path asks for; most ask for nothing, as in Docker Compose.
+fn kind_of(path: &[&str]) -> Option<Kind> {
+    match path {
+        ["services", _, key] => of_service(key),
+        ["services", _, part, key] => match (*part, *key) {
+            ("deploy", "replicas") | ("healthcheck", "retries") | ("ulimits", _) => {
+                Some(Kind::Whole)
+            }
+            ("healthcheck", "disable") => Some(Kind::Boolean),
+            _ => None,
+        },
+        ["services", _, part, of, key] => match (*part, *of, *key) {
+            ("deploy", "update_config" | "rollback_config", "parallelism")
+            | ("deploy", "restart_policy", "max_attempts")
+            | ("deploy", "placement", "max_replicas_per_node")
+            | ("ports", LIST, "target")
+            | ("ulimits", _, "hard" | "soft") => Some(Kind::Whole),
+            ("deploy", "update_config" | "rollback_config", "max_failure_ratio") => {
+                Some(Kind::Number)
+            }
+            ("depends_on", _, "required" | "restart") | ("volumes", LIST, "read_only") => {
+                Some(Kind::Boolean)
+            }
+            _ => None,
+        },
+        ["services", _, "volumes", LIST, "volume", "nocopy"] => Some(Kind::Boolean),
+        [
+            "networks",
+            _,
+            "internal" | "attachable" | "enable_ipv4" | "enable_ipv6",
+        ]
+        | [
+            "networks" | "volumes" | "secrets" | "configs",
+            _,
+            "external",
+        ] => Some(Kind::Boolean),
+        _ => None,
+    }
+}
 
-/// The last keys of [`CASTS`] decide quickly about most values.
-fn is_candidate(path: &[String]) -> bool {
-    (3..=6).contains(&path.len())
-        && matches!(
-            path[0].as_str(),
-            "services" | "networks" | "volumes" | "secrets" | "configs"
-        )
+fn of_service(key: &str) -> Option<Kind> {
+    match key {
+        "cpu_count" | "cpu_period" | "cpu_quota" | "cpu_rt_period" | "cpu_rt_runtime"
+        | "cpu_shares" | "oom_score_adj" | "pids_limit" | "scale" => Some(Kind::Whole),
+        "cpu_percent" | "cpus" => Some(Kind::Number),
+        "init" | "oom_kill_disable" | "privileged" | "read_only" | "stdin_open" | "tty" => {
+            Some(Kind::Boolean)
+        }
+        _ => None,
+    }
 }
 
 /// Converts a string where its key asks for it.
-pub(super) fn apply(path: &[String], node: &mut Node, faults: &mut Vec<Diagnostic>) {
-    if !is_candidate(path) {
-        return;
-    }
-    let Some((_, kind)) = CASTS.iter().find(|(pattern, _)| pattern.matches(path)) else {
-        return;
-    };
-    let Value::Text(text) = &node.value else {
+pub(super) fn apply(path: &[&str], node: &mut Node, faults: &mut Vec<Diagnostic>) {
+    let (Some(kind), Value::Text(text)) = (kind_of(path), &node.value) else {
         return;
     };
     let converted = match kind {
@@ -110,7 +80,7 @@ pub(super) fn apply(path: &[String], node: &mut Node, faults: &mut Vec<Diagnosti
         node.value = value;
         return;
     }
-    let key = path.last().map_or("", String::as_str);
+    let key = path.last().copied().unwrap_or_default();
     let expected = match kind {
         Kind::Whole => "expected a whole number here",
         Kind::Number => "expected a number here",

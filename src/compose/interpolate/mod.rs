@@ -13,15 +13,14 @@ pub(crate) use template::{Mention, Problem, Scope, defaults, names, substitute};
 use crate::compose::budget::Budget;
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::suggest::suggestion;
-use crate::compose::tree::{Node, Span, Trace, Value, VariableOrigin, VariableUse};
+use crate::compose::tree::{LIST, Node, Span, Trace, Value, VariableOrigin, VariableUse};
 
-/// Interpolates the values below `node`, whose path from the root is `path`.
+/// Interpolates trees with the variables of one environment.
 pub(crate) struct Interpolator<'a> {
     environment: &'a BTreeMap<String, String>,
     origins: Option<&'a BTreeMap<String, PathBuf>>,
     budget: &'a mut Budget,
     faults: &'a mut Vec<Diagnostic>,
-    path: Vec<String>,
     filled: Vec<(Span, Vec<VariableUse>)>,
 }
 
@@ -37,7 +36,6 @@ impl<'a> Interpolator<'a> {
             origins: None,
             budget,
             faults,
-            path: Vec::new(),
             filled: Vec::new(),
         }
     }
@@ -56,28 +54,35 @@ impl<'a> Interpolator<'a> {
     }
 
     /// Interpolates every string of a tree.
-    pub(crate) fn run(&mut self, node: &mut Node) {
+    pub(crate) fn run(&mut self, root: &mut Node) {
+        self.below(root, &mut Vec::new());
+    }
+
+    /// Interpolates every string below `node`, whose path from the root is `path`.
+    fn below<'t>(&mut self, node: &'t mut Node, path: &mut Vec<&'t str>) {
+        if node.as_text().is_some() {
+            return self.text(node, path);
+        }
         match &mut node.value {
             Value::Map(map) => {
                 for (key, entry) in map {
-                    self.path.push(key.clone());
-                    self.run(&mut entry.node);
-                    self.path.pop();
+                    path.push(key);
+                    self.below(&mut entry.node, path);
+                    path.pop();
                 }
             }
             Value::List(list) => {
-                self.path.push("[]".to_owned());
+                path.push(LIST);
                 for item in list {
-                    self.run(item);
+                    self.below(item, path);
                 }
-                self.path.pop();
+                path.pop();
             }
-            Value::Text(_) => self.text(node),
-            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
         }
     }
 
-    fn text(&mut self, node: &mut Node) {
+    fn text(&mut self, node: &mut Node, path: &[&str]) {
         let Value::Text(text) = &node.value else {
             return;
         };
@@ -120,7 +125,7 @@ impl<'a> Interpolator<'a> {
                 trace.variables.extend(variables);
             }
         }
-        cast::apply(&self.path, node, self.faults);
+        cast::apply(path, node, self.faults);
     }
 
     /// Returns where the value of a variable came from.

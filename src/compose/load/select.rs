@@ -22,11 +22,13 @@ pub(super) fn profiles(project: &mut Project, active: &[String], faults: &mut Ve
             faults.push(warning.hint(format!("did you mean `{near}`?")));
         }
     }
-    let (on, off) = std::mem::take(&mut project.services)
-        .into_iter()
-        .partition(|(_, service)| is_on(service, active));
-    project.services = on;
-    project.disabled_services = off;
+    let services = &mut project.services;
+    let off = services
+        .iter()
+        .filter(|(_, service)| !is_on(service, active));
+    let off: Vec<String> = off.map(|(name, _)| name.clone()).collect();
+    let off = off.iter().filter_map(|name| services.remove_entry(name));
+    project.disabled_services = off.collect();
 }
 
 fn is_on(service: &Service, active: &[String]) -> bool {

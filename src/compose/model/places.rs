@@ -59,6 +59,16 @@ impl Places {
             .map_or_else(|| self.span(path), |entry| entry.key)
     }
 
+    /// Returns the places of what is below a path, if there is something.
+    pub(crate) fn below(&self, path: &str) -> Option<Below<'_>> {
+        Some(Below {
+            places: self,
+            node: self.node(path)?,
+            path: format!("{path}."),
+            start: path.len() + 1,
+        })
+    }
+
     /// Returns where the value at a path was written.
     pub fn get(&self, path: &str) -> Option<Place> {
         self.files.place(self.node(path)?.span)
@@ -180,6 +190,27 @@ impl Places {
             }
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => None,
         }
+    }
+}
+
+/// The places of one part of a project, for paths that start there.
+#[derive(Debug)]
+pub(crate) struct Below<'a> {
+    places: &'a Places,
+    node: &'a Node,
+    /// The path that was asked for last, from the root.
+    path: String,
+    /// Where in it the part ends.
+    start: usize,
+}
+
+impl Below<'_> {
+    /// Returns where the value at a path was written.
+    pub(crate) fn get(&mut self, path: &str) -> Option<Place> {
+        self.path.truncate(self.start);
+        self.path.push_str(path);
+        let node = self.places.find(self.node, &self.path, self.start)?;
+        self.places.files.place(node.span)
     }
 }
 

@@ -44,7 +44,10 @@ pub fn config(project: &Project, format: Format) -> String {
         Format::Json => pretty(&document(project, Form::Json)),
         Format::Yaml => to_yaml(&document(project, Form::Yaml)),
     };
-    text.replace('$', "$$")
+    if text.contains('$') {
+        return text.replace('$', "$$");
+    }
+    text
 }
 
 /// Prints the images alone, as a file that overrides them.

@@ -23,6 +23,9 @@ pub(super) enum Style {
 
 /// Chooses the style of a value.
 pub(super) fn style_of(text: &str) -> Style {
+    if is_long_word(text) {
+        return Style::Plain;
+    }
     let traits = Traits::of(text);
     if text.contains('\n') {
         if traits.special || traits.space_before_break || text.ends_with(' ') {
@@ -35,10 +38,23 @@ pub(super) fn style_of(text: &str) -> Style {
 
 /// Chooses the style of a key, which stands on one line.
 pub(super) fn style_of_key(text: &str) -> Style {
+    if is_long_word(text) {
+        return Style::Plain;
+    }
     if text.contains('\n') {
         return Style::Double;
     }
     style_of_line(text, Traits::of(text))
+}
+
+/// Returns whether a string is a word that is too long to mean anything, as most are.
+fn is_long_word(text: &str) -> bool {
+    const LONGEST_WITH_A_MEANING: usize = "false".len();
+    text.len() > LONGEST_WITH_A_MEANING
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/'))
 }
 
 fn style_of_line(text: &str, traits: Traits) -> Style {

@@ -215,18 +215,53 @@ fn check_list(
     if !list.unique {
         return;
     }
+    for item in repeated(items) {
+        let shown = match &item.value {
+            Value::Map(_) | Value::List(_) => "the same entry".to_owned(),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
+                format!("`{}`", item.value.to_plain())
+            }
+        };
+        let fault = Diagnostic::error(item.span, format!("`{key}` has {shown} twice"));
+        faults.push(fault.hint("remove one of them"));
+    }
+}
+
+/// The longest list whose elements are compared with each other.
+const SHORT_LIST: usize = 32;
+
+/// Returns the elements that are there before.
+fn repeated(items: &[Node]) -> Vec<&Node> {
+    if items.len() <= SHORT_LIST {
+        let numbered = items.iter().enumerate();
+        let repeated =
+            numbered.filter(|(index, item)| items[..*index].iter().any(|other| same(item, other)));
+        return repeated.map(|(_, item)| item).collect();
+    }
     let mut seen = BTreeSet::new();
-    for item in items {
-        if !seen.insert(plain(item).to_string()) {
-            let shown = match &item.value {
-                Value::Map(_) | Value::List(_) => "the same entry".to_owned(),
-                Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
-                    format!("`{}`", item.value.to_plain())
-                }
-            };
-            let fault = Diagnostic::error(item.span, format!("`{key}` has {shown} twice"));
-            faults.push(fault.hint("remove one of them"));
+    let repeated = items
+        .iter()
+        .filter(|item| !seen.insert(plain(item).to_string()));
+    repeated.collect()
+}
+
+/// Returns whether two values are the same, wherever they are written.
+fn same(one: &Node, other: &Node) -> bool {
+    match (&one.value, &other.value) {
+        (Value::Text(one), Value::Text(other)) => one == other,
+        (Value::List(one), Value::List(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
         }
+        (Value::Map(one), Value::Map(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|((key, one), (other_key, other))| {
+                        key == other_key && same(&one.node, &other.node)
+                    })
+        }
+        _ => plain(one) == plain(other),
     }
 }
 

@@ -250,13 +250,18 @@ impl Stage<'_> {
     }
 
     fn ports(&mut self, node: &mut Node) {
-        let Value::List(list) = &node.value else {
+        let Value::List(list) = &mut node.value else {
             return;
         };
+        let is_unreadable =
+            |item: &Node| item.as_map().is_none() && parse_port(&item.value.to_plain()).is_err();
+        if self.errors == ParseErrors::Kept && list.iter().any(is_unreadable) {
+            return;
+        }
         let mut ports = Vec::with_capacity(list.len());
         for item in list {
             if item.as_map().is_some() {
-                ports.push(item.clone());
+                ports.push(item.take());
                 continue;
             }
             if self.budget.was_refused() {
@@ -270,7 +275,6 @@ impl Stage<'_> {
                     }
                     ports.extend(parsed.iter().map(|port| port_node(port, item)));
                 }
-                Err(_) if self.errors == ParseErrors::Kept => return,
                 Err(error) => {
                     let text = item.value.to_plain();
                     let message = format!("`{text}` publishes no port: {error}");

@@ -7,4 +7,5 @@ mod node;
 mod path;
 
 pub use node::{Entry, Map, Node, Shadow, Span, Trace, Value, VariableOrigin, VariableUse};
-pub use path::{Path, Pattern};
+pub(crate) use path::LIST;
+pub use path::Path;

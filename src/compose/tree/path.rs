@@ -1,8 +1,11 @@
-//! Paths through the tree, and the patterns that rules are written for.
+//! Paths through the tree.
 
 use std::fmt;
 
-/// The way from the root to a node, as keys; list elements are `[]`.
+/// What stands in a path for an element of a list.
+pub(crate) const LIST: &str = "[]";
+
+/// The way from the root to a node, as keys; list elements are [`LIST`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Path {
     parts: Vec<String>,
@@ -54,43 +57,11 @@ impl Path {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, part) in self.parts.iter().enumerate() {
-            if index > 0 && part != "[]" {
+            if index > 0 && part != LIST {
                 f.write_str(".")?;
             }
             f.write_str(part)?;
         }
         Ok(())
-    }
-}
-
-/// A pattern such as `services.*.ports.[].target`; `*` stands for any one key or element.
-#[derive(Debug, Clone, Copy)]
-pub struct Pattern(pub &'static str);
-
-impl Pattern {
-    /// Returns whether the pattern describes exactly this path.
-    pub fn matches(self, parts: &[String]) -> bool {
-        // From the end: what differs mostly differs there.
-        let mut rest = parts.iter().rev();
-        for part in self.0.rsplit('.') {
-            match rest.next() {
-                Some(found) if part == "*" || part == found => {}
-                _ => return false,
-            }
-        }
-        rest.next().is_none()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_exactly_one_key() {
-        let path = Path::of(&["services", "web", "ports"]);
-        assert!(Pattern("services.*.ports").matches(path.parts()));
-        assert!(!Pattern("services.*").matches(path.parts()));
-        assert!(!Pattern("services.*.ports.*").matches(path.parts()));
     }
 }

@@ -3,7 +3,7 @@
 use crate::compose::{Project, model, source::Source};
 use crate::desired::{DesiredError, Notice, Places};
 use crate::value::{ImageRef, Place, ProjectName, ServiceName};
-use std::{error::Error, path::Path, str::FromStr};
+use std::{borrow::Cow, error::Error, path::Path, str::FromStr};
 
 pub(super) struct Desk<'a> {
     pub(super) project: &'a Project,
@@ -194,9 +194,11 @@ impl<'a> Desk<'a> {
         let nested = entries
             .into_iter()
             .flat_map(|(field, keys)| keys.into_iter().map(move |key| format!("{field}.{key}")));
-        for field in FIELDS.iter().map(|field| (*field).to_owned()).chain(nested) {
-            if let Some(place) = self.project.places.get(&format!("{}.{field}", self.prefix)) {
-                places.insert(field, place);
+        let mut written = self.project.places.below(&self.prefix);
+        let fields = FIELDS.iter().map(|field| Cow::Borrowed(*field));
+        for field in fields.chain(nested.map(Cow::Owned)) {
+            if let Some(place) = written.as_mut().and_then(|written| written.get(&field)) {
+                places.insert(field.into_owned(), place);
             }
         }
         places

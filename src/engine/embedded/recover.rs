@@ -33,32 +33,35 @@ impl Inner {
         self.volumes
             .collect()
             .map_err(|error| EngineError::act(format!("tidy up project `{project}`"), error))?;
-        self.discard_cgroups();
+        self.discard_cgroups(project);
         Ok(())
     }
 
     /// Removes cgroups of ours whose container is gone, or does not run and is not being started.
     ///
-    /// One that cannot be removed now is found again by the next command.
-    fn discard_cgroups(&self) {
+    /// Those of other projects are the business of whoever locks these, unless nobody knows the project
+    /// any more. One that cannot be removed now is found again by the next command.
+    fn discard_cgroups(&self, project: &ProjectName) {
         let (Ok(hierarchies), Ok(territory)) = (Hierarchies::detect(), sys::territory()) else {
             return;
         };
-        let Ok(projects) = self.project_names() else {
+        let Ok(mut others) = self.project_names() else {
             return;
         };
+        others.retain(|other| other != project);
         let ours = format!("{}-", self.layout.installation());
-        for (name, cgroup) in cgroup::leftovers(&hierarchies, territory) {
+        let is_others = |name: &str| others.iter().any(|other| other.as_str() == name);
+        for (name, cgroup) in cgroup::leftovers(&hierarchies, territory, &|name| !is_others(name)) {
             let own = name.rsplit_once('/').map_or(name.as_str(), |(_, own)| own);
             let Some(id) = own.strip_prefix(&ours) else {
                 continue;
             };
-            let dirs = projects
-                .iter()
-                .map(|project| self.layout.container(project, id));
-            let states = dirs.filter_map(|dir| ContainerState::read(&dir).ok().flatten());
-            let lives = states.map(|state| state.as_of_boot(&self.boot_id));
-            if self.is_watched(id) || lives.into_iter().any(|state| state.has_process_or_pause()) {
+            let state = ContainerState::read(&self.layout.container(project, id));
+            let lives = state
+                .ok()
+                .flatten()
+                .map(|state| state.as_of_boot(&self.boot_id));
+            if self.is_watched(id) || lives.is_some_and(|state| state.has_process_or_pause()) {
                 continue;
             }
             drop(

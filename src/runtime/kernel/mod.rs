@@ -27,6 +27,7 @@ pub mod bpf;
 pub mod reexec;
 pub mod channel;
 pub mod netlink;
+pub mod heap;
 mod error;
 
 pub use error::KernelError;

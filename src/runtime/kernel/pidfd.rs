@@ -3,6 +3,8 @@
 //! **Invariant:** a remembered process is its number *and* its start time; a number alone is never
 //! signalled.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::libc;
@@ -22,6 +24,9 @@ pub struct ProcessIdentity {
     /// When it began, in clock ticks since boot (field 22 of `/proc/PID/stat`).
     pub start_ticks: u64,
 }
+
+/// What `/proc/PID/stat` has room in.
+const STAT_BYTES: usize = 1 << 10;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,10 +96,12 @@ impl Pidfd {
     /// Returns what to remember of the process, while it has not been reaped.
     pub fn identity(&self) -> Result<ProcessIdentity, KernelError> {
         let gone = KernelError::ProcessGone { pid: self.pid };
-        let path = format!("/proc/{}/stat", self.pid);
-        let Ok(stat) = std::fs::read(&path) else {
+        let mut stat = Vec::with_capacity(STAT_BYTES);
+        let read = File::open(format!("/proc/{}/stat", self.pid))
+            .and_then(|mut file| file.read_to_end(&mut stat));
+        if read.is_err() {
             return Err(gone);
-        };
+        }
         let start_ticks = start_ticks_of(&stat).ok_or(gone)?;
         Ok(ProcessIdentity {
             pid: self.pid,

@@ -14,6 +14,8 @@ use crate::runtime::kernel::failpoint;
 
 /// The most that a record may have; what we write stays far below it.
 const RECORD_LIMIT_BYTES: u64 = 16 << 20;
+/// What most files have room in: they are read at once.
+const USUAL_BYTES: usize = 8 << 10;
 
 /// Whether a write must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +140,7 @@ pub fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, StoreError
         source,
     };
     let file = File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
     let _count = file
         .take(limit_bytes + 1)
         .read_to_end(&mut bytes)

@@ -318,13 +318,17 @@ fn delegated(hierarchy: &Hierarchy) -> Option<PathBuf> {
     found
 }
 
-/// Finds all cgroups below our mark, by their path there: `<project>/<id>`.
+/// Finds the cgroups below our mark of the projects that `of` accepts, by their path there: `<project>/<id>`.
 ///
 /// Who finds that a container of this name is no more may remove them.
-pub fn leftovers(hierarchies: &Hierarchies, territory: Territory) -> BTreeMap<String, Cgroup> {
+pub fn leftovers(
+    hierarchies: &Hierarchies,
+    territory: Territory,
+    of: &dyn Fn(&str) -> bool,
+) -> BTreeMap<String, Cgroup> {
     let mut found: BTreeMap<String, Cgroup> = BTreeMap::new();
     for hierarchy in &hierarchies.v1 {
-        for (name, dir) in marked(&hierarchy.mount) {
+        for (name, dir) in marked(&hierarchy.mount, of) {
             found
                 .entry(name)
                 .or_default()
@@ -338,20 +342,26 @@ pub fn leftovers(hierarchies: &Hierarchies, territory: Territory) -> BTreeMap<St
         } else {
             Some(v2.mount.clone())
         };
-        for (name, dir) in base.iter().flat_map(|base| marked(base)) {
+        for (name, dir) in base.iter().flat_map(|base| marked(base, of)) {
             found.entry(name).or_default().v2 = Some(dir);
         }
     }
     found
 }
 
-fn marked(base: &Path) -> Vec<(String, PathBuf)> {
+fn marked(base: &Path, of: &dyn Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
+    let name_of = |dir: &Path| {
+        dir.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
     let mut found = Vec::new();
-    for project in directories_in(&base.join(MARK)) {
-        for container in directories_in(&project) {
-            if let (Some(project), Some(name)) = (project.file_name(), container.file_name()) {
-                let key = format!("{}/{}", project.to_string_lossy(), name.to_string_lossy());
-                found.push((key, container));
+    for dir in directories_in(&base.join(MARK)) {
+        let Some(project) = name_of(&dir).filter(|name| of(name)) else {
+            continue;
+        };
+        for container in directories_in(&dir) {
+            if let Some(name) = name_of(&container) {
+                found.push((format!("{project}/{name}"), container));
             }
         }
     }
