@@ -61,12 +61,15 @@ fn show(report: &Report) {
 ///
 /// Some projects load again, but not to what they were, as with Docker Compose: a `$` in a key is printed
 /// as `$$`, and keys are not interpolated; a `dockerfile` that a variable left empty is not printed, and one
-/// that is not there is `Dockerfile`.
+/// that is not there is `Dockerfile`. Models are left out of the JSON, so that services which use some do not
+/// load from there at all.
 pub fn round_trip(loaded: &Loaded) {
     let json = render::config(&loaded.project, Format::Json);
     let tree = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}\n{json}"));
     let is_kept = !has_dollar_in_key(&tree) && !has_empty_dockerfile(&loaded.project);
-    for format in [Format::Yaml, Format::Json] {
+    let has_models = !loaded.project.models.is_empty();
+    let formats = [Format::Yaml, Format::Json].into_iter();
+    for format in formats.filter(|format| *format == Format::Yaml || !has_models) {
         let printed = render::config(&loaded.project, format);
         let again = load([("compose.yaml", printed.as_bytes())]);
         let again = again.unwrap_or_else(|error| panic!("{error}\n{printed}"));

@@ -145,7 +145,10 @@ fn left_over_cgroups_are_found_by_name_and_nothing_else_is() {
     let (_reader, stdio) = captured();
     let container = sandbox.create(stdio).unwrap().start().unwrap();
     let hierarchies = Hierarchies::detect().unwrap();
-    let found = leftovers(&hierarchies, sys::territory().unwrap());
+    let territory = sys::territory().unwrap();
+    let of_others = leftovers(&hierarchies, territory, &|project| project != "tests");
+    assert!(of_others.keys().all(|path| !path.starts_with("tests/")));
+    let found = leftovers(&hierarchies, territory, &|project| project == "tests");
     let name = sandbox.name().to_owned();
     let ours = found.get(&format!("tests/{name}")).unwrap();
     assert_eq!(ours.processes().unwrap(), container.processes().unwrap());

@@ -197,7 +197,6 @@ impl Inner {
             ],
             fds: self.passed_to_monitor(theirs).map_err(io)?,
             session: Session::New,
-            cgroup: None,
         };
         let _started = self.in_network(|| {
             reexec::start(&self.program, start).map_err(|error| EngineError::act(act(), error))

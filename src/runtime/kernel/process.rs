@@ -142,27 +142,28 @@ pub fn reset_signals() -> Result<(), Errno> {
             )
         })?;
     }
-    set_signal_mask(0)
+    swap_signal_mask(0).map(drop)
 }
 
 /// Blocks every signal that can be blocked.
 pub fn block_all_signals() -> Result<(), Errno> {
-    set_signal_mask(u64::MAX)
+    swap_signal_mask(u64::MAX).map(drop)
 }
 
-fn set_signal_mask(mask: u64) -> Result<(), Errno> {
-    let no_old: *mut u64 = std::ptr::null_mut();
-    // SAFETY: the mask lives through the call, has the kernel's layout and its size is passed.
+/// Blocks these signals, bit by bit, and no others; returns which were blocked before.
+pub(super) fn swap_signal_mask(mask: u64) -> Result<u64, Errno> {
+    let mut old = 0_u64;
+    // SAFETY: both masks live through the call, have the kernel's layout and their size is passed.
     check(unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
             &raw const mask,
-            no_old,
+            &raw mut old,
             SIGSET_BYTES,
         )
     })?;
-    Ok(())
+    Ok(old)
 }
 
 /// Waits for any signal, which must be blocked, and returns its number.

@@ -8,17 +8,16 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use super::clone::{CloneOptions, Cloned, spawn};
+use super::clone::{Cloned, spawn_program};
 use super::error::KernelError;
 use super::failpoint;
 use super::mount::{self, Depth, Restrictions};
-use super::namespace::Namespaces;
 use super::pidfd::Pidfd;
 use super::process::{self, CStringArray};
 
@@ -113,8 +112,6 @@ pub struct Start {
     pub fds: Vec<OwnedFd>,
     /// Our session or a new one.
     pub session: Session,
-    /// The cgroup v2 directory in which the process begins.
-    pub cgroup: Option<OwnedFd>,
 }
 
 /// A process of ours.
@@ -133,7 +130,6 @@ pub fn start(program: &OwnProgram, start: Start) -> Result<Started, KernelError>
         stdio,
         fds,
         session,
-        cgroup,
     } = start;
     if let Some(text) = failpoint::armed_text() {
         let entry = format!("{}={text}", failpoint::VARIABLE);
@@ -156,18 +152,13 @@ pub fn start(program: &OwnProgram, start: Start) -> Result<Started, KernelError>
     drop(low);
     let args = CStringArray::new(args);
     let env = CStringArray::new(env);
-    let options = CloneOptions {
-        namespaces: Namespaces::empty(),
-        cgroup: cgroup.as_ref().map(|fd| fd.as_fd()),
-        sibling: false,
-    };
     let mut child = || {
         let errno = become_ourselves(&program, &high, session, &args, &env);
         // If even that fails, the parent reads an empty report and says so.
         rustix::io::write(&report, &errno.raw_os_error().to_ne_bytes()).ok();
         127
     };
-    let Cloned { pid, pidfd } = spawn(&options, &mut child).map_err(KernelError::call(act))?;
+    let Cloned { pid, pidfd } = spawn_program(&mut child).map_err(KernelError::call(act))?;
     drop(report);
     let process = Pidfd::from_parts(pidfd, pid.as_raw_nonzero().get());
     match read_report(&failed) {

@@ -130,7 +130,6 @@ pub fn exec(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
             stdio: [null()?, null()?, null()?],
             fds,
             session: Session::Same,
-            cgroup: None,
         },
     )
     .map_err(ContainerError::kernel("start a program in the container"))?;

@@ -102,7 +102,6 @@ fn start_holder(folder: &Path) -> Result<(), NetworkError> {
         stdio: [null()?, reporter, null()?],
         fds: Vec::new(),
         session: Session::New,
-        cgroup: None,
     };
     start(&program, holder).map_err(|error| failed(std::io::Error::other(error)))?;
     let mut text = String::new();
