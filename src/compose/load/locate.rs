@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::compose::budget::TooMuch;
-use crate::compose::diagnostic::Diagnostic;
-use crate::compose::env::{LineError, parse_dotenv};
+use crate::compose::diagnostic::{Diagnostic, Severity};
+use crate::compose::env::parse_dotenv;
+use crate::compose::load::environment::tell_doubts;
 use crate::compose::load::layer::{Level, Loader, Paths};
 use crate::compose::options::LoadOptions;
 use crate::compose::settle::absolute;
@@ -380,15 +381,12 @@ impl Loader<'_> {
         let earlier = variables.clone();
         let lookup = |name: &str| current.get(name).or_else(|| earlier.get(name)).cloned();
         match parse_dotenv(&text, variables, &lookup) {
-            Ok(()) => Some(()),
-            Err(LineError { line, message }) => {
-                let span = Span {
-                    file,
-                    line,
-                    column: 1,
-                    width: 1,
-                };
-                self.faults.push(Diagnostic::error(span, message));
+            Ok(doubts) => {
+                tell_doubts(&self.files, &mut self.faults, file, doubts);
+                Some(())
+            }
+            Err(error) => {
+                self.faults.push(error.told(Severity::Error, file));
                 None
             }
         }
