@@ -159,7 +159,9 @@ impl<'a> Interpolator<'a> {
                 None if bare => warning.hint(format!(
                     "write `${{{name}:-}}` if that is intended, `$${name}` if it is no variable"
                 )),
-                None => warning.hint(format!("write `${{{name}:-}}` if that is intended")),
+                None => warning.hint(format!(
+                    "set it in the shell or in `.env`, or write `${{{name}:-}}` if that is intended"
+                )),
             });
         }
     }
@@ -185,6 +187,11 @@ fn explain(
                 reason => format!("the variable `{name}` must be set: {reason}"),
             };
             Diagnostic::error(span, message).hint(match near {
+                _ if reason.starts_with(':') => {
+                    format!(
+                        "the `:` stands first: `${{{name}:?…}}`, or `${{{name}:-…}}` with a default"
+                    )
+                }
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("set it in the shell or in `.env`: {name}=value"),
             })

@@ -22,7 +22,16 @@ pub(super) fn project_name(
         .or(from_environment)
         .filter(|name| !name.is_empty());
     if let Some(asked) = asked {
-        return checked(asked, faults);
+        let before = faults.len();
+        let name = checked(asked, faults);
+        let file = located.origins.get("COMPOSE_PROJECT_NAME");
+        if let (Some(fault), Some(file), None) =
+            (faults.get_mut(before), file, &options.project_name)
+        {
+            let shown = file.display();
+            fault.message += &format!(": `COMPOSE_PROJECT_NAME` in `{shown}`");
+        }
+        return name;
     }
     let roots = documents.iter().flat_map(|file| &file.documents);
     let mut written = roots.filter_map(|document| document.root.get("name"));
