@@ -32,9 +32,11 @@ pub(crate) fn parse(
         check_count(variables, line)?;
         if has_value {
             let value = reader.value(variables, lookup)?;
-            let value = value.map_err(|problem| LineError::new(line, describe(&problem)))?;
+            let (column, width) = reader.place;
+            let refused = |problem| LineError::new(line, describe(&problem)).at(column, width);
+            let value = value.map_err(refused)?;
             if value.starts_with("# ") {
-                reader.doubt(line, comment_as_value(&key));
+                reader.doubt(comment_as_value(&key));
             }
             variables.insert(key, value);
         } else if let Some(value) = lookup(&key) {
@@ -92,10 +94,13 @@ fn unset(name: &str) -> (String, String) {
 }
 
 struct Reader<'t> {
+    text: &'t str,
     rest: &'t str,
     line: u32,
     /// The line that the statement begins on.
     start: u32,
+    /// The column of the value that is read, and how much of it is on that line.
+    place: (u32, u32),
     budget: Budget,
     doubts: Vec<LineError>,
 }
@@ -103,18 +108,29 @@ struct Reader<'t> {
 impl<'t> Reader<'t> {
     fn new(text: &'t str) -> Self {
         Self {
+            text,
             rest: text,
             line: 1,
             start: 1,
+            place: (1, 1),
             budget: Budget::default(),
             doubts: Vec::new(),
         }
     }
 
-    fn doubt(&mut self, line: u32, (message, hint): (String, String)) {
+    fn doubt(&mut self, (message, hint): (String, String)) {
         if self.doubts.len() < DOUBT_LIMIT {
-            self.doubts.push(LineError::new(line, message).hint(hint));
+            let (column, width) = self.place;
+            let doubt = LineError::new(self.start, message).at(column, width);
+            self.doubts.push(doubt.hint(hint));
         }
+    }
+
+    /// Returns the column of what lies `ahead` bytes ahead on this line.
+    fn column(&self, ahead: usize) -> u32 {
+        let before = &self.text[..self.text.len() - self.rest.len() + ahead];
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        count(line).saturating_add(1)
     }
 
     /// Takes `bytes` off the front and counts their lines.
@@ -164,18 +180,20 @@ impl<'t> Reader<'t> {
             if !fits && !is_blank(c) {
                 let shown = self.rest.lines().next().unwrap_or_default();
                 let message = format!("unexpected character `{c}` in the variable name `{shown}`");
-                return Err(LineError::new(line, message).hint(FORM));
+                let fault = LineError::new(line, message).at(self.column(index), 1);
+                return Err(fault.hint(FORM));
             }
         }
+        let column = self.column(0);
         let key = self.take(end).trim_end().to_owned();
         self.take(usize::from(!self.rest.is_empty()));
         if key.is_empty() {
             let message = "the name of the variable is missing";
-            return Err(LineError::new(line, message));
+            return Err(LineError::new(line, message).at(column, 1));
         }
         if key.contains(' ') {
             let message = format!("the variable name `{key}` cannot contain a space");
-            let fault = LineError::new(line, message);
+            let fault = LineError::new(line, message).at(column, count(&key));
             return Err(if has_value { fault } else { fault.hint(FORM) });
         }
         let blank = self.rest.len() - self.rest.trim_start_matches(is_blank).len();
@@ -191,6 +209,8 @@ impl<'t> Reader<'t> {
         variables: &Variables,
         lookup: Lookup<'_>,
     ) -> Result<Result<String, Problem>, LineError> {
+        let shown = self.rest.lines().next().unwrap_or_default();
+        self.place = (self.column(0), count(shown.trim_end()));
         match self.rest.chars().next() {
             Some('"') => {
                 let text = self.quoted('"')?;
@@ -221,7 +241,7 @@ impl<'t> Reader<'t> {
         let filled = substitute(text, &mut scope)?;
         self.budget.text(scope.spent_bytes())?;
         for name in &scope.unset {
-            self.doubt(self.start, unset(name));
+            self.doubt(unset(name));
         }
         Ok(filled)
     }
@@ -247,8 +267,13 @@ impl<'t> Reader<'t> {
         }
         let shown = self.rest.lines().next().unwrap_or_default();
         let message = format!("the quotation never ends: {shown}");
-        Err(LineError::new(line, message))
+        let (column, width) = self.place;
+        Err(LineError::new(line, message).at(column, width))
     }
+}
+
+fn count(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
 }
 
 fn is_blank(c: char) -> bool {

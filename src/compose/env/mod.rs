@@ -19,6 +19,10 @@ pub(crate) type Variables = BTreeMap<String, String>;
 pub(crate) struct LineError {
     /// The line, from one.
     pub(crate) line: u32,
+    /// The column, from one.
+    column: u32,
+    /// How many characters it is about.
+    width: u32,
     /// What is wrong there.
     pub(crate) message: String,
     /// What to do about it.
@@ -30,8 +34,19 @@ impl LineError {
     fn new(line: u32, message: impl Into<String>) -> Self {
         Self {
             line,
+            column: 1,
+            width: 1,
             message: message.into(),
             hint: None,
+        }
+    }
+
+    /// Says where in its line it is.
+    fn at(self, column: u32, width: u32) -> Self {
+        Self {
+            column,
+            width: width.max(1),
+            ..self
         }
     }
 
@@ -48,8 +63,8 @@ impl LineError {
         let span = Span {
             file,
             line: self.line,
-            column: 1,
-            width: 1,
+            column: self.column,
+            width: self.width,
         };
         let told = match severity {
             Severity::Error => Diagnostic::error(span, self.message),
