@@ -59,11 +59,13 @@ pub(super) fn of_kind(node: &Node, shape: &Shape, key: &str) -> Option<String> {
 
 fn of_plain(node: &Node, shape: &Shape) -> Option<String> {
     let value = node.value.to_plain();
-    if shape.text.is_some_and(|text| matches!(text, Text::Any)) && !shape.boolean {
+    let takes_text = shape.text.is_some_and(|text| matches!(text, Text::Any));
+    if takes_text && !shape.boolean && shape.number.is_none() {
         return Some(format!("put it in quotation marks: \"{value}\""));
     }
+    let is_number = matches!(node.value, Value::Int(_) | Value::Float(_));
     let takes_list = shape.list.is_some() && shape.map.is_none();
-    takes_list.then(|| format!("make it a list: `[{value}]`"))
+    (takes_list && is_number).then(|| format!("make it a list: `[{value}]`"))
 }
 
 fn of_text(text: &str, shape: &Shape) -> Option<String> {
