@@ -273,8 +273,13 @@ impl<'a> Finder<'a> {
                     "`COMPOSE_FILE` names `{}`, which is not there",
                     file.display()
                 );
-                let hint = "beside an address, separate them by `,`: set `COMPOSE_PATH_SEPARATOR`";
-                let hint = listed.contains("://").then(|| hint.to_owned());
+                let hint = if listed.contains("://") {
+                    "beside an address, separate them by `,`: set `COMPOSE_PATH_SEPARATOR`"
+                } else {
+                    "several files are separated by `:`, or by what `COMPOSE_PATH_SEPARATOR` says"
+                };
+                let several = listed.contains("://") || file.to_string_lossy().contains([';', ',']);
+                let hint = several.then(|| hint.to_owned());
                 let fault = Diagnostic::error(Span::default(), message);
                 loader.faults.push(fault.maybe_hint(hint));
                 return None;

@@ -24,12 +24,12 @@ pub(super) fn project_name(
     if let Some(asked) = asked {
         let before = faults.len();
         let name = checked(asked, faults);
-        let file = located.origins.get("COMPOSE_PROJECT_NAME");
-        if let (Some(fault), Some(file), None) =
-            (faults.get_mut(before), file, &options.project_name)
-        {
-            let shown = file.display();
-            fault.message += &format!(": `COMPOSE_PROJECT_NAME` in `{shown}`");
+        if let (Some(fault), None) = (faults.get_mut(before), &options.project_name) {
+            let file = located.origins.get("COMPOSE_PROJECT_NAME");
+            let from = file.map_or("the shell".to_owned(), |file| {
+                format!("`{}`", file.display())
+            });
+            fault.message += &format!(": it is `COMPOSE_PROJECT_NAME` in {from}");
         }
         return name;
     }
