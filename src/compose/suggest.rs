@@ -24,7 +24,7 @@ pub(crate) fn suggestion<'a>(
 }
 
 /// What other tools and other keys call the same thing.
-const OTHER_NAMES: [(&str, &str); 10] = [
+const OTHER_NAMES: [(&str, &str); 14] = [
     ("src", "source"),
     ("dst", "target"),
     ("dest", "target"),
@@ -35,6 +35,10 @@ const OTHER_NAMES: [(&str, &str); 10] = [
     ("memory", "mem_limit"),
     ("publish", "published"),
     ("readonly", "read_only"),
+    ("log_driver", "logging"),
+    ("log_opt", "logging"),
+    ("net", "network_mode"),
+    ("name", "container_name"),
 ];
 
 /// Returns the only candidate that begins or ends with `name`.

@@ -9,46 +9,47 @@ use crate::compose::budget::Budget;
 use crate::compose::env::{LineError, Lookup, Variables, check_bytes, check_count};
 use crate::compose::interpolate::{Problem, Scope, substitute};
 
+/// What the lines of such a file are.
+const FORM: &str = "a line is `NAME=value`, or a comment that begins with `#`";
+
+/// How many doubts about one file are told.
+const DOUBT_LIMIT: usize = 20;
+
 /// Reads a file into `variables`, which may hold those of earlier files; a name alone is inherited.
+///
+/// Returns what its author perhaps did not mean.
 pub(crate) fn parse(
     text: &str,
     variables: &mut Variables,
     lookup: Lookup<'_>,
-) -> Result<(), LineError> {
+) -> Result<Vec<LineError>, LineError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check_bytes(text)?;
-    let mut reader = Reader {
-        rest: text,
-        line: 1,
-        budget: Budget::default(),
-    };
+    let mut reader = Reader::new(text);
     while reader.skip_to_statement() {
         let line = reader.line;
         let (key, has_value) = reader.key()?;
         check_count(variables, line)?;
         if has_value {
-            let value = reader
-                .value(variables, lookup)?
-                .map_err(|problem| LineError {
-                    line,
-                    message: describe(&problem),
-                })?;
+            let value = reader.value(variables, lookup)?;
+            let (column, width) = reader.place;
+            let refused = |problem| LineError::new(line, describe(&problem)).at(column, width);
+            let value = value.map_err(refused)?;
+            if value.starts_with("# ") {
+                reader.doubt(comment_as_value(&key));
+            }
             variables.insert(key, value);
         } else if let Some(value) = lookup(&key) {
             variables.insert(key, value);
         }
     }
-    Ok(())
+    Ok(reader.doubts)
 }
 
 /// Returns the lines on which a file sets its variables, the last one of each.
 pub(crate) fn lines(text: &str) -> BTreeMap<String, u32> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader {
-        rest: text,
-        line: 1,
-        budget: Budget::default(),
-    };
+    let mut reader = Reader::new(text);
     let mut found = BTreeMap::new();
     while reader.skip_to_statement() {
         let line = reader.line;
@@ -76,13 +77,62 @@ fn describe(problem: &Problem) -> String {
     }
 }
 
+/// Doubts a value that is a comment: one that follows `=` directly is none.
+fn comment_as_value(key: &str) -> (String, String) {
+    (
+        format!("the value of `{key}` is what looks like a comment behind it"),
+        format!("write the comment on a line of its own, or `{key}=''` before it"),
+    )
+}
+
+/// Doubts a variable that nobody set.
+fn unset(name: &str) -> (String, String) {
+    (
+        format!("the variable `{name}` is not set; it becomes an empty string"),
+        format!("write the value between `'` if `${name}` is no variable"),
+    )
+}
+
 struct Reader<'t> {
+    text: &'t str,
     rest: &'t str,
     line: u32,
+    /// The line that the statement begins on.
+    start: u32,
+    /// The column of the value that is read, and how much of it is on that line.
+    place: (u32, u32),
     budget: Budget,
+    doubts: Vec<LineError>,
 }
 
 impl<'t> Reader<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            rest: text,
+            line: 1,
+            start: 1,
+            place: (1, 1),
+            budget: Budget::default(),
+            doubts: Vec::new(),
+        }
+    }
+
+    fn doubt(&mut self, (message, hint): (String, String)) {
+        if self.doubts.len() < DOUBT_LIMIT {
+            let (column, width) = self.place;
+            let doubt = LineError::new(self.start, message).at(column, width);
+            self.doubts.push(doubt.hint(hint));
+        }
+    }
+
+    /// Returns the column of what lies `ahead` bytes ahead on this line.
+    fn column(&self, ahead: usize) -> u32 {
+        let before = &self.text[..self.text.len() - self.rest.len() + ahead];
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        count(line).saturating_add(1)
+    }
+
     /// Takes `bytes` off the front and counts their lines.
     fn take(&mut self, bytes: usize) -> &'t str {
         let (taken, rest) = self.rest.split_at(bytes);
@@ -101,6 +151,7 @@ impl<'t> Reader<'t> {
                 .unwrap_or(self.rest.len());
             self.take(blank);
             if !self.rest.starts_with('#') {
+                self.start = self.line;
                 return !self.rest.is_empty();
             }
             let comment = self.rest.find('\n').unwrap_or(self.rest.len());
@@ -129,18 +180,21 @@ impl<'t> Reader<'t> {
             if !fits && !is_blank(c) {
                 let shown = self.rest.lines().next().unwrap_or_default();
                 let message = format!("unexpected character `{c}` in the variable name `{shown}`");
-                return Err(LineError { line, message });
+                let fault = LineError::new(line, message).at(self.column(index), 1);
+                return Err(fault.hint(FORM));
             }
         }
+        let column = self.column(0);
         let key = self.take(end).trim_end().to_owned();
         self.take(usize::from(!self.rest.is_empty()));
         if key.is_empty() {
-            let message = "the name of the variable is missing".to_owned();
-            return Err(LineError { line, message });
+            let message = "the name of the variable is missing";
+            return Err(LineError::new(line, message).at(column, 1));
         }
         if key.contains(' ') {
             let message = format!("the variable name `{key}` cannot contain a space");
-            return Err(LineError { line, message });
+            let fault = LineError::new(line, message).at(column, count(&key));
+            return Err(if has_value { fault } else { fault.hint(FORM) });
         }
         let blank = self.rest.len() - self.rest.trim_start_matches(is_blank).len();
         if has_value {
@@ -155,6 +209,8 @@ impl<'t> Reader<'t> {
         variables: &Variables,
         lookup: Lookup<'_>,
     ) -> Result<Result<String, Problem>, LineError> {
+        let shown = self.rest.lines().next().unwrap_or_default();
+        self.place = (self.column(0), count(shown.trim_end()));
         match self.rest.chars().next() {
             Some('"') => {
                 let text = self.quoted('"')?;
@@ -184,6 +240,9 @@ impl<'t> Reader<'t> {
         let mut scope = Scope::with(find);
         let filled = substitute(text, &mut scope)?;
         self.budget.text(scope.spent_bytes())?;
+        for name in &scope.unset {
+            self.doubt(unset(name));
+        }
         Ok(filled)
     }
 
@@ -207,11 +266,14 @@ impl<'t> Reader<'t> {
             out.push(c);
         }
         let shown = self.rest.lines().next().unwrap_or_default();
-        Err(LineError {
-            line,
-            message: format!("the quotation never ends: {shown}"),
-        })
+        let message = format!("the quotation never ends: {shown}");
+        let (column, width) = self.place;
+        Err(LineError::new(line, message).at(column, width))
     }
+}
+
+fn count(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
 }
 
 fn is_blank(c: char) -> bool {
@@ -288,6 +350,16 @@ mod tests {
         assert_eq!(value_of("A: x\r\n"), "x");
         assert_eq!(value_of("B=2\nA=${B}${C:-3}"), "23");
         assert_eq!(value_of("A=\"two\nlines\""), "two\nlines");
+    }
+
+    #[test]
+    fn what_is_perhaps_not_meant_is_told() {
+        let doubts = |text: &str| {
+            let found = parse(text, &mut Variables::new(), &|_| None).unwrap();
+            found.iter().map(|doubt| doubt.line).collect::<Vec<_>>()
+        };
+        assert_eq!(doubts("A='$b'\nB=\"x$y\"\nC=${D:-1}\n"), [2]);
+        assert_eq!(doubts("A= # why\nB=#fff\nC= a # why\n"), [1]);
     }
 
     #[test]

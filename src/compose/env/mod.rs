@@ -5,6 +5,9 @@ mod raw;
 
 use std::collections::BTreeMap;
 
+use crate::compose::diagnostic::{Diagnostic, Severity};
+use crate::compose::tree::Span;
+
 pub(crate) use dotenv::{lines as dotenv_lines, parse as parse_dotenv};
 pub(crate) use raw::parse as parse_raw;
 
@@ -16,8 +19,59 @@ pub(crate) type Variables = BTreeMap<String, String>;
 pub(crate) struct LineError {
     /// The line, from one.
     pub(crate) line: u32,
+    /// The column, from one.
+    column: u32,
+    /// How many characters it is about.
+    width: u32,
     /// What is wrong there.
     pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl LineError {
+    /// Makes one without a hint.
+    fn new(line: u32, message: impl Into<String>) -> Self {
+        Self {
+            line,
+            column: 1,
+            width: 1,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Says where in its line it is.
+    fn at(self, column: u32, width: u32) -> Self {
+        Self {
+            column,
+            width: width.max(1),
+            ..self
+        }
+    }
+
+    /// Says what to do.
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Turns it into a mistake, or into something to warn of, at a line of a file.
+    pub(crate) fn told(self, severity: Severity, file: u32) -> Diagnostic {
+        let span = Span {
+            file,
+            line: self.line,
+            column: self.column,
+            width: self.width,
+        };
+        let told = match severity {
+            Severity::Error => Diagnostic::error(span, self.message),
+            Severity::Warning => Diagnostic::warning(span, self.message),
+        };
+        told.maybe_hint(self.hint)
+    }
 }
 
 /// Refuses a file with a NUL byte: no process can be given such a variable.
@@ -26,10 +80,9 @@ pub(super) fn check_bytes(text: &str) -> Result<(), LineError> {
         return Ok(());
     };
     let before = text[..at].bytes().filter(|byte| *byte == b'\n').count();
-    Err(LineError {
-        line: u32::try_from(before + 1).unwrap_or(u32::MAX),
-        message: "a NUL character cannot be part of a variable".to_owned(),
-    })
+    let line = u32::try_from(before + 1).unwrap_or(u32::MAX);
+    let message = "a NUL character cannot be part of a variable";
+    Err(LineError::new(line, message))
 }
 
 /// How many variables files may set together.
@@ -41,7 +94,7 @@ pub(super) fn check_count(variables: &Variables, line: u32) -> Result<(), LineEr
         return Ok(());
     }
     let message = format!("there are more than {VARIABLE_LIMIT} variables");
-    Err(LineError { line, message })
+    Err(LineError::new(line, message))
 }
 
 /// Answers what a variable outside the file is.

@@ -22,10 +22,7 @@ pub(crate) fn parse(
         };
         if name.is_empty() || name.contains(char::is_whitespace) {
             let message = format!("`{name}` is no name of a variable");
-            return Err(LineError {
-                line: number,
-                message,
-            });
+            return Err(LineError::new(number, message));
         }
         if let Some(value) = value {
             variables.insert(name.to_owned(), value);

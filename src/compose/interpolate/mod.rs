@@ -125,7 +125,11 @@ impl<'a> Interpolator<'a> {
                 trace.variables.extend(variables);
             }
         }
+        let before = self.faults.len();
         cast::apply(path, node, self.faults);
+        if let Some(fault) = self.faults.get_mut(before).filter(|it| it.hint.is_none()) {
+            fault.hint = advise(path, node);
+        }
     }
 
     /// Returns where the value of a variable came from.
@@ -159,10 +163,29 @@ impl<'a> Interpolator<'a> {
                 None if bare => warning.hint(format!(
                     "write `${{{name}:-}}` if that is intended, `$${name}` if it is no variable"
                 )),
-                None => warning.hint(format!("write `${{{name}:-}}` if that is intended")),
+                None => warning.hint(format!(
+                    "set it in the shell or in `.env`, or write `${{{name}:-}}` if that is intended"
+                )),
             });
         }
     }
+}
+
+/// Says what a string that should become a number mostly means.
+fn advise(path: &[&str], node: &Node) -> Option<String> {
+    let text = node.as_text()?;
+    let is_below = |key: &str| path.contains(&key);
+    if is_below("ulimits") && text == "unlimited" {
+        return Some("`-1` means no limit".to_owned());
+    }
+    if is_below("ports") && text.contains('-') {
+        let hint =
+            format!("the long form has one port; for a range write `\"{text}:{text}\"` instead");
+        return Some(hint);
+    }
+    let (name, value) = text.split_once(':')?;
+    let is_pair = name.chars().all(char::is_alphabetic) && !value.starts_with(' ');
+    is_pair.then(|| format!("put a space behind the `:`: `{name}: {value}`"))
 }
 
 /// Turns a problem of a template into a diagnostic.
@@ -185,6 +208,11 @@ fn explain(
                 reason => format!("the variable `{name}` must be set: {reason}"),
             };
             Diagnostic::error(span, message).hint(match near {
+                _ if reason.starts_with(':') => {
+                    format!(
+                        "the `:` stands first: `${{{name}:?…}}`, or `${{{name}:-…}}` with a default"
+                    )
+                }
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("set it in the shell or in `.env`: {name}=value"),
             })

@@ -1,17 +1,16 @@
 //! Variables and labels from files into services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::compose::budget::{Budget, TooMuch};
-use crate::compose::diagnostic::Diagnostic;
+use crate::compose::diagnostic::{Diagnostic, Severity};
 use crate::compose::env::{LineError, Lookup, parse_dotenv, parse_raw};
 use crate::compose::load::files::not_text;
 use crate::compose::model::{EnvFile, Project, Service};
 use crate::compose::options::LoadOptions;
 use crate::compose::source::{Files, Source};
-use crate::compose::tree::Span;
 
 /// Reads `env_file`s and `label_file`s; what the service itself says wins.
 pub(super) fn resolve(
@@ -27,6 +26,7 @@ pub(super) fn resolve(
         files,
         faults,
         texts: BTreeMap::new(),
+        doubted: BTreeSet::new(),
         budget: Budget::default(),
         is_full: false,
     };
@@ -65,6 +65,8 @@ struct Reader<'a> {
     files: &'a mut Files,
     faults: &'a mut Vec<Diagnostic>,
     texts: BTreeMap<String, Option<(u32, Arc<str>)>>,
+    /// The files whose doubts were told.
+    doubted: BTreeSet<u32>,
     budget: Budget,
     /// Whether the budget is used up.
     is_full: bool,
@@ -117,7 +119,7 @@ impl Reader<'_> {
     ) {
         let parsed = match file.format.as_deref() {
             None | Some(".env") => parse_dotenv(text, variables, lookup),
-            Some("raw") => parse_raw(text, variables, lookup),
+            Some("raw") => parse_raw(text, variables, lookup).map(|()| Vec::new()),
             Some(other) => {
                 let message = format!("`{other}` is no format of a file of variables");
                 let path = format!("services.{service}.env_file.{index}.format");
@@ -127,9 +129,7 @@ impl Reader<'_> {
                 return;
             }
         };
-        if let Err(error) = parsed {
-            self.line_error(*number, error);
-        }
+        self.tell(*number, parsed);
     }
 
     fn labels(&mut self, service: &mut Service) {
@@ -142,9 +142,7 @@ impl Reader<'_> {
             let earlier = labels.clone();
             let mut found = BTreeMap::new();
             let parsed = parse_dotenv(&text, &mut found, &|name| earlier.get(name).cloned());
-            if let Err(error) = parsed {
-                self.line_error(number, error);
-            }
+            self.tell(number, parsed);
             labels.extend(found);
             if !self.has_room(&labels, &path) {
                 return;
@@ -171,14 +169,14 @@ impl Reader<'_> {
         taken.is_ok()
     }
 
-    fn line_error(&mut self, file: u32, LineError { line, message }: LineError) {
-        let span = Span {
-            file,
-            line,
-            column: 1,
-            width: 1,
-        };
-        self.faults.push(Diagnostic::error(span, message));
+    fn tell(&mut self, file: u32, parsed: Result<Vec<LineError>, LineError>) {
+        match parsed {
+            Ok(doubts) if self.doubted.insert(file) => {
+                tell_doubts(self.files, self.faults, file, doubts);
+            }
+            Ok(_) => {}
+            Err(error) => self.faults.push(error.told(Severity::Error, file)),
+        }
     }
 
     /// Reads a file once; `place` is the path of the value that names it.
@@ -222,5 +220,23 @@ impl Reader<'_> {
         };
         self.texts.insert(file.to_owned(), read.clone());
         read
+    }
+}
+
+/// Warns of what is doubtful in a file, unless that was said when the file was read before.
+pub(super) fn tell_doubts(
+    files: &Files,
+    faults: &mut Vec<Diagnostic>,
+    file: u32,
+    doubts: Vec<LineError>,
+) {
+    for doubt in doubts {
+        let told = doubt.told(Severity::Warning, file);
+        let is_same = |fault: &Diagnostic| {
+            fault.message == told.message && files.place(fault.span) == files.place(told.span)
+        };
+        if !faults.iter().any(is_same) {
+            faults.push(told);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::compose::diagnostic::Diagnostic;
+use crate::compose::load::has_errors;
 use crate::compose::load::layer::Loader;
 use crate::compose::source::Files;
 use crate::compose::tree::Span;
@@ -40,7 +41,8 @@ impl Loader<'_> {
         self.files.bind(file, self.bounds(path, directory));
         let before = self.faults.len();
         let documents = yaml::parse(file, &text, &mut self.budget, &mut self.faults);
-        (self.faults.len() == before).then_some(Documents { file, documents })
+        let is_whole = !has_errors(&self.faults[before..]);
+        is_whole.then_some(Documents { file, documents })
     }
 
     /// Reads a text file and numbers it.

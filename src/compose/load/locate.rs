@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::compose::budget::TooMuch;
-use crate::compose::diagnostic::Diagnostic;
-use crate::compose::env::{LineError, parse_dotenv};
+use crate::compose::diagnostic::{Diagnostic, Severity};
+use crate::compose::env::parse_dotenv;
+use crate::compose::load::environment::tell_doubts;
 use crate::compose::load::layer::{Level, Loader, Paths};
 use crate::compose::options::LoadOptions;
 use crate::compose::settle::absolute;
@@ -272,8 +273,13 @@ impl<'a> Finder<'a> {
                     "`COMPOSE_FILE` names `{}`, which is not there",
                     file.display()
                 );
-                let hint = "beside an address, separate them by `,`: set `COMPOSE_PATH_SEPARATOR`";
-                let hint = listed.contains("://").then(|| hint.to_owned());
+                let hint = if listed.contains("://") {
+                    "beside an address, separate them by `,`: set `COMPOSE_PATH_SEPARATOR`"
+                } else {
+                    "several files are separated by `:`, or by what `COMPOSE_PATH_SEPARATOR` says"
+                };
+                let several = listed.contains("://") || file.to_string_lossy().contains([';', ',']);
+                let hint = several.then(|| hint.to_owned());
                 let fault = Diagnostic::error(Span::default(), message);
                 loader.faults.push(fault.maybe_hint(hint));
                 return None;
@@ -380,15 +386,12 @@ impl Loader<'_> {
         let earlier = variables.clone();
         let lookup = |name: &str| current.get(name).or_else(|| earlier.get(name)).cloned();
         match parse_dotenv(&text, variables, &lookup) {
-            Ok(()) => Some(()),
-            Err(LineError { line, message }) => {
-                let span = Span {
-                    file,
-                    line,
-                    column: 1,
-                    width: 1,
-                };
-                self.faults.push(Diagnostic::error(span, message));
+            Ok(doubts) => {
+                tell_doubts(&self.files, &mut self.faults, file, doubts);
+                Some(())
+            }
+            Err(error) => {
+                self.faults.push(error.told(Severity::Error, file));
                 None
             }
         }

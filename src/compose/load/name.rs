@@ -22,7 +22,16 @@ pub(super) fn project_name(
         .or(from_environment)
         .filter(|name| !name.is_empty());
     if let Some(asked) = asked {
-        return checked(asked, faults);
+        let before = faults.len();
+        let name = checked(asked, faults);
+        if let (Some(fault), None) = (faults.get_mut(before), &options.project_name) {
+            let file = located.origins.get("COMPOSE_PROJECT_NAME");
+            let from = file.map_or("the shell".to_owned(), |file| {
+                format!("`{}`", file.display())
+            });
+            fault.message += &format!(": it is `COMPOSE_PROJECT_NAME` in {from}");
+        }
+        return name;
     }
     let roots = documents.iter().flat_map(|file| &file.documents);
     let mut written = roots.filter_map(|document| document.root.get("name"));

@@ -42,8 +42,12 @@ impl Aside {
         rest_must: RestMust,
     ) -> bool {
         let is_error = |fault: &Diagnostic| fault.severity == Severity::Error;
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            faults.split_off(from).into_iter().partition(is_error);
+        let mut found = faults.split_off(from);
+        // What lacks something mostly lacks what was cut out of it.
+        found.retain(|fault| {
+            !fault.message.contains(" lacks `") || !self.wounded.contains(&fault.span)
+        });
+        let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(is_error);
         faults.extend(warnings);
         if errors.is_empty() {
             return true;

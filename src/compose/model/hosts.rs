@@ -1,6 +1,7 @@
 //! Additional host names: each name with one or more addresses.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::Value as Json;
 
@@ -34,11 +35,26 @@ impl ExtraHosts {
         }
         let bare = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
         let bare = bare.filter(|bare| !bare.is_empty()).unwrap_or(ip);
+        faults.extend(doubt(host, bare, node));
         self.0
             .entry(host.to_owned())
             .or_default()
             .push(bare.to_owned());
     }
+}
+
+/// Warns of what is no address: such a container cannot be made.
+fn doubt(host: &str, ip: &str, node: &Node) -> Option<Diagnostic> {
+    let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
+    if is_address(ip) || ip == "host-gateway" || ip.contains('$') {
+        return None;
+    }
+    let warning = Diagnostic::warning(node.span, format!("`{ip}` is no address for `{host}`"))
+        .expected("expected an IP address, or `host-gateway`");
+    Some(
+        warning
+            .maybe_hint(is_address(host).then(|| format!("the name stands first: `{ip}={host}`"))),
+    )
 }
 
 impl Field for ExtraHosts {

@@ -4,27 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::plain;
+use crate::compose::schema::advice;
 use crate::compose::schema::shape::{List, Mapping, Number, Shape, Text};
 use crate::compose::suggest::suggestion;
 use crate::compose::tree::{Entry, Map, Node, Value};
-
-/// The keys whose values are times, which need a unit.
-const TIMES: [&str; 11] = [
-    "interval",
-    "timeout",
-    "start_period",
-    "start_interval",
-    "stop_grace_period",
-    "delay",
-    "window",
-    "monitor",
-    "cpu_rt_period",
-    "cpu_rt_runtime",
-    "pull_refresh_after",
-];
-
-/// The keys of a project that are often put one level too deep.
-const SECTIONS: [&str; 5] = ["volumes", "networks", "secrets", "configs", "models"];
 
 /// Checks a value against its shape; `key` names it in messages.
 pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Vec<Diagnostic>) {
@@ -66,96 +49,15 @@ pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Vec<Diag
     faults.push(wrong_kind(node, shape, key));
 }
 
-/// Returns the key and the value of a mapping that has only one.
-fn single(node: &Node) -> Option<(&str, &Node)> {
-    let mut entries = node.as_map()?.iter();
-    let (key, entry) = entries.next()?;
-    entries.next().is_none().then_some((key, &entry.node))
-}
-
-/// Says what to do about `- key: value` in a list that could be a mapping.
-fn pair_in_list((name, value): (&str, &Node)) -> String {
-    match &value.value {
-        Value::Map(_) | Value::List(_) => {
-            "leave out the `- `: with values of their own, these are keys".to_owned()
-        }
-        Value::Null => format!("write `- {name}`, or leave out the `- ` before every line"),
-        scalar @ (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_)) => {
-            let value = scalar.to_plain();
-            format!("write `- {name}={value}`, or leave out the `- ` before every line")
-        }
-    }
-}
-
-/// Says how to make a list of a string.
-fn as_list(text: &str) -> String {
-    if text.starts_with('-') {
-        return "put a space behind the `-`".to_owned();
-    }
-    let is_plain = !text.contains(['\n', ',', '[', ']', '{', '}', '"', '\'', ':', '#', ' ', '=']);
-    if is_plain {
-        format!("make it a list: `[{text}]`")
-    } else {
-        "begin the line with `- ` to make it an element of a list".to_owned()
-    }
-}
-
 fn wrong_kind(node: &Node, shape: &Shape, key: &str) -> Diagnostic {
-    let kind = node.value.kind();
     let message = if node.is_null() {
         format!("`{key}` has no value")
     } else {
-        format!("`{key}` cannot be {kind}")
+        format!("`{key}` cannot be {}", node.value.kind())
     };
-    let fault =
-        Diagnostic::error(node.span, message).expected(format!("expected {}", shape.describe()));
-    let belongs_to_service = shape
-        .map
-        .is_some_and(|mapping| mapping.keys.iter().any(|(known, _)| *known == key));
-    if belongs_to_service {
-        return fault.hint(format!(
-            "if `{key}` belongs to what is above it, indent it further"
-        ));
-    }
-    let only_quotes_missing = shape.text.is_some_and(|text| matches!(text, Text::Any))
-        && matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_));
-    let split_by_colon =
-        shape.list.is_some_and(|list| list.item.text.is_some()) || shape.text.is_some();
-    let is_time = TIMES.contains(&key);
-    match &node.value {
-        Value::Int(_) | Value::Float(_) if is_time => {
-            fault.hint(format!("add a unit: `{}s`", node.value.to_plain()))
-        }
-        _ if only_quotes_missing && !shape.boolean => fault.hint(format!(
-            "put it in quotation marks: \"{}\"",
-            node.value.to_plain()
-        )),
-        Value::Map(map) if split_by_colon && map.len() == 1 => {
-            let name = map.keys().next().map_or("", String::as_str);
-            fault.hint(format!(
-                "if `{name}: …` is meant as one string, put it in quotation marks"
-            ))
-        }
-        Value::Text(_) if shape.list.is_some() && shape.text.is_none() => {
-            fault.hint(as_list(node.as_text().unwrap_or_default()))
-        }
-        Value::Map(_) if shape.list.is_some() && !split_by_colon => {
-            fault.hint("begin with `- ` to make it an element of a list")
-        }
-        Value::Null if shape.map.is_some() && !shape.null => fault.hint(format!(
-            "what belongs to `{key}` stands below it and is indented further"
-        )),
-        Value::List(_) if shape.map.is_some() => {
-            fault.hint("write `key: value` without the leading `- `")
-        }
-        Value::Null
-        | Value::Bool(_)
-        | Value::Int(_)
-        | Value::Float(_)
-        | Value::Text(_)
-        | Value::List(_)
-        | Value::Map(_) => fault,
-    }
+    Diagnostic::error(node.span, message)
+        .expected(format!("expected {}", shape.describe()))
+        .maybe_hint(advice::of_kind(node, shape, key))
 }
 
 fn check_range(node: &Node, number: i128, rule: Number, key: &str, faults: &mut Vec<Diagnostic>) {
@@ -202,15 +104,10 @@ fn check_list(
     (key, shape): (&str, &Shape),
     faults: &mut Vec<Diagnostic>,
 ) {
-    for item in items {
+    for (index, item) in items.iter().enumerate() {
         let before = faults.len();
         check(item, &list.item, key, faults);
-        if let (Some(fault), Some(pair), Some(_)) =
-            (faults[before..].first_mut(), single(item), shape.map)
-            && fault.span == item.span
-        {
-            fault.hint = Some(pair_in_list(pair));
-        }
+        advice::in_list((items, index), list, (key, shape), faults, before);
     }
     if !list.unique {
         return;
@@ -272,6 +169,11 @@ fn check_map(
     key: &str,
     faults: &mut Vec<Diagnostic>,
 ) {
+    if key.is_empty()
+        && let Some(fault) = advice::of_another_file(map, mapping, faults)
+    {
+        return faults.push(fault);
+    }
     for (name, entry) in map {
         let known = mapping.keys.iter().find(|(known, _)| known == name);
         if let Some((_, shape)) = known {
@@ -295,40 +197,23 @@ fn check_map(
 
 fn unknown_key(
     (name, entry): (&str, &Entry),
-    mapping: &Mapping,
+    mapping: &'static Mapping,
     key: &str,
     faults: &[Diagnostic],
 ) -> Diagnostic {
     if let Some(named) = mapping.named {
         return Diagnostic::error(entry.key, format!("`{name}` is no valid name in `{key}`"))
-            .expected(format!("expected {}", named.names.expected));
+            .expected(format!("expected {}", named.names.expected))
+            .maybe_hint(advice::of_name(name));
     }
     let message = match key {
         "" => format!("`{name}` is no key of a Compose file"),
         _ => format!("`{name}` is no key of `{key}`"),
     };
     let near = suggestion(name, mapping.keys.iter().map(|(known, _)| *known), faults);
-    let has_image = |node: &Node| node.get("image").is_some() || node.get("build").is_some();
-    let misplaced =
-        SECTIONS.contains(&key) && mapping.keys.iter().any(|(known, _)| *known == "image");
     let hint = match near {
-        _ if name
-            .starts_with(|c: char| !c.is_ascii() && (c.is_whitespace() || c == '\u{feff}')) =>
-        {
-            "it begins with a character that only looks like a space: write spaces".to_owned()
-        }
-        Some(near) => format!("did you mean `{near}`?"),
-        None if key.is_empty() && has_image(&entry.node) => {
-            "a service stands below `services:`, indented further".to_owned()
-        }
-        None if misplaced => {
-            format!("if `{key}` is not meant as a service, move it to the left, beside `services:`")
-        }
-        None if mapping.extensions => format!("to keep it for another tool, name it `x-{name}`"),
-        None => {
-            let keys: Vec<&str> = mapping.keys.iter().map(|(known, _)| *known).collect();
-            format!("the keys here are `{}`", keys.join("`, `"))
-        }
+        Some(near) if !advice::begins_oddly(name) => format!("did you mean `{near}`?"),
+        _ => advice::of_unknown((name, entry), mapping, key),
     };
     Diagnostic::error(entry.key, message).hint(hint)
 }

@@ -1,6 +1,7 @@
 //! What a Compose file may contain: one table that drives the checker, its messages and the
 //! JSON Schema for editors.
 
+mod advice;
 mod check;
 mod deploy;
 mod export;

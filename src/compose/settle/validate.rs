@@ -4,9 +4,16 @@ use std::net::IpAddr;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::tree::{Map, Node, Value};
+use crate::value::Cidr;
 
 /// Checks a merged project in its long form.
 pub(crate) fn validate(project: &Node, faults: &mut Vec<Diagnostic>) {
+    for (_, entry) in named(project, "networks") {
+        let config = entry.node.get("ipam").and_then(|ipam| ipam.get("config"));
+        for pool in config.and_then(Node::as_list).unwrap_or_default() {
+            faults.extend(doubt_of_pool(pool));
+        }
+    }
     for (name, entry) in named(project, "volumes") {
         external_alone(name, &entry.node, faults);
     }
@@ -61,6 +68,26 @@ fn service(service: &Node, faults: &mut Vec<Diagnostic>) {
             let message = "`count` and `device_ids` exclude each other";
             faults.push(Diagnostic::error(count.span, message).hint("keep one of them"));
         }
+    }
+}
+
+/// Warns of a range of addresses that no network can have.
+fn doubt_of_pool(pool: &Node) -> Option<Diagnostic> {
+    let Some(subnet) = pool.get("subnet") else {
+        let gateway = pool.get("gateway")?;
+        let warning = Diagnostic::warning(gateway.span, "this `gateway` belongs to no `subnet`");
+        return Some(warning.hint("leave out the `- ` before it if it belongs to the one above"));
+    };
+    let text = subnet.as_text().filter(|text| !text.contains('$'))?;
+    let warning = Diagnostic::warning(subnet.span, format!("`{text}` is no subnet"));
+    match text.parse::<Cidr>() {
+        Err(_) => {
+            Some(warning.expected("expected an address and its bits, such as `172.28.0.0/16`"))
+        }
+        Ok(cidr) if cidr.network() != cidr => {
+            Some(warning.hint(format!("with so many bits it is `{}`", cidr.network())))
+        }
+        Ok(_) => None,
     }
 }
 

@@ -280,10 +280,7 @@ impl Stage<'_> {
                     let message = format!("`{text}` publishes no port: {error}");
                     let fault = Diagnostic::error(item.span, message)
                         .expected("expected `published:target` or `target`");
-                    let curly = text.contains(['“', '”', '„', '‘', '’']);
-                    let hint = "`“` and `”` are no quotation marks of YAML: write `\"`";
-                    self.faults
-                        .push(fault.maybe_hint(curly.then(|| hint.to_owned())));
+                    self.faults.push(fault.maybe_hint(error.advice(&text)));
                 }
             }
         }

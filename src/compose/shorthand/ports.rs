@@ -34,6 +34,33 @@ pub enum PortError {
     },
 }
 
+impl PortError {
+    /// Returns what to do about it in a short form.
+    pub(super) fn advice(&self, text: &str) -> Option<String> {
+        if text.contains(['“', '”', '„', '‘', '’']) {
+            return Some("`“` and `”` are no quotation marks of YAML: write `\"`".to_owned());
+        }
+        let advice = match self {
+            Self::NoPort(part) if part.contains('/') => {
+                "write the protocol once, at the end: `8080:80/tcp`"
+            }
+            Self::NoPort(part) if part.matches('.').count() == 3 => {
+                "put a `:` between the address and the port: `127.0.0.1:8080:80`"
+            }
+            Self::Address(part) if part.chars().any(char::is_alphabetic) && !part.contains(':') => {
+                "write the number of the address, such as `127.0.0.1`"
+            }
+            Self::NoTarget
+            | Self::NoPort(_)
+            | Self::Zero
+            | Self::Protocol(_)
+            | Self::Address(_)
+            | Self::Lengths { .. } => return None,
+        };
+        Some(advice.to_owned())
+    }
+}
+
 /// A range of ports, both ends included.
 type Range = (u16, u16);
 

@@ -31,6 +31,8 @@ struct Frame {
     key: Option<(String, Span)>,
     /// What `<<` brought, in the order of writing.
     merges: Vec<Node>,
+    /// The keys whose values are reset, so that they are not in the mapping.
+    reset: BTreeMap<String, Span>,
     /// The paths below this value that are reset, relative to it.
     resets: Vec<Path>,
 }
@@ -162,6 +164,7 @@ impl<'a> Builder<'a> {
             mark: mark_of(tag),
             key: None,
             merges: Vec::new(),
+            reset: BTreeMap::new(),
             resets: Vec::new(),
         });
         Ok(())
@@ -281,25 +284,23 @@ impl<'a> Builder<'a> {
                     let key = key_of(&finished.node, text).ok_or_else(|| not_a_key(&finished))?;
                     frame.key = Some((key, finished.node.span));
                 }
-                Some((key, _)) if key == "\0<<" => {
+                Some((key, span)) if key == "\0<<" => {
+                    if !frame.merges.is_empty() {
+                        self.faults.push(merged_twice(span));
+                    }
                     frame.resets.extend(finished.resets);
                     frame.merges.push(finished.node);
                 }
                 Some((key, span)) => {
                     keep_resets(&mut frame.resets, &key, &finished);
-                    if let Some(first) = map.get(&key) {
-                        let fault =
-                            Diagnostic::error(span, format!("the key `{key}` is written twice"));
-                        self.faults
-                            .push(fault.note(first.key, "it is here as well"));
-                    } else if finished.mark != Mark::Reset {
-                        map.insert(
-                            key,
-                            Entry {
-                                key: span,
-                                node: finished.node,
-                            },
-                        );
+                    let first = map.get(&key).map(|first| first.key);
+                    let (node, reset) = (finished.node, finished.mark == Mark::Reset);
+                    if let Some(first) = first.or_else(|| frame.reset.get(&key).copied()) {
+                        self.faults.push(written_twice(&key, span, first));
+                    } else if reset {
+                        frame.reset.insert(key, span);
+                    } else {
+                        map.insert(key, Entry { key: span, node });
                     }
                 }
             },
@@ -372,16 +373,28 @@ fn key_of(node: &Node, text: Option<(Cow<'_, str>, bool)>) -> Option<String> {
     }
 }
 
+fn written_twice(key: &str, span: Span, first: Span) -> Diagnostic {
+    Diagnostic::error(span, format!("the key `{key}` is written twice"))
+        .note(first, "it is here as well")
+        .hint("keep one of them")
+}
+
+/// One mapping has one `<<` in YAML; what several bring is clear all the same.
+fn merged_twice(span: Span) -> Diagnostic {
+    Diagnostic::warning(span, "`<<` is written twice; Docker Compose refuses that")
+        .hint("name all anchors in one list: `<<: [*first, *second]`")
+}
+
 fn not_a_key(finished: &Finished) -> Diagnostic {
     let message = format!("a key cannot be {}", finished.node.value.kind());
     let hint = match finished.node.value {
         Value::Map(_) => "a value that begins with `{` must be quoted",
-        Value::Null
-        | Value::Bool(_)
-        | Value::Int(_)
-        | Value::Float(_)
-        | Value::Text(_)
-        | Value::List(_) => "put the key in quotation marks",
+        Value::Int(_) => {
+            "put the key in quotation marks; a pair such as `80:80` has no space behind its `:`"
+        }
+        Value::Null | Value::Bool(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
+            "put the key in quotation marks"
+        }
     };
     Diagnostic::error(finished.node.span, message)
         .expected("expected a string here")

@@ -4,10 +4,13 @@ use saphyr_parser::ScanError;
 
 /// Advises on a complaint about a text.
 pub(super) fn of(text: &str, error: &ScanError) -> Option<String> {
-    let number = error.marker().line().saturating_sub(1);
+    let number = line_of(text, error);
     let lines = || text.lines();
     let line = lines().nth(number).unwrap_or_default();
     let says = |words: &str| error.info().contains(words);
+    if is_web_page(text) {
+        return Some("this is a web page: download the file itself, often called `raw`".to_owned());
+    }
     if lines().any(|line| line.starts_with("<<<<<<< ")) {
         return Some("the file has conflict marks of git: choose one of the sides".to_owned());
     }
@@ -21,8 +24,19 @@ pub(super) fn of(text: &str, error: &ScanError) -> Option<String> {
     if says("mapping values are not allowed") {
         return Some(no_mapping_here(text, number));
     }
+    if let Some(other) = sibling_of_another_kind(text, number)
+        && (says("simple key") || says("block mapping") || says("block collection"))
+    {
+        return Some(other);
+    }
     let advice = if says("simple key") || says("':'") {
         "a key needs `:` and a space behind it; check the lines above as well"
+    } else if says("escape character") || says("hexadecimal") {
+        "between `\"` and `\"` a `\\` begins an escape: use `'` instead, or write `\\\\`"
+    } else if says("block sequence entries") {
+        "put the `- ` on a line of its own, below the key"
+    } else if says("document start") {
+        "this line is indented less than the first one of the file"
     } else if says("unexpected character") || says("anchor or alias") {
         "a value that begins with this character must be quoted"
     } else if says("quoted scalar") {
@@ -37,14 +51,61 @@ pub(super) fn of(text: &str, error: &ScanError) -> Option<String> {
     Some(advice.to_owned())
 }
 
+/// Returns which line a complaint is about, from zero: that of a key without `:` is only missed below it.
+pub(super) fn line_of(text: &str, error: &ScanError) -> usize {
+    let number = error.marker().line().saturating_sub(1);
+    let is_content = |line: &str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    let is_here = text.lines().nth(number).is_some_and(is_content);
+    if is_here || !error.info().contains("simple key") {
+        return number;
+    }
+    let above = text.lines().take(number).enumerate();
+    let above = above.filter(|(_, line)| is_content(line)).last();
+    above.map_or(number, |(number, _)| number)
+}
+
+fn is_web_page(text: &str) -> bool {
+    let start = text.trim_start().get(..9).unwrap_or_default();
+    let start = start.to_ascii_lowercase();
+    start.starts_with("<!doctype") || start.starts_with("<html")
+}
+
+/// A list element beside keys, or a line without `- ` beside list elements.
+fn sibling_of_another_kind(text: &str, number: usize) -> Option<String> {
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let is_element = |line: &str| line.trim().starts_with("- ") || line.trim() == "-";
+    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    let line = text.lines().nth(number)?;
+    let before: Vec<&str> = text.lines().take(number).filter(is_content).collect();
+    let above = before
+        .iter()
+        .rev()
+        .take_while(|above| indent(above) >= indent(line));
+    let sibling = above.filter(|above| indent(above) == indent(line)).last()?;
+    match (is_element(line), is_element(sibling)) {
+        (true, false) => Some(format!(
+            "a `- ` cannot stand beside a key, here `{}`: a list and a mapping do not mix",
+            sibling.trim()
+        )),
+        (false, true) => Some("begin this line with `- ` like those above".to_owned()),
+        _ => None,
+    }
+}
+
 /// A second `:` in a line, or a first one below a line that lacks its own.
 fn no_mapping_here(text: &str, number: usize) -> String {
     let is_content = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
     let above = text.lines().take(number).filter(is_content).last();
-    let key = above
-        .map(str::trim)
-        .filter(|above| !above.contains(':') && !above.starts_with('-'));
+    let key = above.map(str::trim).filter(|above| {
+        !above.contains(": ") && !above.ends_with(':') && !above.starts_with(['-', '"', '\''])
+    });
     match key {
+        Some(key) if key.contains(':') => {
+            format!("the line above, `{key}`, needs a space behind its `:`, or a `:` at its end")
+        }
+        Some(key) if key.split(' ').count() > 2 => {
+            format!("the line above, `{key}`, has no `:` behind its key, or no `#` before it")
+        }
         Some(key) => format!("the line above, `{key}`, has no `:` behind its key"),
         None => {
             "a value that contains `: ` must be quoted; also check the indentation of this line"

@@ -94,15 +94,30 @@ fn attempt(
 
 /// Turns a scanner's complaint into ours.
 fn syntax(file: u32, text: &str, error: &ScanError) -> Diagnostic {
-    let span = Span {
-        file,
-        ..build::span_at(file, *error.marker())
-    };
+    let span = place(file, text, error);
     if error.info().contains("recursion limit") {
         return Diagnostic::error(span, format!("nested deeper than {DEPTH_LIMIT} levels"));
     }
     Diagnostic::error(span, format!("not valid YAML: {}", error.info()))
         .maybe_hint(hint::of(text, error))
+}
+
+/// Returns where a complaint belongs: where the scanner stopped, or on the line that it only missed something of.
+fn place(file: u32, text: &str, error: &ScanError) -> Span {
+    let at = build::span_at(file, *error.marker());
+    let number = hint::line_of(text, error);
+    let line = text.lines().nth(number).unwrap_or_default();
+    let count = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    let number = u32::try_from(number + 1).unwrap_or(u32::MAX);
+    if number == at.line {
+        return at;
+    }
+    Span {
+        line: number,
+        column: count(line) - count(line.trim_start()) + 1,
+        width: count(line.trim()).max(1),
+        ..at
+    }
 }
 
 #[cfg(test)]

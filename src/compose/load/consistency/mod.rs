@@ -1,5 +1,7 @@
 //! What services refer to must be there, and what they say must fit together.
 
+mod doubts;
+
 use std::collections::BTreeMap;
 
 use crate::compose::diagnostic::Diagnostic;
@@ -26,6 +28,7 @@ pub(super) fn check(project: &mut Project, faults: &mut Vec<Diagnostic>) {
         checker.limits();
         checker.watch();
         checker.mounts();
+        doubts::tell(project, service, faults);
     }
     for (name, secret) in &project.secrets {
         if !secret.external && secret.file.is_none() && secret.environment.is_none() {
@@ -121,7 +124,18 @@ impl Checker<'_> {
         let excluded = service.network_mode.is_some() && !service.networks.is_empty();
         if excluded {
             let message = "`network_mode` and `networks` exclude each other".to_owned();
-            self.fault("network_mode", message).hint = Some("keep one of them".to_owned());
+            let path = format!("services.{}.networks", service.name);
+            let networks = self.project.places.key_span(&path);
+            let fault = self.fault("network_mode", message);
+            let hint = if fault.span.file == networks.file {
+                "keep one of them"
+            } else {
+                "keep one of them: the later file can say `network_mode: !reset null`"
+            };
+            *fault = fault
+                .clone()
+                .note(networks, "the networks are here")
+                .hint(hint);
         }
         for network in service.networks.keys() {
             if excluded && network == "default" {
@@ -192,8 +206,30 @@ impl Checker<'_> {
             self.faults,
         );
         let near = near.map(|near| format!("did you mean `{near}`?"));
+        let alone = self.is_brought(path).then(|| {
+            format!(
+                "`extends` brings the service alone: add `{name}` as well, or `include` the file"
+            )
+        });
         let message = format!("{what} names the service `{name}`, which is not there");
-        self.fault(path, message).hint = near;
+        let hint = self.by_container(name).or(near).or(alone);
+        self.fault(path, message).hint = hint;
+    }
+
+    /// Says which service has a container of this name.
+    fn by_container(&self, name: &str) -> Option<String> {
+        let is_meant = |service: &&Service| service.container_name.as_deref() == Some(name);
+        let service = self.project.services.values().find(is_meant)?;
+        let meant = &service.name;
+        Some(format!(
+            "`{name}` is the container of the service `{meant}`: write `{meant}`"
+        ))
+    }
+
+    /// Tells whether `extends` brought a value from another file.
+    fn is_brought(&self, path: &str) -> bool {
+        let whole = format!("services.{}.{path}", self.service.name);
+        self.span("").file != self.span(path).file && !self.project.places.way(&whole).is_empty()
     }
 
     /// Checks that the project has a network, volume, config, secret or model of a name.
@@ -203,8 +239,14 @@ impl Checker<'_> {
             return;
         }
         let near = suggestion(name, all.keys().map(String::as_str), self.faults);
+        let near = Some(name.trim_end_matches('/'))
+            .filter(|name| all.contains_key(*name))
+            .or(near);
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
+            None if self.is_brought(path) => format!(
+                "`extends` brings the service alone: add `{word}s:` with `{name}:` at the top level of your file"
+            ),
             None if word == "secret" && name.contains('/') => {
                 format!("add a secret with `file: {name}` at the top level, and name it here")
             }
@@ -224,7 +266,8 @@ impl Checker<'_> {
             if named {
                 let path = format!("volumes.{index}");
                 self.known("volume", volume.source.as_deref(), &project.volumes, &path);
-                let looks_like_path = volume.source.as_ref().is_some_and(|s| s.contains('/'));
+                let source = volume.source.as_deref().unwrap_or_default();
+                let looks_like_path = source.trim_end_matches('/').contains('/');
                 if let (true, Some(fault)) = (looks_like_path, self.faults.last_mut()) {
                     fault.hint =
                         Some("a path on this machine begins with `./`, `../`, `/` or `~`".into());
