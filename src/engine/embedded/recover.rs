@@ -56,12 +56,15 @@ impl Inner {
             let Some(id) = own.strip_prefix(&ours) else {
                 continue;
             };
+            if self.is_watched(id) {
+                continue;
+            }
             let state = ContainerState::read(&self.layout.container(project, id));
             let lives = state
                 .ok()
                 .flatten()
                 .map(|state| state.as_of_boot(&self.boot_id));
-            if self.is_watched(id) || lives.is_some_and(|state| state.has_process_or_pause()) {
+            if lives.is_some_and(|state| state.has_process_or_pause()) {
                 continue;
             }
             drop(

@@ -10,6 +10,7 @@ use crate::desired::{ContainerSpec, DesiredService};
 use crate::observed::ObservedContainer;
 use crate::plan::{Action, Cause, Guard, StartMode, StepId, WaitFor, stored};
 use crate::value::{ContainerName, ServiceName};
+use std::borrow::Cow;
 
 impl<'a> Up<'a> {
     pub(super) fn service(&mut self, name: &ServiceName) {
@@ -72,9 +73,14 @@ impl<'a> Up<'a> {
             return fate(spec, None, (started, None));
         };
         // From here on it has its final name, once it is renamed.
-        let current = ObservedContainer {
-            name: stored::final_name(there),
-            ..there.clone()
+        let name = stored::final_name(there);
+        let current = if name == there.name {
+            Cow::Borrowed(there)
+        } else {
+            Cow::Owned(ObservedContainer {
+                name,
+                ..there.clone()
+            })
         };
         match self.verdict(service, spec, there) {
             Verdict::Recreate { cause, guard } => {
