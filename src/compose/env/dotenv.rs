@@ -85,6 +85,12 @@ fn comment_as_value(key: &str) -> (String, String) {
     )
 }
 
+/// Doubts a variable without a name, which no program can be given.
+fn nameless() -> (String, String) {
+    let message = "the name of the variable is missing".to_owned();
+    (message, FORM.to_owned())
+}
+
 /// Doubts a variable that nobody set.
 fn unset(name: &str) -> (String, String) {
     (
@@ -188,8 +194,8 @@ impl<'t> Reader<'t> {
         let key = self.take(end).trim_end().to_owned();
         self.take(usize::from(!self.rest.is_empty()));
         if key.is_empty() {
-            let message = "the name of the variable is missing";
-            return Err(LineError::new(line, message).at(column, 1));
+            self.place = (column, 1);
+            self.doubt(nameless());
         }
         if key.contains(' ') {
             let message = format!("the variable name `{key}` cannot contain a space");

@@ -21,10 +21,12 @@ pub(super) fn process(model: &model::Service) -> ProcessSpec {
     }
 }
 
-/// A variable without a value was looked for and not found: it does not exist inside either.
+/// A variable without a value was looked for and not found: it does not exist inside either. Nor does one without
+/// a name, of which loading the file warned.
 fn variables(environment: &BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
     let given = |(name, value): (&String, &Option<String>)| Some((name.clone(), value.clone()?));
-    environment.iter().filter_map(given).collect()
+    let named = environment.iter().filter(|(name, _)| !name.is_empty());
+    named.filter_map(given).collect()
 }
 
 pub(super) fn stop(desk: &mut Desk<'_>, model: &model::Service) -> StopSpec {
