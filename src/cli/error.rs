@@ -93,12 +93,17 @@ enum Message {
 impl CommandError {
     /// Returns a refusal of what the user asked for, in words of our own.
     pub(super) fn user(text: impl Into<String>) -> Self {
-        Self::new(ExitStatus::Failed, Message::Text(text.into()))
+        Self::of(ExitStatus::Failed, text)
     }
 
     /// Returns a refusal of the arguments.
     pub(super) fn usage(text: impl Into<String>) -> Self {
-        Self::new(ExitStatus::Usage, Message::Text(text.into()))
+        Self::of(ExitStatus::Usage, text)
+    }
+
+    /// Returns an error that ends the process with this status.
+    pub(super) fn of(status: ExitStatus, text: impl Into<String>) -> Self {
+        Self::new(status, Message::Text(text.into()))
     }
 
     /// Returns the failure of an act of ours.

@@ -21,6 +21,7 @@ mod environment;
 mod annotate;
 mod error;
 mod unsupported;
+mod misplaced;
 mod invocation;
 mod engine;
 mod remote;
@@ -112,6 +113,12 @@ fn refuse(words: &[OsString], refusal: &clap::Error) -> ExitStatus {
         () if is_plan(words) => ExitStatus::Failed,
         () => ExitStatus::Usage,
     };
+    if let Some(flag) = misplaced::flag(refusal) {
+        let text = format!("`{flag}` stands before the command");
+        let error = CommandError::of(status, text);
+        let error = error.hint("write it directly behind `consort`");
+        return error.report(&mut Output::stderr(Ansi::Auto));
+    }
     error::show_refusal(refusal, status)
 }
 

@@ -23,6 +23,16 @@ fn wrong_usage_of_plan_is_not_mistaken_for_changes() {
 }
 
 #[test]
+fn a_flag_of_all_commands_behind_one_is_told_where_it_belongs() {
+    let said = Sandbox::empty().consort(&["config", "-f", "other.yaml"]);
+    assert_eq!(said.code, Some(2));
+    insta::assert_snapshot!(said.stderr, @r"
+    error: `-f` stands before the command
+       hint: write it directly behind `consort`
+    ");
+}
+
+#[test]
 fn a_verb_that_is_not_there_yet_is_refused_by_name() {
     let said = Sandbox::empty().consort(&["run", "web", "sh"]);
     assert_eq!(said.code, Some(1));
