@@ -1,6 +1,6 @@
 //! Two specs are the same when what matters of them is: the comparable form and its hash.
 
-use super::{ContainerSpec, label};
+use super::{ContainerSpec, PullPolicy, label};
 use crate::value::Digest;
 use serde_json::Value;
 
@@ -22,21 +22,70 @@ pub fn comparable(mut spec: Value) -> Value {
     spec
 }
 
-/// Returns the hash of what all replicas of a service have in common.
+/// Returns the hash of what all replicas of a service have in common, and [`comparable`] leaves.
 pub fn config_hash(spec: &ContainerSpec) -> String {
-    let mut value = comparable(serde_json::to_value(spec).unwrap_or_default());
-    if let Some(fields) = value.as_object_mut() {
-        fields.shift_remove("name");
-        fields.shift_remove("number");
+    let mut common = spec.clone();
+    common.attach = false;
+    common.image.pull = PullPolicy::Missing;
+    common
+        .labels
+        .retain(|name, _| !name.starts_with(label::PREFIX));
+    common.number = 0;
+    for endpoint in common.network.endpoints_mut() {
+        endpoint.aliases.retain(|alias| alias != spec.name.as_str());
     }
-    let endpoints = value
-        .pointer_mut("/network/endpoints")
-        .and_then(Value::as_array_mut);
-    for endpoint in endpoints.into_iter().flatten() {
-        if let Some(aliases) = endpoint.get_mut("aliases").and_then(Value::as_array_mut) {
-            aliases.retain(|alias| alias.as_str() != Some(spec.name.as_str()));
+    if let Ok(name) = NOBODY.parse() {
+        common.name = name;
+    }
+    let bytes = serde_json::to_vec(&common).unwrap_or_default();
+    Digest::sha256_of(&bytes).hex().to_owned()
+}
+
+/// The name that stands for those of all replicas.
+const NOBODY: &str = "nobody";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::{self, LoadOptions, Switches, source::Memory};
+    use crate::desired::{self, Options};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Returns what all containers of a project with one service have in common.
+    fn hashes(service: &str) -> BTreeSet<String> {
+        let text = format!("services: {{web: {{image: x, {service}}}}}");
+        let source = Memory::new([("/p/compose.yaml".to_owned(), text.into_bytes())]);
+        let options = LoadOptions {
+            cwd: "/p".into(),
+            environment: BTreeMap::new(),
+            files: Vec::new(),
+            project_directory: None,
+            project_name: None,
+            profiles: Vec::new(),
+            env_files: Vec::new(),
+            services: Vec::new(),
+            switches: Switches::default(),
+        };
+        let project = compose::load(&options, &source).unwrap().project;
+        let scale = BTreeMap::new();
+        let source = &source;
+        let state = desired::expand(&project, &Options { scale, source }).unwrap();
+        let replicas = state.services.into_values().flat_map(|web| web.replicas);
+        replicas.map(|spec| config_hash(&spec)).collect()
+    }
+
+    #[test]
+    fn what_does_not_run_does_not_count_and_everything_else_does() {
+        let plain = hashes("command: [a]");
+        for same in ["attach: false", "pull_policy: always", "scale: 3"] {
+            assert_eq!(hashes(&format!("command: [a], {same}")), plain, "{same}");
+        }
+        for other in [
+            "command: [b]",
+            "command: [a], labels: {x: y}",
+            "command: [a], init: true",
+        ] {
+            assert_ne!(hashes(other), plain, "{other}");
         }
     }
-    let bytes = serde_json::to_vec(&value).unwrap_or_default();
-    Digest::sha256_of(&bytes).hex().to_owned()
 }

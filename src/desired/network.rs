@@ -90,6 +90,14 @@ impl NetworkMode {
             Self::None | Self::Host | Self::Container(_) | Self::Service { .. } => &[],
         }
     }
+
+    /// The same, for changes.
+    pub(super) fn endpoints_mut(&mut self) -> &mut [EndpointSpec] {
+        match self {
+            Self::Endpoints(endpoints) => endpoints,
+            Self::None | Self::Host | Self::Container(_) | Self::Service { .. } => &mut [],
+        }
+    }
 }
 
 /// How a container hangs on one network.

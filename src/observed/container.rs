@@ -3,76 +3,63 @@
 use crate::value::{ContainerName, NetworkName, ServiceName, VolumeName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
     time::SystemTime,
 };
 
 /// One container as it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ObservedContainer {
     /// The engine's id, 64 hexadecimal digits.
     pub id: String,
     /// The name it has now.
     pub name: ContainerName,
+    /// The name that it keeps: another one while it stands in for a container that it replaces.
+    pub final_name: ContainerName,
     /// The service it is a replica of.
     pub service: ServiceName,
     /// The number of the replica.
     pub number: u32,
     /// Whether it is a container of `run` or of a hook.
-    #[serde(default)]
     pub oneoff: OneOff,
     /// Whether it runs.
     pub state: RunState,
     /// What its health check says.
-    #[serde(default)]
     pub health: Health,
     /// The exit code of the last run, where one ended and the code is known.
-    #[serde(default)]
     pub exit_code: Option<i32>,
-    /// The spec it was made from, complete; null when the engine has none.
-    #[serde(default)]
-    pub spec: serde_json::Value,
+    /// The spec it was made from, complete.
+    pub spec: StoredSpec,
     /// The hash of that spec.
-    #[serde(default)]
     pub hash: String,
     /// The image as it was asked for.
-    #[serde(default)]
     pub image: String,
     /// The id of the image it was made from.
-    #[serde(default)]
     pub image_id: String,
     /// What its first process was started as, on one line.
-    #[serde(default)]
     pub command: String,
     /// The ports that are published now.
-    #[serde(default)]
     pub ports: Vec<ObservedPort>,
     /// The networks it is connected to, also while it is stopped.
-    #[serde(default)]
     pub endpoints: BTreeMap<NetworkName, ObservedEndpoint>,
     /// The volumes it mounts, anonymous ones included.
-    #[serde(default)]
     pub volumes: BTreeSet<VolumeName>,
     /// All labels.
-    #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// The process id of its first process, while it runs.
-    #[serde(default)]
     pub pid: Option<u32>,
     /// When it was made.
-    #[serde(default)]
     pub created: Option<SystemTime>,
     /// When it last started.
-    #[serde(default)]
     pub started: Option<SystemTime>,
     /// When it last ended.
-    #[serde(default)]
     pub finished: Option<SystemTime>,
     /// How often it was restarted by its policy since then.
-    #[serde(default)]
     pub restarts: u32,
 }
 
@@ -88,6 +75,40 @@ impl ObservedContainer {
             RunState::Running | RunState::Paused | RunState::Restarting => true,
             RunState::Created | RunState::Exited | RunState::Removing | RunState::Dead => false,
         }
+    }
+}
+
+/// The spec that something was made from, as its engine keeps it. Most are never looked into, because a hash says
+/// that they are what is wanted; those that are become data then.
+#[derive(Clone, Debug)]
+pub struct StoredSpec(Arc<dyn Spec>);
+
+impl StoredSpec {
+    /// Keeps a spec.
+    pub fn new(spec: impl Serialize + fmt::Debug + Send + Sync + 'static) -> Self {
+        Self(Arc::new(spec))
+    }
+
+    /// Returns the spec as data; null where it cannot be told as data.
+    pub fn to_value(&self) -> Value {
+        self.0.to_value()
+    }
+}
+
+impl PartialEq for StoredSpec {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_value() == other.to_value()
+    }
+}
+
+/// Whatever can become data.
+trait Spec: fmt::Debug + Send + Sync {
+    fn to_value(&self) -> Value;
+}
+
+impl<T: Serialize + fmt::Debug + Send + Sync> Spec for T {
+    fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

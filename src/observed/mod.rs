@@ -7,6 +7,8 @@ mod state;
 mod container;
 mod resource;
 
-pub use container::{Health, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState};
+pub use container::{
+    Health, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState, StoredSpec,
+};
 pub use resource::{ObservedImage, ObservedNetwork, ObservedVolume};
 pub use state::{ImageQuery, ObservedState, ProjectSummary, Refresh, Scope};

@@ -53,8 +53,7 @@ pub enum Refresh {
 }
 
 /// What is there of one project, at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObservedState {
     /// The project's containers, by name.
     pub containers: BTreeMap<ContainerName, ObservedContainer>,

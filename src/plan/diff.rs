@@ -101,8 +101,8 @@ pub(super) struct Difference {
 }
 
 /// Compares a stored spec with a wanted one.
-pub(super) fn compare(old: &Value, new: &Value, places: &Places) -> Difference {
-    let (old, new) = (comparable(old.clone()), comparable(new.clone()));
+pub(super) fn compare(old: Value, new: Value, places: &Places) -> Difference {
+    let (old, new) = (comparable(old), comparable(new));
     let mut changes = Vec::new();
     differ("", Some(&old), Some(&new), &mut changes);
     let mut difference = Difference::default();
@@ -270,7 +270,7 @@ mod tests {
     use serde_json::json;
 
     fn changes(old: &Value, new: &Value) -> (Vec<String>, Vec<String>) {
-        let difference = compare(old, new, &Places::default());
+        let difference = compare(old.clone(), new.clone(), &Places::default());
         let texts = |changes: Vec<FieldChange>| changes.iter().map(ToString::to_string).collect();
         (texts(difference.cold), texts(difference.hot))
     }

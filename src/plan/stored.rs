@@ -3,14 +3,9 @@
 use crate::desired::{Condition, ContainerSpec, Dependency, HookSpec, InjectedFile, label};
 use crate::graph::Dag;
 use crate::observed::{ObservedContainer, ObservedState};
-use crate::value::{ContainerName, ServiceName};
+use crate::value::ServiceName;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The final name of a container that may have a temporary one.
-pub(super) fn final_name(container: &ObservedContainer) -> ContainerName {
-    part(container, "/name").unwrap_or_else(|| container.name.clone())
-}
 
 /// The hooks that run before it is stopped.
 pub(super) fn pre_stop(container: &ObservedContainer) -> Vec<HookSpec> {
@@ -33,7 +28,7 @@ pub(super) fn spec(container: &ObservedContainer) -> Option<ContainerSpec> {
 }
 
 fn part<T: DeserializeOwned>(container: &ObservedContainer, pointer: &str) -> Option<T> {
-    T::deserialize(container.spec.pointer(pointer)?).ok()
+    T::deserialize(container.spec.to_value().pointer(pointer)?).ok()
 }
 
 /// What its service depends on, as its label says.

@@ -55,46 +55,67 @@ fn exit_code(container: &ObservedContainer) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
+
+    use crate::observed::{OneOff, StoredSpec};
 
     use super::*;
 
-    fn said(state: &str, more: &str) -> String {
-        let text = format!(
-            r#"{{"id": "1a2b", "name": "demo-web-1", "service": "web", "number": 1, "state": "{state}"{more}}}"#
-        );
-        let mut container: ObservedContainer = serde_json::from_str(&text).unwrap();
+    fn said(state: RunState, health: Health, exit_code: Option<i32>) -> String {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        container.started = Some(now - Duration::from_secs(180));
-        container.finished = Some(now - Duration::from_secs(5));
+        let container = ObservedContainer {
+            id: "1a2b".to_owned(),
+            name: "demo-web-1".parse().unwrap(),
+            final_name: "demo-web-1".parse().unwrap(),
+            service: "web".parse().unwrap(),
+            number: 1,
+            oneoff: OneOff::No,
+            state,
+            health,
+            exit_code,
+            spec: StoredSpec::new(()),
+            hash: String::new(),
+            image: String::new(),
+            image_id: String::new(),
+            command: String::new(),
+            ports: Vec::new(),
+            endpoints: BTreeMap::new(),
+            volumes: BTreeSet::new(),
+            labels: BTreeMap::new(),
+            pid: None,
+            created: None,
+            started: Some(now - Duration::from_secs(180)),
+            finished: Some(now - Duration::from_secs(5)),
+            restarts: 0,
+        };
         status(&container, now)
     }
 
     #[test]
     fn states_are_said_as_docker_says_them() {
-        assert_eq!(said("created", ""), "Created");
-        assert_eq!(said("running", ""), "Up 3 minutes");
+        let plain = |state| said(state, Health::None, None);
+        assert_eq!(plain(RunState::Created), "Created");
+        assert_eq!(plain(RunState::Running), "Up 3 minutes");
+        assert_eq!(plain(RunState::Paused), "Up 3 minutes (Paused)");
+        let running = |health| said(RunState::Running, health, None);
+        assert_eq!(running(Health::Healthy), "Up 3 minutes (healthy)");
+        assert_eq!(running(Health::Starting), "Up 3 minutes (health: starting)");
         assert_eq!(
-            said("running", r#", "health": "healthy""#),
-            "Up 3 minutes (healthy)"
-        );
-        assert_eq!(
-            said("running", r#", "health": "starting""#),
-            "Up 3 minutes (health: starting)"
-        );
-        assert_eq!(said("paused", ""), "Up 3 minutes (Paused)");
-        assert_eq!(
-            said("exited", r#", "exit_code": 0"#),
+            said(RunState::Exited, Health::None, Some(0)),
             "Exited (0) 5 seconds ago"
         );
         assert_eq!(
-            said("restarting", r#", "exit_code": 1"#),
+            said(RunState::Restarting, Health::None, Some(1)),
             "Restarting (1) 5 seconds ago"
         );
     }
 
     #[test]
     fn a_code_that_nobody_knows_is_not_made_up() {
-        assert_eq!(said("exited", ""), "Exited (code unknown) 5 seconds ago");
+        assert_eq!(
+            said(RunState::Exited, Health::None, None),
+            "Exited (code unknown) 5 seconds ago"
+        );
     }
 }

@@ -227,6 +227,10 @@ fn a_failed_set_up_leaves_nothing_behind() {
     sandbox.description.cwd = "/etc/passwd/not-a-directory".into();
     let error = sandbox.try_run().unwrap_err();
     assert!(error.to_string().contains("working directory"), "{error}");
-    let found = leftovers(&Hierarchies::detect().unwrap(), sys::territory().unwrap());
+    let found = leftovers(
+        &Hierarchies::detect().unwrap(),
+        sys::territory().unwrap(),
+        &|_| true,
+    );
     assert!(!found.contains_key(&format!("tests/{}", sandbox.name())));
 }

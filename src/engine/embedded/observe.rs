@@ -10,7 +10,7 @@ use crate::desired::label;
 use crate::engine::EngineError;
 use crate::observed::{
     Health, ObservedContainer, ObservedEndpoint, ObservedNetwork, ObservedPort, ObservedState,
-    ObservedVolume, OneOff, ProjectSummary, RunState, Scope,
+    ObservedVolume, OneOff, ProjectSummary, RunState, Scope, StoredSpec,
 };
 use crate::runtime::container::Container;
 use crate::runtime::monitor::control::{self, Reply, Request};
@@ -31,7 +31,7 @@ impl Inner {
             drop(
                 observed
                     .containers
-                    .insert(record.name.clone(), observed_container(&record, &state)),
+                    .insert(record.name.clone(), observed_container(record, &state)),
             );
         }
         for network in self.networks()? {
@@ -194,32 +194,29 @@ impl Inner {
     }
 }
 
-fn observed_container(record: &ContainerRecord, state: &ContainerState) -> ObservedContainer {
+fn observed_container(record: ContainerRecord, state: &ContainerState) -> ObservedContainer {
     let spec = &record.spec;
     let command = super::describe::args(spec, &record.image_config);
     ObservedContainer {
-        id: record.id.clone(),
-        name: record.name.clone(),
+        final_name: spec.name.clone(),
         service: spec.service.clone(),
         number: spec.number,
-        oneoff: oneoff(record),
+        oneoff: oneoff(&record),
         state: run_state(state.status),
         health: health(state),
         exit_code: state.exit_code,
-        spec: serde_json::to_value(spec).unwrap_or_default(),
         hash: label::config_hash(&spec.labels),
         image: spec.image.reference.to_string(),
-        image_id: record.image_id.clone(),
         command: in_one_line(&command),
-        ports: ports(record, state),
-        endpoints: endpoints(record),
+        ports: ports(&record, state),
+        endpoints: endpoints(&record),
         volumes: record
             .volumes
             .iter()
             .filter(|one| !one.anonymous)
             .map(|one| one.name.clone())
             .collect(),
-        labels: labels(record),
+        labels: labels(&record),
         pid: state
             .container
             .as_ref()
@@ -228,6 +225,10 @@ fn observed_container(record: &ContainerRecord, state: &ContainerState) -> Obser
         started: state.started_at.as_deref().and_then(time),
         finished: state.finished_at.as_deref().and_then(time),
         restarts: state.restart_count,
+        id: record.id,
+        name: record.name,
+        image_id: record.image_id,
+        spec: StoredSpec::new(record.spec),
     }
 }
 

@@ -5,7 +5,7 @@ use super::world::{Kept, World};
 use crate::desired::{ContainerSpec, EndpointSpec, MountKind, NetworkMode, label};
 use crate::engine::{EngineError, Performed};
 use crate::observed::{
-    Health, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState,
+    Health, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState, StoredSpec,
 };
 use crate::plan::AnonymousVolumes;
 use crate::value::{ContainerName, VolumeName};
@@ -50,13 +50,14 @@ impl World {
         let observed = ObservedContainer {
             id: self.new_id(),
             name: name.clone(),
+            final_name: spec.name.clone(),
             service: spec.service.clone(),
             number: spec.number,
             oneoff: OneOff::No,
             state: RunState::Created,
             health: Health::None,
             exit_code: None,
-            spec: serde_json::to_value(spec).unwrap_or_default(),
+            spec: StoredSpec::new(spec.clone()),
             hash: label::config_hash(&spec.labels),
             image: spec.image.reference.to_string(),
             image_id: image.id,
@@ -259,7 +260,7 @@ impl World {
             }
         }
         kept.spec = spec.clone();
-        kept.observed.spec = serde_json::to_value(spec).unwrap_or_default();
+        kept.observed.spec = StoredSpec::new(spec.clone());
         kept.observed.hash = label::config_hash(&spec.labels);
         kept.observed.labels = spec.labels.clone();
         Ok(Performed::Done)

@@ -27,7 +27,7 @@ mod port;
 
 use super::{
     Dependencies, FieldChange, Plan, PlanError, Recreate, StepId, UpOptions, Warning, diff,
-    sketch::Sketch, stored,
+    sketch::Sketch,
 };
 use crate::desired::{Condition, ContainerSpec, DesiredService, DesiredState, Places};
 use crate::graph::Dag;
@@ -216,7 +216,7 @@ fn named<'a, N: Ord + 'a, S>(
 /// again.
 fn changes(there: &serde_json::Value, wanted: &impl serde::Serialize) -> Vec<FieldChange> {
     let wanted = serde_json::to_value(wanted).unwrap_or_default();
-    let difference = diff::compare(there, &wanted, &Places::default());
+    let difference = diff::compare(there.clone(), wanted, &Places::default());
     [difference.cold, difference.hot].concat()
 }
 
@@ -230,11 +230,6 @@ fn replicas<'a>(
         .replicas(service)
         .filter(|container| !gone.contains_key(&container.name))
         .collect();
-    found.sort_by_key(|container| {
-        (
-            container.number,
-            container.name != stored::final_name(container),
-        )
-    });
+    found.sort_by_key(|container| (container.number, container.name != container.final_name));
     found
 }

@@ -6,15 +6,15 @@
 use super::Up;
 use crate::desired::{ContainerSpec, PortSpec};
 use crate::observed::{ObservedContainer, ObservedPort};
-use crate::plan::{StepId, stored};
+use crate::plan::StepId;
 
 impl Up<'_> {
     /// Whether a container has a port that another one is to have.
     pub(super) fn is_contested(&self, there: &ObservedContainer) -> bool {
-        let own = stored::final_name(there);
+        let own = &there.final_name;
         self.meant()
             .flat_map(|service| &service.replicas)
-            .any(|spec| spec.name != own && takes_over(spec, there))
+            .any(|spec| spec.name != *own && takes_over(spec, there))
     }
 
     /// Lets everyone who takes a port over start after the one who has it has stopped.
@@ -23,7 +23,7 @@ impl Up<'_> {
         for (spec, start) in &self.starts {
             for there in self.observed.containers.values() {
                 let stopped = self.stops.of(&there.name);
-                let stopped = stopped.or_else(|| self.stops.of(&stored::final_name(there)));
+                let stopped = stopped.or_else(|| self.stops.of(&there.final_name));
                 let Some(stopped) = stopped.filter(|_| takes_over(spec, there)) else {
                     continue;
                 };

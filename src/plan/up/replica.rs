@@ -3,7 +3,7 @@
 use super::Up;
 use crate::desired::{ContainerSpec, DesiredService, label};
 use crate::observed::{Health, ObservedContainer, RunState};
-use crate::plan::{Cause, FieldChange, Guard, Recreate, StepId, diff, stored};
+use crate::plan::{Cause, FieldChange, Guard, Recreate, StepId, diff};
 use crate::value::{ContainerName, ServiceName};
 
 /// What becomes of a replica, for those who depend on it.
@@ -99,21 +99,9 @@ fn difference(
 ) -> diff::Difference {
     let hash = spec.labels.get(label::CONFIG_HASH);
     let same_hash = hash.is_some_and(|hash| *hash == there.hash);
-    if same_hash && stored::final_name(there) == spec.name {
+    if same_hash && there.final_name == spec.name {
         return diff::Difference::default();
     }
-    if there.spec.is_null() {
-        let unknown = FieldChange {
-            field: "configuration".to_owned(),
-            old: None,
-            new: None,
-            place: service.places.find("image").cloned(),
-        };
-        return diff::Difference {
-            cold: vec![unknown],
-            hot: Vec::new(),
-        };
-    }
     let wanted = serde_json::to_value(spec).unwrap_or_default();
-    diff::compare(&there.spec, &wanted, &service.places)
+    diff::compare(there.spec.to_value(), wanted, &service.places)
 }

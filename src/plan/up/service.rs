@@ -8,7 +8,7 @@ use super::{
 };
 use crate::desired::{ContainerSpec, DesiredService};
 use crate::observed::ObservedContainer;
-use crate::plan::{Action, Cause, Guard, StartMode, StepId, WaitFor, stored};
+use crate::plan::{Action, Cause, Guard, StartMode, StepId, WaitFor};
 use crate::value::{ContainerName, ServiceName};
 use std::borrow::Cow;
 
@@ -39,8 +39,8 @@ impl<'a> Up<'a> {
     /// Finishes a replacement that was interrupted: a container that has a temporary name while its
     /// own is free gets it.
     fn settle_name(&mut self, container: &ObservedContainer) -> Option<StepId> {
-        let to = stored::final_name(container);
-        (to != container.name).then(|| self.rename_leftover(container, to))
+        let to = &container.final_name;
+        (*to != container.name).then(|| self.rename_leftover(container, to.clone()))
     }
 
     /// Whatever happens to it under its temporary name happens before.
@@ -73,12 +73,11 @@ impl<'a> Up<'a> {
             return fate(spec, None, (started, None));
         };
         // From here on it has its final name, once it is renamed.
-        let name = stored::final_name(there);
-        let current = if name == there.name {
+        let current = if there.name == there.final_name {
             Cow::Borrowed(there)
         } else {
             Cow::Owned(ObservedContainer {
-                name,
+                name: there.final_name.clone(),
                 ..there.clone()
             })
         };
