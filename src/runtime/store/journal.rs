@@ -2,7 +2,8 @@
 //!
 //! A line is `<checksum in hex> <JSON>`. A torn or damaged line ends the journal: what follows it was
 //! never acknowledged. An intent without its `done` is work that a crash interrupted; whoever opens
-//! the journal next finishes or undoes it.
+//! the journal next finishes or undoes it. Where nothing is pending, nothing needs to be known: the journal starts
+//! anew, so that it stays as short as what is going on.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -16,8 +17,6 @@ use sha2::{Digest as _, Sha256};
 use super::{Durability, StoreError, atomic, make_dir};
 use crate::runtime::kernel::failpoint;
 
-/// The journal starts anew beyond this size once nothing is pending.
-const COMPACT_AT_BYTES: u64 = 64 << 10;
 /// The most that is read of a journal.
 const LIMIT_BYTES: u64 = 64 << 20;
 
@@ -121,17 +120,14 @@ impl Journal {
             .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        let mut length_bytes = good_bytes as u64;
-        if pending.is_empty() && length_bytes > COMPACT_AT_BYTES {
-            length_bytes = 0;
-            file.set_len(0).map_err(failed)?;
-        } else if good_bytes < bytes.len() {
-            file.set_len(good_bytes as u64).map_err(failed)?;
+        let length_bytes = if pending.is_empty() { 0 } else { good_bytes };
+        if length_bytes < bytes.len() {
+            file.set_len(length_bytes as u64).map_err(failed)?;
         }
         Ok(Self {
             path: path.to_owned(),
             file,
-            length_bytes,
+            length_bytes: length_bytes as u64,
             next,
             pending,
         })
@@ -165,8 +161,23 @@ impl Journal {
 
     /// Writes that the act of this intent is complete.
     pub fn done(&mut self, number: u64) -> Result<(), StoreError> {
-        self.append(&Line::Done { number })?;
+        if self.pending.keys().eq([&number]) {
+            self.start_anew()?;
+        } else {
+            self.append(&Line::Done { number })?;
+        }
         drop(self.pending.remove(&number));
+        Ok(())
+    }
+
+    fn start_anew(&mut self) -> Result<(), StoreError> {
+        failpoint::hit("journal.empty")
+            .and_then(|()| self.file.set_len(0))
+            .map_err(|source| StoreError::Write {
+                path: self.path.clone(),
+                source,
+            })?;
+        self.length_bytes = 0;
         Ok(())
     }
 
@@ -263,10 +274,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
         let mut journal = Journal::open(&path).unwrap();
-        for name in ["a", "b", "c"] {
-            let number = journal.intent(network(name), Durability::Cached).unwrap();
-            journal.done(number).unwrap();
-        }
+        let numbers =
+            ["a", "b", "c"].map(|name| journal.intent(network(name), Durability::Cached).unwrap());
+        journal.done(numbers[0]).unwrap();
+        journal.done(numbers[2]).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             File::create(&path)
@@ -274,7 +285,7 @@ mod tests {
                 .write_all(&whole[..cut])
                 .unwrap();
             assert!(
-                Journal::open(&path).unwrap().pending().len() <= 1,
+                Journal::open(&path).unwrap().pending().len() <= 3,
                 "cut at {cut}"
             );
         }
@@ -283,9 +294,26 @@ mod tests {
             damaged[flip] ^= 0x20;
             File::create(&path).unwrap().write_all(&damaged).unwrap();
             assert!(
-                Journal::open(&path).unwrap().pending().len() <= 1,
+                Journal::open(&path).unwrap().pending().len() <= 3,
                 "flip at {flip}"
             );
         }
+    }
+
+    #[test]
+    fn a_journal_of_which_nothing_is_pending_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut journal = Journal::open(&path).unwrap();
+        let first = journal.intent(network("a"), Durability::Cached).unwrap();
+        let second = journal.intent(network("b"), Durability::Cached).unwrap();
+        journal.done(second).unwrap();
+        assert_ne!(std::fs::read(&path).unwrap(), b"");
+        journal.done(first).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        let third = journal.intent(network("c"), Durability::Cached).unwrap();
+        assert!(third > second);
+        let pending = Journal::open(&path).unwrap().pending();
+        assert_eq!(pending.len(), 1);
     }
 }
