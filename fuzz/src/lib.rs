@@ -62,9 +62,10 @@ fn show(report: &Report) {
 /// Some projects load again, but not to what they were, as with Docker Compose: a `$` in a key is printed
 /// as `$$`, and keys are not interpolated; a `dockerfile` that a variable left empty is not printed, and one
 /// that is not there is `Dockerfile`. Models are left out of the JSON, so that services which use some do not
-/// load from there at all. Neither does a variable without a name, which only a file of variables can have.
+/// load from there at all. Neither does a variable without a name, which only a file of variables can have, nor what
+/// could do without a service that is switched off and not printed.
 pub fn round_trip(loaded: &Loaded) {
-    if has_nameless_variable(&loaded.project) {
+    if has_nameless_variable(&loaded.project) || !loaded.project.disabled_services.is_empty() {
         return;
     }
     let json = render::config(&loaded.project, Format::Json);
