@@ -1,22 +1,20 @@
-//! Which container has which name: one file per name, made exclusively, so that a name is unique.
+//! Which container has which name: one link per name to its folder, made exclusively, so that a name is unique.
 //!
 //! **Invariant:** a name is taken and given back with the folder of all names locked. Otherwise two
 //! that find a name of a container which is gone would both take it, the second from the first.
 
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 use super::inner::Inner;
 use super::record::{ContainerRecord, folders};
 use crate::engine::EngineError;
 use crate::runtime::store::{
-    Exclusive, FileLock, lock_dir, make_dir, read_json, remove_tree, write_json_exclusively,
+    Exclusive, FileLock, link_exclusively, lock_dir, make_dir, read_link, remove_tree,
 };
 use crate::value::{ContainerName, ProjectName};
 
 /// Where a container lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Located {
     /// Its project.
     pub(super) project: ProjectName,
@@ -24,8 +22,28 @@ pub(super) struct Located {
     pub(super) id: String,
 }
 
+impl Located {
+    /// Returns where its folder lies, seen from that of all names.
+    fn link(&self) -> PathBuf {
+        let projects = Path::new("../projects");
+        projects
+            .join(self.project.as_str())
+            .join("containers")
+            .join(&self.id)
+    }
+
+    /// Reads such a link; one that leads elsewhere is nobody's.
+    fn of_link(link: &Path) -> Option<Self> {
+        let id = link.file_name()?.to_str()?.to_owned();
+        let project = link.parent()?.parent()?.file_name()?.to_str()?;
+        let project = project.parse().ok()?;
+        let located = Self { project, id };
+        (located.link() == link).then_some(located)
+    }
+}
+
 impl Inner {
-    fn name_file(&self, name: &ContainerName) -> PathBuf {
+    fn name_link(&self, name: &ContainerName) -> PathBuf {
         self.layout.container_names().join(name.as_str())
     }
 
@@ -38,19 +56,18 @@ impl Inner {
         let failed = |error| EngineError::act(format!("note the name `{name}`"), error);
         make_dir(&self.layout.container_names()).map_err(failed)?;
         let _alone = lock_dir(&self.layout.container_names()).map_err(failed)?;
-        let path = self.name_file(name);
+        let path = self.name_link(name);
         let taken = |project| EngineError::NameTaken {
             name: name.clone(),
             project,
         };
-        // A file that was torn by a power cut gives the name to nobody.
-        match read_json::<Located>(&path).ok().flatten() {
+        match self.located(name)? {
             Some(current) if current == *owner => return Ok(()),
             Some(other) if self.keeps_its_name(&other) => return Err(taken(Some(other.project))),
             Some(_) | None => remove_tree(&path).map_err(failed)?,
         }
-        match write_json_exclusively(&path, owner).map_err(failed)? {
-            Exclusive::Written => Ok(()),
+        match link_exclusively(&path, &owner.link()).map_err(failed)? {
+            Exclusive::Made => Ok(()),
             Exclusive::Taken => Err(taken(None)),
         }
     }
@@ -70,23 +87,19 @@ impl Inner {
     ) -> Result<(), EngineError> {
         let failed = |error| EngineError::act(format!("free the name `{name}`"), error);
         let _alone = lock_dir(&self.layout.container_names()).map_err(failed)?;
-        let path = self.name_file(name);
-        let current = read_json::<Located>(&path).ok().flatten();
+        let path = self.name_link(name);
+        let current = self.located(name)?;
         if current.as_ref().is_some_and(|current| current != owner) {
             return Ok(());
         }
         remove_tree(&path).map_err(failed)
     }
 
-    /// Returns what the file of a name says.
+    /// Returns where the link of a name leads.
     pub(super) fn located(&self, name: &ContainerName) -> Result<Option<Located>, EngineError> {
-        match read_json(&self.name_file(name)) {
-            // Torn by a power cut: nobody has the name.
-            Err(error) if error.is_damage() => Ok(None),
-            other => {
-                other.map_err(|error| EngineError::act(format!("find container `{name}`"), error))
-            }
-        }
+        let link = read_link(&self.name_link(name))
+            .map_err(|error| EngineError::act(format!("find container `{name}`"), error))?;
+        Ok(link.and_then(|link| Located::of_link(&link)))
     }
 
     /// Finds a container by its name.
@@ -123,5 +136,27 @@ impl Inner {
             }
         }
         Ok(records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_nobodys_name() {
+        let located = Located {
+            project: "demo".parse().unwrap(),
+            id: "abc".to_owned(),
+        };
+        assert_eq!(Located::of_link(&located.link()), Some(located));
+        for other in [
+            "/etc/passwd",
+            "../projects/demo/abc",
+            "../projects/../containers/abc",
+            "",
+        ] {
+            assert_eq!(Located::of_link(Path::new(other)), None, "{other}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::plan::AnonymousVolumes;
 use crate::runtime::container::cgroup::{self, Hierarchies};
 use crate::runtime::kernel::sys;
 use crate::runtime::monitor::state::ContainerState;
-use crate::runtime::store::{Entry, Fate, Journal, remove_tree};
+use crate::runtime::store::{Entry, Fate, Journal};
 use crate::value::{ContainerName, NetworkName, ProjectName};
 
 /// How long the end of processes that were sent SIGKILL is waited for.
@@ -179,9 +179,6 @@ impl Inner {
         }
         let names = self.layout.container_names();
         for text in folders(&names).map_err(act)? {
-            if is_abandoned(&text) {
-                remove_tree(&names.join(&text)).map_err(act)?;
-            }
             let Ok(name) = text.parse::<ContainerName>() else {
                 continue;
             };
@@ -194,14 +191,4 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// Reports whether a file was being written by a process that is gone: `.NAME.new-PID-SERIAL`.
-fn is_abandoned(file: &str) -> bool {
-    let writer = file
-        .starts_with('.')
-        .then(|| file.rsplit_once(".new-"))
-        .flatten();
-    let pid = writer.and_then(|(_, numbers)| numbers.split('-').next());
-    pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid).exists())
 }

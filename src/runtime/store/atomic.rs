@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -91,40 +91,43 @@ pub fn write_json<T: Serialize>(
     write_atomic(path, &bytes, durability)
 }
 
-/// Whether a file that must be new was.
+/// Whether a link that must be new was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exclusive {
-    /// It was, and is whole.
-    Written,
-    /// There is one already, which is left as it is.
+    /// It was, and is there.
+    Made,
+    /// There is something already, which is left as it is.
     Taken,
 }
 
-/// Writes `value` as JSON to a file that must not be there yet; nobody ever sees half of it.
-pub fn write_json_exclusively<T: Serialize>(
-    path: &Path,
-    value: &T,
-) -> Result<Exclusive, StoreError> {
-    let failed = |source| StoreError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let parse = |source| StoreError::Parse {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = serde_json::to_vec(value).map_err(parse)?;
-    let new = sibling(
-        path,
-        &format!(".new-{}-{}", std::process::id(), next_serial()),
-    );
-    write_new(&new, &bytes, Durability::Cached).map_err(failed)?;
-    let linked = fs::hard_link(&new, path);
-    drop(fs::remove_file(&new));
+/// Makes a symbolic link that must not be there yet.
+pub fn link_exclusively(path: &Path, target: &Path) -> Result<Exclusive, StoreError> {
+    let linked = failpoint::hit("link.make").and_then(|()| symlink(target, path));
     match linked {
-        Ok(()) => Ok(Exclusive::Written),
+        Ok(()) => Ok(Exclusive::Made),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Exclusive::Taken),
-        Err(source) => Err(failed(source)),
+        Err(source) => Err(StoreError::Write {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Returns where a symbolic link leads; `None` where there is none, whatever else there is.
+pub fn read_link(path: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let is_none = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+        )
+    };
+    match fs::read_link(path) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if is_none(&error) => Ok(None),
+        Err(source) => Err(StoreError::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 

@@ -7,7 +7,7 @@
 //! ├── layers/<chain-id>/                  one unpacked layer each
 //! ├── volumes/<name>/                     volume.json, _data/
 //! ├── networks/<name>/                    network.json, leases/<container-id>.json
-//! ├── names/<container-name>              which container has the name
+//! ├── names/<container-name>              a link to the folder of the container that has the name
 //! ├── projects/<project>/
 //! │   ├── journal                         intents and what became of them
 //! │   ├── events                          one JSON object a line, bounded
