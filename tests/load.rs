@@ -141,6 +141,10 @@ fn a_case_that_loads_is_printed_so_that_it_loads_to_the_same() {
         let Ok(printed) = fs::read_to_string(&path) else {
             continue;
         };
+        // Only a file of variables can have one without a name.
+        if printed.contains(r#"      "": "#) {
+            continue;
+        }
         let source = Memory::new([("/case/compose.yaml", printed.clone())]);
         let loaded = compose::load(&options(), &source).unwrap_or_else(|error| {
             panic!("{}: {}", path.display(), error.report.render(Colour::Never))

@@ -36,7 +36,9 @@ use super::error::{CommandError, ExitStatus};
 use super::invocation::Invocation;
 
 /// What consort is asked to do.
+// The arguments of a verb are put together only when it is the one, or help is asked for.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Verb {
     Up(up::UpArgs),
     Down(down::DownArgs),

@@ -366,6 +366,7 @@ mod tests {
         };
         assert_eq!(doubts("A='$b'\nB=\"x$y\"\nC=${D:-1}\n"), [2]);
         assert_eq!(doubts("A= # why\nB=#fff\nC= a # why\n"), [1]);
+        assert_eq!(doubts("A=1\n=2\n"), [2]);
     }
 
     #[test]
@@ -379,6 +380,5 @@ mod tests {
         assert_eq!(read("A=1\n\nB='open\n").unwrap_err().line, 3);
         assert_eq!(read("A=1\n?=2\n").unwrap_err().line, 2);
         assert_eq!(read("A=1\n\0B=2\n").unwrap_err().line, 2);
-        assert_eq!(read("A=1\n=2\n").unwrap_err().line, 2);
     }
 }

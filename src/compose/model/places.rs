@@ -205,6 +205,11 @@ pub(crate) struct Below<'a> {
 }
 
 impl Below<'_> {
+    /// Returns whether the part has a value of this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.node.get(key).is_some()
+    }
+
     /// Returns where the value at a path was written.
     pub(crate) fn get(&mut self, path: &str) -> Option<Place> {
         self.path.truncate(self.start);

@@ -194,10 +194,15 @@ impl<'a> Desk<'a> {
         let nested = entries
             .into_iter()
             .flat_map(|(field, keys)| keys.into_iter().map(move |key| format!("{field}.{key}")));
-        let mut written = self.project.places.below(&self.prefix);
+        let Some(mut written) = self.project.places.below(&self.prefix) else {
+            return places;
+        };
         let fields = FIELDS.iter().map(|field| Cow::Borrowed(*field));
         for field in fields.chain(nested.map(Cow::Owned)) {
-            if let Some(place) = written.as_mut().and_then(|written| written.get(&field)) {
+            let key = field.split('.').next().unwrap_or_default();
+            // Most keys are not there, which is seen at once.
+            let place = written.has(key).then(|| written.get(&field)).flatten();
+            if let Some(place) = place {
                 places.insert(field.into_owned(), place);
             }
         }

@@ -127,15 +127,21 @@ impl Inner {
         &self,
         project: &ProjectName,
     ) -> Result<Vec<ContainerRecord>, EngineError> {
-        let dir = self.layout.containers(project);
-        let failed = |error| EngineError::act(format!("list the containers of `{project}`"), error);
-        let mut records = Vec::new();
-        for id in folders(&dir).map_err(failed)? {
-            if let Ok(Some(record)) = ContainerRecord::find(&dir.join(id)) {
-                records.push(record);
-            }
-        }
-        Ok(records)
+        let ids = self.container_ids(project)?;
+        let records = ids.iter().filter_map(|id| self.record(project, id));
+        Ok(records.collect())
+    }
+
+    /// Returns the ids of all containers of a project, also of those that are being made.
+    pub(super) fn container_ids(&self, project: &ProjectName) -> Result<Vec<String>, EngineError> {
+        folders(&self.layout.containers(project))
+            .map_err(|error| EngineError::act(format!("list the containers of `{project}`"), error))
+    }
+
+    /// Returns the record of a container, if it can be read.
+    pub(super) fn record(&self, project: &ProjectName, id: &str) -> Option<ContainerRecord> {
+        let found = ContainerRecord::find(&self.layout.container(project, id));
+        found.ok().flatten()
     }
 }
 

@@ -1,7 +1,10 @@
 //! What is there, read from the records and checked against the kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 use std::time::SystemTime;
 
 use super::inner::Inner;
@@ -19,6 +22,9 @@ use crate::runtime::store::Durability;
 use crate::runtime::volume::VolumeRecord;
 use crate::value::{NetworkName, ProjectName, VolumeName};
 
+/// How many containers take longer to look at than a thread to start.
+const WORTH_A_THREAD: usize = 16;
+
 /// How long the end of processes that were sent SIGKILL is waited for.
 const KILL_TIMEOUT_MS: u64 = 5_000;
 
@@ -26,14 +32,9 @@ impl Inner {
     /// Takes a snapshot of what is there.
     pub(super) fn observe(&self, scope: &Scope) -> Result<ObservedState, EngineError> {
         let mut observed = ObservedState::default();
-        for record in self.records(&scope.project)? {
-            let state = self.known_state(&record)?;
-            drop(
-                observed
-                    .containers
-                    .insert(record.name.clone(), observed_container(record, &state)),
-            );
-        }
+        let containers = self.observe_containers(&scope.project)?;
+        let named = containers.into_iter().map(|one| (one.name.clone(), one));
+        observed.containers.extend(named);
         for network in self.networks()? {
             let name = &network.spec.name;
             if network.spec.project == scope.project || scope.networks.contains(name) {
@@ -59,6 +60,36 @@ impl Inner {
         }
         self.observe_images(scope, &mut observed)?;
         Ok(observed)
+    }
+
+    /// Looks at all containers of a project, at many by several threads.
+    fn observe_containers(
+        &self,
+        project: &ProjectName,
+    ) -> Result<Vec<ObservedContainer>, EngineError> {
+        let ids = self.container_ids(project)?;
+        let look = |ids: &[String]| -> Result<Vec<ObservedContainer>, EngineError> {
+            let records = ids.iter().filter_map(|id| self.record(project, id));
+            let observe = |record: ContainerRecord| {
+                let state = self.known_state(&record)?;
+                Ok(observed_container(record, &state))
+            };
+            records.map(observe).collect()
+        };
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let share = ids.len().div_ceil(threads).max(WORTH_A_THREAD);
+        let mut shares = ids.chunks(share);
+        let own = shares.next().unwrap_or_default();
+        thread::scope(|scope| {
+            let others: Vec<_> = shares
+                .map(|share| scope.spawn(move || look(share)))
+                .collect();
+            let mut observed = look(own)?;
+            for other in others {
+                observed.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+            }
+            Ok(observed)
+        })
     }
 
     /// Returns what is true of a container, after giving one that lost its monitor a new one.
