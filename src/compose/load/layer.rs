@@ -1,7 +1,7 @@
 //! Documents into one tree: each is interpolated, extended, completed by what it includes, and
 //! laid over those before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -166,11 +166,14 @@ impl<'a> Loader<'a> {
         self.set_aside(&mut root, before, RestMust::BeChecked);
         self.apply_extends(&mut root, &resets, level);
         apply_resets(tree, &resets);
+        let own = service_names(&root);
         self.apply_includes(&mut root, level);
         if tree.span.line == 0 {
             tree.span = root.span;
         }
+        let settled = settled_services(tree, &root, &own);
         merge(tree, root, &mut self.faults);
+        let settled = take_services(tree, &settled);
         enforce_unique(tree, &mut self.faults);
         let before = self.faults.len();
         schema::check(tree, &schema::PROJECT, "", &mut self.faults);
@@ -181,6 +184,7 @@ impl<'a> Loader<'a> {
             self.shorten(tree);
             self.set_aside(tree, before, RestMust::FitTheSchema);
         }
+        put_services(tree, settled);
     }
 
     /// Cuts out what the mistakes from `before` on are in; returns whether the rest makes sense.
@@ -244,6 +248,44 @@ impl<'a> Loader<'a> {
             last_resets = resets;
         }
         (tree, last_resets)
+    }
+}
+
+fn service_names(tree: &Node) -> BTreeSet<String> {
+    let services = tree.get("services").and_then(Node::as_map);
+    services.into_iter().flat_map(Map::keys).cloned().collect()
+}
+
+/// Returns the services that are as they will be once `layer`, which itself speaks of `own`, lies over `tree`: of all
+/// others one of the two says nothing, and each is in order for itself.
+fn settled_services(tree: &Node, layer: &Node, own: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut settled = service_names(tree);
+    let brought = service_names(layer);
+    for name in brought.difference(own) {
+        // What is included is in order too, unless it meets what is there.
+        if !settled.remove(name) {
+            settled.insert(name.clone());
+        }
+    }
+    &settled - own
+}
+
+/// Takes services out of a tree.
+fn take_services(tree: &mut Node, names: &BTreeSet<String>) -> Map {
+    let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) else {
+        return Map::new();
+    };
+    let (taken, left) = std::mem::take(services)
+        .into_iter()
+        .partition(|(name, _)| names.contains(name));
+    *services = left;
+    taken
+}
+
+/// Puts services back that were taken out of a tree.
+fn put_services(tree: &mut Node, mut taken: Map) {
+    if let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) {
+        services.append(&mut taken);
     }
 }
 
