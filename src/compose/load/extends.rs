@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a service is extended once, however many others extend it in turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -21,6 +21,8 @@ struct Scope {
     id: usize,
     file: PathBuf,
     services: Map,
+    /// Those that others of them extend.
+    bases: BTreeSet<String>,
     resets: Vec<Path>,
 }
 
@@ -52,13 +54,13 @@ struct Extends {
 impl Loader<'_> {
     /// Replaces every service that extends another by the two of them merged.
     pub(super) fn apply_extends(&mut self, root: &mut Node, resets: &[Path], level: &Level) {
-        let Some(services) = root.get("services").and_then(Node::as_map) else {
-            return;
+        let services = root.get_mut("services").and_then(Node::as_map_mut);
+        let Some(services) = services else { return };
+        let extend = |(name, entry): (&String, &Entry)| {
+            entry.node.get("extends").is_some().then(|| name.clone())
         };
-        if !services
-            .values()
-            .any(|entry| entry.node.get("extends").is_some())
-        {
+        let extending: Vec<String> = services.iter().filter_map(extend).collect();
+        if extending.is_empty() {
             return;
         }
         let file = level.included.last().cloned().unwrap_or_default();
@@ -66,20 +68,27 @@ impl Loader<'_> {
         let scope = Rc::new(Scope {
             id: self.extends.scopes,
             file,
-            services: services.clone(),
+            bases: bases(services),
+            services: std::mem::take(services),
             resets: resets.to_vec(),
         });
-        for (name, entry) in root
-            .get_mut("services")
-            .and_then(Node::as_map_mut)
+        let extended: Vec<(String, Node)> = extending
             .into_iter()
-            .flatten()
-        {
-            if entry.node.get("extends").is_some()
-                && let Some(extended) = self.extended(&scope, name, level, &mut Vec::new())
-            {
-                entry.node = extended;
+            .filter_map(|name| {
+                let extended = self.extended(&scope, &name, level, &mut Vec::new())?;
+                Some((name, extended))
+            })
+            .collect();
+        // Nobody else has this scope: only those of other files are kept.
+        let mut after = Rc::try_unwrap(scope)
+            .map_or_else(|shared| shared.services.clone(), |scope| scope.services);
+        for (name, node) in extended {
+            if let Some(entry) = after.get_mut(&name) {
+                entry.node = node;
             }
+        }
+        if let Some(services) = root.get_mut("services").and_then(Node::as_map_mut) {
+            *services = after;
         }
     }
 
@@ -110,7 +119,9 @@ impl Loader<'_> {
         });
         let extended = self.extend(scope, (name, service, &extends), level, chain);
         chain.pop();
-        self.extends.services.insert(id, extended.clone());
+        if !chain.is_empty() || scope.bases.contains(name) {
+            self.extends.services.insert(id, extended.clone());
+        }
         extended
     }
 
@@ -210,10 +221,20 @@ impl Loader<'_> {
         Some(Scope {
             id: self.extends.scopes,
             file: path.to_owned(),
+            bases: bases(&services),
             services,
             resets,
         })
     }
+}
+
+/// Returns the services that others of the same scope extend.
+fn bases(services: &Map) -> BTreeSet<String> {
+    let extends = services
+        .values()
+        .filter_map(|entry| read_extends(&entry.node));
+    let here = extends.filter(|extends| extends.file.is_none());
+    here.map(|extends| extends.service).collect()
 }
 
 fn read_extends(service: &Node) -> Option<Extends> {
