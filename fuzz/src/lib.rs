@@ -62,7 +62,7 @@ fn show(report: &Report) {
 /// Some projects load again, but not to what they were, as with Docker Compose: a `$` in a key is printed
 /// as `$$`, and keys are not interpolated; a `dockerfile` that a variable left empty is not printed, and one
 /// that is not there is `Dockerfile`. Models are left out of the JSON, so that services which use some do not
-/// load from there at all. Neither does a variable without a name, which only a file of variables can have, nor what
+/// load from there at all, and `blkio_config` has other keys there. Neither does a variable without a name, which only a file of variables can have, nor what
 /// could do without a service that is switched off and not printed.
 pub fn round_trip(loaded: &Loaded) {
     if has_nameless_variable(&loaded.project) || !loaded.project.disabled_services.is_empty() {
@@ -71,9 +71,9 @@ pub fn round_trip(loaded: &Loaded) {
     let json = render::config(&loaded.project, Format::Json);
     let tree = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}\n{json}"));
     let is_kept = !has_dollar_in_key(&tree) && !has_empty_dockerfile(&loaded.project);
-    let has_models = !loaded.project.models.is_empty();
+    let is_foreign = !loaded.project.models.is_empty() || has_blkio_config(&loaded.project);
     let formats = [Format::Yaml, Format::Json].into_iter();
-    for format in formats.filter(|format| *format == Format::Yaml || !has_models) {
+    for format in formats.filter(|format| *format == Format::Yaml || !is_foreign) {
         let printed = render::config(&loaded.project, format);
         let again = load([("compose.yaml", printed.as_bytes())]);
         let again = again.unwrap_or_else(|error| panic!("{error}\n{printed}"));
@@ -81,6 +81,11 @@ pub fn round_trip(loaded: &Loaded) {
             assert_eq!(render::config(&again.project, format), printed);
         }
     }
+}
+
+fn has_blkio_config(project: &Project) -> bool {
+    let mut services = project.services.values();
+    services.any(|service| service.blkio_config.is_some())
 }
 
 fn has_nameless_variable(project: &Project) -> bool {
