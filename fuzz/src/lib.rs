@@ -94,7 +94,10 @@ fn has_nameless_variable(project: &Project) -> bool {
 }
 
 fn has_empty_dockerfile(project: &Project) -> bool {
-    let builds = project.services.values().filter_map(|service| service.build.as_ref());
+    let builds = project
+        .services
+        .values()
+        .filter_map(|service| service.build.as_ref());
     let mut written = builds.map(|build| build.dockerfile.as_deref());
     written.any(|file| file.is_none_or(str::is_empty))
 }
