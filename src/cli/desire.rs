@@ -91,8 +91,16 @@ pub(super) fn state(
     services: &[String],
     scale: &[Scale],
 ) -> Result<DesiredState, CommandError> {
-    let project = invocation.load(services)?;
-    let desired = expand(&project, scale, invocation.source())?;
+    exact(invocation, &invocation.load(services)?, scale)
+}
+
+/// Makes a loaded project exact; says what of it will have no effect.
+pub(super) fn exact(
+    invocation: &Invocation,
+    project: &Project,
+    scale: &[Scale],
+) -> Result<DesiredState, CommandError> {
+    let desired = expand(project, scale, invocation.source())?;
     let annotations = Annotations::wanted_by(&invocation.environment);
     for notice in &desired.notices {
         let place = notice

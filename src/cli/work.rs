@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead as _};
+use std::sync::{Mutex, PoisonError};
 
 use super::board::Board;
 use super::desire;
@@ -18,7 +19,7 @@ use crate::observed::{ObservedState, Scope};
 use crate::plan::{Action, Diverged, Plan, PlanError, Step, Warning};
 use crate::reconcile::{Cancel, ReconcileError, cancellation};
 use crate::report::{self, Output, ProgressStyle, Rehearsal, Span};
-use crate::value::{Place, ServiceName};
+use crate::value::{Place, ProjectName, ServiceName};
 
 /// Something to change in one project.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Work<'run> {
     pub(super) quiet_pull: Flag,
     /// Whether containers that run already are shown too.
     pub(super) unchanged: Unchanged,
+    /// The project's lock, where it was taken before.
+    pub(super) lock: Mutex<Option<ProjectLock>>,
 }
 
 /// Whether what stays as it is is shown among what changes.
@@ -87,6 +90,7 @@ impl<'run> Work<'run> {
             yes,
             quiet_pull: Flag::Unset,
             unchanged,
+            lock: Mutex::new(None),
         }
     }
 
@@ -110,7 +114,15 @@ impl<'run> Work<'run> {
 
     /// Takes the project's lock, plans, and asks what the plan asks; nothing has changed yet.
     pub(super) async fn prepare(&self, planner: Planner<'_>) -> Result<Prepared, CommandError> {
-        let lock = self.lock().await?;
+        let taken = self
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let lock = match taken {
+            Some(lock) => lock,
+            None => take_lock(self.invocation, self.engine, &self.scope.project).await?,
+        };
         let observed = self.engine.observe(&self.scope).await?;
         let mut plan = planner(&observed, Diverged::Keep)?;
         if plan.warnings.iter().any(Warning::is_question) && self.agrees(&plan.warnings)? {
@@ -129,21 +141,6 @@ impl<'run> Work<'run> {
             observed,
             _lock: lock,
         })
-    }
-
-    /// Takes the project's lock; says for whom it waits, if it does.
-    async fn lock(&self) -> Result<ProjectLock, CommandError> {
-        let holder = self.invocation.lock_holder();
-        let project = &self.scope.project;
-        let first = self.engine.lock(project, &holder, LockWait::Fail).await;
-        match (first, self.invocation.lock_wait()) {
-            (Err(EngineError::ProjectLocked { holder: other, .. }), LockWait::Wait) => {
-                let text = format!("waiting for {other}, which changes project `{project}`");
-                self.invocation.stderr().line(&text)?;
-                Ok(self.engine.lock(project, &holder, LockWait::Wait).await?)
-            }
-            (locked, _) => Ok(locked?),
-        }
     }
 
     fn rehearse(&self, plan: &Plan) -> Result<(), CommandError> {
@@ -207,6 +204,24 @@ impl<'run> Work<'run> {
         };
         board.close(&prepared.plan, &walked)?;
         walked.map(|_| ()).map_err(CommandError::from)
+    }
+}
+
+/// Takes a project's lock; says for whom it waits, if it does.
+pub(super) async fn take_lock(
+    invocation: &Invocation,
+    engine: &dyn Engine,
+    project: &ProjectName,
+) -> Result<ProjectLock, CommandError> {
+    let holder = invocation.lock_holder();
+    let first = engine.lock(project, &holder, LockWait::Fail).await;
+    match (first, invocation.lock_wait()) {
+        (Err(EngineError::ProjectLocked { holder: other, .. }), LockWait::Wait) => {
+            let text = format!("waiting for {other}, which changes project `{project}`");
+            invocation.stderr().line(&text)?;
+            Ok(engine.lock(project, &holder, LockWait::Wait).await?)
+        }
+        (locked, _) => Ok(locked?),
     }
 }
 

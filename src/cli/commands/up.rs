@@ -1,6 +1,7 @@
 //! `up`: the whole line, from files to running containers, and then their output until they stop.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use clap::{ArgAction, Args};
 
@@ -14,8 +15,10 @@ use crate::cli::event_loop::block_on;
 use crate::cli::follow;
 use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::select;
-use crate::cli::work::{Unchanged, Work};
+use crate::cli::work::{Unchanged, Work, take_lock};
+use crate::compose::Project;
 use crate::desired::DesiredState;
+use crate::engine::{Engine, ProjectLock};
 use crate::plan::{
     self, Dependencies, OrphanPolicy, Recreate, Renew, StartMode, UpOptions, WaitFor,
 };
@@ -157,36 +160,63 @@ pub(in crate::cli) fn up(
     }
     let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
     let options = options(args, orphans)?;
-    let desired = desire::state(invocation, &args.services, &args.scale)?;
-    check(args, &desired)?;
-    let scope = desire::scope(&desired, options.pull);
-    let engine = invocation.engine()?;
-    let mut work = Work::new(invocation, engine.as_ref(), scope, "up");
-    work.yes = Flag::from(args.yes);
-    let meant = desire::meant(&desired, &options.services, options.dependencies);
-    if args.build {
-        desire::refuse_all_builds(&desired, &meant)?;
-    }
-    work.unchanged = Unchanged::Shown(meant);
-    work.quiet_pull = Flag::from(args.quiet_pull);
-    let planner = |observed: &_, diverged_volumes| {
-        Ok(plan::up(
-            &desired,
-            observed,
-            &UpOptions {
-                diverged_volumes,
-                ..options.clone()
-            },
-        )?)
-    };
-    let is_rehearsal = invocation.rehearsal() == Rehearsal::Yes;
+    let project = invocation.load(&args.services)?;
     block_on(async {
+        let (desired, engine, lock) = begin(invocation, args, &project).await?;
+        let scope = desire::scope(&desired, options.pull);
+        let mut work = Work::new(invocation, engine.as_ref(), scope, "up");
+        work.lock = Mutex::new(lock);
+        work.yes = Flag::from(args.yes);
+        let meant = desire::meant(&desired, &options.services, options.dependencies);
+        if args.build {
+            desire::refuse_all_builds(&desired, &meant)?;
+        }
+        work.unchanged = Unchanged::Shown(meant);
+        work.quiet_pull = Flag::from(args.quiet_pull);
+        let planner = |observed: &_, diverged_volumes| {
+            Ok(plan::up(
+                &desired,
+                observed,
+                &UpOptions {
+                    diverged_volumes,
+                    ..options.clone()
+                },
+            )?)
+        };
+        let is_rehearsal = invocation.rehearsal() == Rehearsal::Yes;
         if args.detach || args.wait || args.no_start || is_rehearsal {
             work.carry_out(&planner).await?;
             return Ok(ExitStatus::Done);
         }
         attached::up(&work, &planner, &attached(args, &desired, &options)?).await
     })
+}
+
+/// Makes the project exact; meanwhile takes its lock, which puts right what a crash left behind.
+async fn begin(
+    invocation: &Invocation,
+    args: &UpArgs,
+    project: &Project,
+) -> Result<(DesiredState, Box<dyn Engine>, Option<ProjectLock>), CommandError> {
+    let is_rehearsal = invocation.rehearsal() == Rehearsal::Yes;
+    let engine = invocation.engine();
+    let locking = async {
+        match (&engine, project.name.parse()) {
+            (Ok(engine), Ok(name)) if !is_rehearsal => {
+                let lock = take_lock(invocation, engine.as_ref(), &name).await?;
+                Ok(Some(lock))
+            }
+            // Whichever it is, it is told after the mistakes of the project.
+            _ => Ok(None),
+        }
+    };
+    let exact = async {
+        let desired = desire::exact(invocation, project, &args.scale)?;
+        check(args, &desired)?;
+        Ok::<_, CommandError>(desired)
+    };
+    let (lock, desired) = tokio::try_join!(locking, exact)?;
+    Ok((desired, engine?, lock))
 }
 
 fn attached(
