@@ -1,8 +1,9 @@
 //! Words on the command line → typed arguments; the doc comments here and in `commands/` are the help text.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use super::commands::Verb;
 use super::complete;
@@ -180,10 +181,25 @@ pub(super) enum ScaleError {
     Count { source: std::num::ParseIntError },
 }
 
+impl CommandLine {
+    /// Reads words; what they lack is told as completely as if all verbs had been put together.
+    pub(super) fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        Self::try_parse_from(words).or_else(|_| {
+            let matches = whole().try_get_matches_from(words)?;
+            Self::from_arg_matches(&matches)
+        })
+    }
+}
+
+/// Returns all that can be typed, with the arguments of every verb, which are otherwise put together for one.
+pub(super) fn whole() -> clap::Command {
+    let mut command = CommandLine::command();
+    command.build();
+    command
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -208,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_help_line_is_there_and_has_no_full_stop() {
-        for verb in CommandLine::command().get_subcommands() {
+        for verb in whole().get_subcommands() {
             let about = verb
                 .get_about()
                 .map(ToString::to_string)

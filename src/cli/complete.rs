@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 use clap_complete::Shell;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::args::{CommandLine, GlobalArgs};
+use super::args::{GlobalArgs, whole};
 use super::environment::Environment;
 use super::error::ExitStatus;
 use super::invocation::Invocation;
@@ -25,7 +25,7 @@ const VARIABLE: &str = "COMPLETE";
 
 /// Answers a shell that asks for completions; returns nothing when none does.
 pub(super) fn answer(words: &[OsString]) -> Option<ExitStatus> {
-    let answering = CompleteEnv::with_factory(CommandLine::command).var(VARIABLE);
+    let answering = CompleteEnv::with_factory(whole).var(VARIABLE);
     match answering.try_complete(words, None) {
         Ok(true) => Some(ExitStatus::Done),
         Ok(false) => None,
@@ -93,7 +93,7 @@ fn services() -> BTreeMap<String, Service> {
 
 fn project() -> Option<Project> {
     let typed = std::env::args_os().skip_while(|word| word != "--").skip(1);
-    let matches = CommandLine::command()
+    let matches = whole()
         .ignore_errors(true)
         .try_get_matches_from(typed)
         .ok()?;

@@ -46,7 +46,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser as _};
 
 use crate::report::{Ansi, Output, ProgressStyle};
 use crate::runtime::kernel::heap;
@@ -69,7 +68,7 @@ pub fn main() -> ExitCode {
 
 fn run(words: &[OsString]) -> ExitStatus {
     heap::grow_in_large_steps();
-    let typed = match CommandLine::try_parse_from(words) {
+    let typed = match CommandLine::read(words) {
         Ok(typed) => typed,
         Err(refusal) => return refuse(words, &refusal),
     };
@@ -124,7 +123,7 @@ fn refuse(words: &[OsString], refusal: &clap::Error) -> ExitStatus {
 
 /// Tells whether the verb is `plan`, whose exit code 2 means something else than wrong usage.
 fn is_plan(words: &[OsString]) -> bool {
-    let parsed = CommandLine::command()
+    let parsed = args::whole()
         .ignore_errors(true)
         .try_get_matches_from(words);
     parsed.is_ok_and(|matches| matches.subcommand_name() == Some("plan"))
