@@ -60,8 +60,8 @@ fn show(report: &Report) {
 /// What `config` prints loads again, to what it was.
 ///
 /// Some projects load again, but not to what they were, as with Docker Compose: a `$` in a key is printed
-/// as `$$`, and keys are not interpolated; a `dockerfile` that a variable left empty is not printed, and one
-/// that is not there is `Dockerfile`. Models are left out of the JSON, so that services which use some do not
+/// as `$$`, and keys are not interpolated; a `context` or `dockerfile` that is empty is not printed, and one that is
+/// not there is `.` or `Dockerfile`. Models are left out of the JSON, so that services which use some do not
 /// load from there at all, and `blkio_config` has other keys there. Neither does a variable without a name, which only a file of variables can have, nor what
 /// could do without a service that is switched off and not printed.
 pub fn round_trip(loaded: &Loaded) {
@@ -70,7 +70,7 @@ pub fn round_trip(loaded: &Loaded) {
     }
     let json = render::config(&loaded.project, Format::Json);
     let tree = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}\n{json}"));
-    let is_kept = !has_dollar_in_key(&tree) && !has_empty_dockerfile(&loaded.project);
+    let is_kept = !has_dollar_in_key(&tree) && !has_empty_build(&loaded.project);
     let is_foreign = !loaded.project.models.is_empty() || has_blkio_config(&loaded.project);
     let formats = [Format::Yaml, Format::Json].into_iter();
     for format in formats.filter(|format| *format == Format::Yaml || !is_foreign) {
@@ -93,13 +93,11 @@ fn has_nameless_variable(project: &Project) -> bool {
     services.any(|service| service.environment.contains_key(""))
 }
 
-fn has_empty_dockerfile(project: &Project) -> bool {
-    let builds = project
-        .services
-        .values()
-        .filter_map(|service| service.build.as_ref());
-    let mut written = builds.map(|build| build.dockerfile.as_deref());
-    written.any(|file| file.is_none_or(str::is_empty))
+fn has_empty_build(project: &Project) -> bool {
+    let is_empty = |path: &Option<String>| path.as_deref().is_none_or(str::is_empty);
+    let services = project.services.values();
+    let mut builds = services.filter_map(|service| service.build.as_ref());
+    builds.any(|build| is_empty(&build.context) || is_empty(&build.dockerfile))
 }
 
 fn has_dollar_in_key(tree: &Value) -> bool {
