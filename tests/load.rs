@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use consort::compose::diagnostic::Colour;
 use consort::compose::render::{self, Format};
 use consort::compose::source::{Fetched, Memory};
-use consort::compose::{self, LoadOptions, Switches};
+use consort::compose::{self, LoadOptions};
 
 /// The files that say what comes out; they are no part of the project.
 const EXPECTED: [&str; 3] = ["project.yaml", "warnings.txt", "error.txt"];
@@ -25,13 +25,7 @@ fn options() -> LoadOptions {
     LoadOptions {
         cwd: "/case".into(),
         environment: BTreeMap::from([("HOME".to_owned(), "/home/me".to_owned())]),
-        files: Vec::new(),
-        project_directory: None,
-        project_name: None,
-        profiles: Vec::new(),
-        env_files: Vec::new(),
-        services: Vec::new(),
-        switches: Switches::default(),
+        ..LoadOptions::default()
     }
 }
 

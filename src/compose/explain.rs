@@ -482,7 +482,7 @@ impl VariableDocument {
 mod tests {
     use super::*;
     use crate::compose::source::Memory;
-    use crate::compose::{LoadOptions, Switches, load};
+    use crate::compose::{LoadOptions, load};
 
     fn project() -> Project {
         let files = [
@@ -498,14 +498,7 @@ mod tests {
         ];
         let options = LoadOptions {
             cwd: "/p".into(),
-            environment: [].into(),
-            files: Vec::new(),
-            project_directory: None,
-            project_name: None,
-            profiles: Vec::new(),
-            env_files: Vec::new(),
-            services: Vec::new(),
-            switches: Switches::default(),
+            ..LoadOptions::default()
         };
         load(&options, &Memory::new(files)).unwrap().project
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Everything that decides what is loaded. The loader itself reads no environment and no clock.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// The directory of the command; absolute.
     pub cwd: PathBuf,

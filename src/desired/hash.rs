@@ -47,7 +47,7 @@ const NOBODY: &str = "nobody";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::{self, LoadOptions, Switches, source::Memory};
+    use crate::compose::{self, LoadOptions, source::Memory};
     use crate::desired::{self, Options};
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,14 +57,7 @@ mod tests {
         let source = Memory::new([("/p/compose.yaml".to_owned(), text.into_bytes())]);
         let options = LoadOptions {
             cwd: "/p".into(),
-            environment: BTreeMap::new(),
-            files: Vec::new(),
-            project_directory: None,
-            project_name: None,
-            profiles: Vec::new(),
-            env_files: Vec::new(),
-            services: Vec::new(),
-            switches: Switches::default(),
+            ..LoadOptions::default()
         };
         let project = compose::load(&options, &source).unwrap().project;
         let scale = BTreeMap::new();

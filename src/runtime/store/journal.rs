@@ -278,25 +278,31 @@ mod tests {
             ["a", "b", "c"].map(|name| journal.intent(network(name), Durability::Cached).unwrap());
         journal.done(numbers[0]).unwrap();
         journal.done(numbers[2]).unwrap();
+        // What is pending after each line.
+        let states: [&[&str]; 6] = [
+            &[],
+            &["a"],
+            &["a", "b"],
+            &["a", "b", "c"],
+            &["b", "c"],
+            &["b"],
+        ];
         let whole = std::fs::read(&path).unwrap();
-        for cut in 0..whole.len() {
-            File::create(&path)
-                .unwrap()
-                .write_all(&whole[..cut])
-                .unwrap();
-            assert!(
-                Journal::open(&path).unwrap().pending().len() <= 3,
-                "cut at {cut}"
-            );
+        let lines_before = |byte: usize| whole[..byte].iter().filter(|&&it| it == b'\n').count();
+        let opens_with = |bytes: &[u8], lines: usize, what: &str| {
+            std::fs::write(&path, bytes).unwrap();
+            let pending = Journal::open(&path).unwrap().pending();
+            let pending: Vec<Entry> = pending.into_iter().map(|it| it.entry).collect();
+            let expected: Vec<Entry> = states[lines].iter().map(|name| network(name)).collect();
+            assert_eq!(pending, expected, "{what}");
+        };
+        for cut in 0..=whole.len() {
+            opens_with(&whole[..cut], lines_before(cut), &format!("cut at {cut}"));
         }
         for flip in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[flip] ^= 0x20;
-            File::create(&path).unwrap().write_all(&damaged).unwrap();
-            assert!(
-                Journal::open(&path).unwrap().pending().len() <= 3,
-                "flip at {flip}"
-            );
+            opens_with(&damaged, lines_before(flip), &format!("flip at {flip}"));
         }
     }
 
