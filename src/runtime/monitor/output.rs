@@ -7,6 +7,7 @@ use super::log::{LogWriter, Stream};
 use super::pipes::OutputEnds;
 use super::waits::{Source, Wake, Watched};
 use super::{MonitorError, clock};
+use crate::runtime::kernel::failpoint;
 
 /// The container's output, as far as it has come.
 #[derive(Debug)]
@@ -48,16 +49,23 @@ impl Output {
     }
 
     /// Writes what a stream has, at most one chunk of it; reports how much that was.
+    ///
+    /// It leaves the stream after it was written: a monitor that is killed loses nothing, and the next one may write
+    /// the same chunk again.
     pub(super) fn pump(&mut self, stream: Stream) -> Result<usize, MonitorError> {
-        let read = self.ends.read(stream, &mut self.buffer);
-        let count = read.map_err(|source| MonitorError::Output {
+        let mut chunk = std::mem::take(&mut self.buffer);
+        let moved = self.ends.peek(stream, &mut chunk).and_then(|count| {
+            failpoint::hit("log.read")?;
+            self.push(stream, &chunk[..count]);
+            failpoint::hit("log.written")?;
+            self.ends.take(stream, &mut chunk[..count])?;
+            Ok(count)
+        });
+        self.buffer = chunk;
+        moved.map_err(|source| MonitorError::Output {
             path: self.path.clone(),
             source,
-        })?;
-        let chunk = std::mem::take(&mut self.buffer);
-        self.push(stream, &chunk[..count]);
-        self.buffer = chunk;
-        Ok(count)
+        })
     }
 
     /// Writes `bytes` as if the container had written them to `stream`.

@@ -12,6 +12,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, fchown};
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 
 use super::log::Stream;
 
@@ -30,10 +32,15 @@ pub struct ContainerEnds {
 }
 
 /// The monitor's ends of the output streams; never blocks.
+///
+/// What is there is first [looked at](Self::peek) and, once it is kept, [taken](Self::take): what a monitor that
+/// dies between the two had in its hands is still there for the next one.
 #[derive(Debug)]
 pub struct OutputEnds {
     stdout: File,
     stderr: File,
+    /// What is looked at is copied into this pipe of our own, and read from there.
+    copy: (File, OwnedFd),
 }
 
 /// Makes the FIFOs of a container in its run folder; those that are there stay.
@@ -47,7 +54,7 @@ pub fn make(run_dir: &Path) -> io::Result<()> {
             0,
         );
         match made {
-            Err(error) if error != rustix::io::Errno::EXIST => return Err(error.into()),
+            Err(error) if error != Errno::EXIST => return Err(error.into()),
             _ => {}
         }
     }
@@ -98,32 +105,46 @@ impl OutputEnds {
                 .custom_flags(flags)
                 .open(run_dir.join(name))
         };
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         Ok(Self {
             stdout: open("stdout")?,
             stderr: open("stderr")?,
+            copy: (reader.into(), writer),
         })
     }
 
     /// Returns the descriptor of one stream, to wait for.
     pub fn fd(&self, stream: Stream) -> BorrowedFd<'_> {
-        match stream {
-            Stream::Stdout => self.stdout.as_fd(),
-            Stream::Stderr => self.stderr.as_fd(),
+        self.file(stream).as_fd()
+    }
+
+    /// Copies the beginning of what is there of one stream, at most one chunk, into `buffer`; returns how much.
+    pub fn peek(&mut self, stream: Stream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let flags = SpliceFlags::NONBLOCK;
+        match tee(self.file(stream), &self.copy.1, CHUNK_BYTES, flags) {
+            Ok(0) | Err(Errno::AGAIN | Errno::INTR) => return Ok(0),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        buffer.resize(CHUNK_BYTES, 0);
+        self.copy.0.read(buffer)
+    }
+
+    /// Takes as many bytes off a stream as `scratch` is long, which they overwrite.
+    ///
+    /// The container can read its own output; where it did, less is there.
+    pub fn take(&self, stream: Stream, scratch: &mut [u8]) -> io::Result<()> {
+        match self.file(stream).read(scratch) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Ok(()),
         }
     }
 
-    /// Reads what is there of one stream, at most one chunk, into `buffer`; returns how much.
-    pub fn read(&mut self, stream: Stream, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        let file = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
-        buffer.resize(CHUNK_BYTES, 0);
-        match file.read(buffer) {
-            Ok(count) => Ok(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(error),
+    fn file(&self, stream: Stream) -> &File {
+        match stream {
+            Stream::Stdout => &self.stdout,
+            Stream::Stderr => &self.stderr,
         }
     }
 }
@@ -149,9 +170,29 @@ mod tests {
         stdout.write_all(b"between two monitors").unwrap();
         let mut second = OutputEnds::open(dir.path()).unwrap();
         let mut buffer = Vec::new();
-        let count = second.read(Stream::Stdout, &mut buffer).unwrap();
+        let count = second.peek(Stream::Stdout, &mut buffer).unwrap();
         assert_eq!(&buffer[..count], b"between two monitors");
-        assert_eq!(second.read(Stream::Stdout, &mut buffer).unwrap(), 0);
+        second.take(Stream::Stdout, &mut buffer[..count]).unwrap();
+        assert_eq!(second.peek(Stream::Stdout, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_was_looked_at_and_not_taken_is_there_for_the_next_monitor() {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path()).unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let ends = open_container_ends(dir.path(), uid, Stdin::Null).unwrap();
+        let mut stderr = File::from(ends.stderr);
+        stderr.write_all(b"one ").unwrap();
+        let mut buffer = Vec::new();
+        let mut first = OutputEnds::open(dir.path()).unwrap();
+        assert_eq!(first.peek(Stream::Stderr, &mut buffer).unwrap(), 4);
+        stderr.write_all(b"two").unwrap();
+        first.take(Stream::Stderr, &mut buffer[..2]).unwrap();
+        drop(first);
+        let mut second = OutputEnds::open(dir.path()).unwrap();
+        let count = second.peek(Stream::Stderr, &mut buffer).unwrap();
+        assert_eq!(&buffer[..count], b"e two");
     }
 
     #[test]
