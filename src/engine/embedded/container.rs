@@ -12,8 +12,7 @@ use crate::engine::{EngineError, Performed};
 use crate::plan::AnonymousVolumes;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::monitor::control::Request;
-use crate::runtime::monitor::state::ContainerState;
-use crate::runtime::store::{Durability, Entry, Fate, make_dir, remove_tree};
+use crate::runtime::store::{Durability, Entry, Fate, make_dir, make_top_dir, remove_tree};
 use crate::value::ContainerName;
 
 impl Inner {
@@ -55,17 +54,14 @@ impl Inner {
         let image = self.image_of(spec)?;
         failpoint::hit("container.create")
             .map_err(|error| EngineError::act(format!("make container `{name}`"), error))?;
-        for folder in [dir.clone(), dir.join("upper"), dir.join("work")] {
-            make_dir(&folder).map_err(act)?;
-        }
+        make_top_dir(&self.layout.containers(&located.project)).map_err(act)?;
+        make_dir(&dir).map_err(act)?;
         self.take_name(name, located)?;
         let inherited = inherit.map(|old| self.get(old)).transpose()?;
         let volumes = self.prepare_volumes(spec, &image, inherited.as_ref(), &located.id)?;
         let endpoints = self.lease(spec, &located.id)?;
         failpoint::hit("container.record")
             .map_err(|error| EngineError::act(format!("make container `{name}`"), error))?;
-        let state = ContainerState::created(&self.boot_id);
-        state.write(&dir, Durability::Cached).map_err(act)?;
         let record = ContainerRecord {
             id: located.id.clone(),
             name: name.clone(),

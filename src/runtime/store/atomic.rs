@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -183,6 +184,25 @@ pub fn make_dir(path: &Path) -> Result<(), StoreError> {
     })
 }
 
+/// Makes a directory, mode 0700, whose subdirectories have nothing to do with each other; one that is there is fine.
+///
+/// Ext4 then spreads them over the disk. It would otherwise keep them together, and walk for each new file past all
+/// that were removed there in the last minutes, which makes the second hundred of short-lived folders several times
+/// slower than the first.
+pub fn make_top_dir(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    make_dir(path)?;
+    // Only a hint: most other filesystems know no such thing.
+    if let Ok(dir) = File::open(path)
+        && let Ok(flags) = ioctl_getflags(&dir)
+    {
+        let _hinted = ioctl_setflags(&dir, flags | IFlags::TOPDIR);
+    }
+    Ok(())
+}
+
 /// Reports whether what is written below `dir` stays in memory (tmpfs or ramfs) and never meets a disk.
 pub fn is_in_memory(dir: &Path) -> bool {
     const TMPFS: i64 = 0x0102_1994;
@@ -221,6 +241,20 @@ mod tests {
         write_json(&path, &2_u32, Durability::Cached).unwrap();
         assert_eq!(read_json::<u32>(&path).unwrap(), Some(2));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn ext4_is_told_which_directories_have_nothing_to_do_with_each_other() {
+        const EXT4: i64 = 0xef53;
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("project/containers");
+        make_top_dir(&top).unwrap();
+        make_top_dir(&top).unwrap();
+        assert!(top.is_dir());
+        if rustix::fs::statfs(&top).unwrap().f_type == EXT4 {
+            let flags = ioctl_getflags(File::open(&top).unwrap()).unwrap();
+            assert!(flags.contains(IFlags::TOPDIR), "{flags:?}");
+        }
     }
 
     #[test]

@@ -20,8 +20,7 @@ use rustix::fs::{Mode, OFlags, XattrFlags};
 
 use super::skeleton;
 use super::{
-    Part, Snapshot, Writable, assemble, kernel, make_like, make_root, mount_overlay, overlay,
-    take_owner,
+    Part, Snapshot, Writable, assemble, kernel, make_like, mount_overlay, overlay, take_owner,
 };
 use crate::runtime::image::ImageError;
 use crate::runtime::image::layer::Privilege;
@@ -74,7 +73,7 @@ pub(super) fn prepare(
     if mounts.keys().any(matters) || (privilege == Privilege::Limited && !mounts.is_empty()) {
         return Builder::new(&host, &mounts, writable, privilege)?.build();
     }
-    make_root(writable, &host)?;
+    make_like(writable.upper, &host)?;
     if host == Path::new("/") {
         for (name, mode) in FRESH {
             hide(

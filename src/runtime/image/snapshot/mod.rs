@@ -33,7 +33,7 @@ use super::{ImageError, RootSource};
 use crate::runtime::kernel::mount::{self, Depth};
 use crate::runtime::kernel::overlay::{self, Overlay, OverlayUpper};
 use crate::runtime::kernel::{KernelError, failpoint};
-use crate::runtime::store::{self, Durability};
+use crate::runtime::store;
 
 /// Where a container keeps its changes; both are on one filesystem and belong to it alone.
 #[derive(Debug, Clone, Copy)]
@@ -102,12 +102,12 @@ pub fn prepare(root: &RootSource, writable: &Writable<'_>) -> Result<Snapshot, I
     match root {
         RootSource::Layers(lowers) => {
             let Some(top) = lowers.first() else {
-                make_root(writable, Path::new("/"))?;
+                make_like(writable.upper, Path::new("/"))?;
                 return Ok(Snapshot::Plain {
                     root: writable.upper.to_owned(),
                 });
             };
-            make_root(writable, top)?;
+            make_like(writable.upper, top)?;
             Ok(overlay(lowers.clone(), writable))
         }
         RootSource::HostDir(dir) => host::prepare(dir, writable, Privilege::own()),
@@ -191,23 +191,9 @@ fn kernel(act: &str) -> impl FnOnce(KernelError) -> ImageError {
     }
 }
 
-/// Makes the upper directory, once: its mode and owner are those of the container's root.
-fn make_root(writable: &Writable<'_>, model: &Path) -> Result<(), ImageError> {
-    const MARKER: &str = "prepared";
-    let marker = writable.work.join(MARKER);
-    if marker.exists() {
-        return Ok(());
-    }
-    let fail = |error| ImageError::write(writable.upper, error);
-    let metadata = fs::metadata(model).map_err(|error| ImageError::read(model, error))?;
-    store::make_dir(writable.upper)?;
-    take_owner(writable.upper, &metadata);
-    let mode = fs::Permissions::from_mode(metadata.mode() & 0o7777);
-    fs::set_permissions(writable.upper, mode).map_err(fail)?;
-    Ok(store::write_atomic(&marker, b"", Durability::Cached)?)
-}
-
-/// Makes a directory that looks like `model`, whose mode and owner show through as those of the root.
+/// Makes a directory that looks like `model`, once: what a container changes of it later stays.
+///
+/// The mode and owner of an upper directory are those that the container sees.
 fn make_like(dir: &Path, model: &Path) -> Result<(), ImageError> {
     if dir.is_dir() {
         return Ok(());
