@@ -50,7 +50,7 @@ impl Running {
         let own_program = own_program();
         let mut request = ExecRequest {
             container: &self.container,
-            spec: &self.spec,
+            first: self.spec.process().as_ref().expect("it has a process"),
             seccomp: &self.sandbox.seccomp,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             env: Vec::new(),

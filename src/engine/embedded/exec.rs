@@ -22,7 +22,8 @@ use crate::runtime::container;
 use crate::runtime::container::description::Privilege;
 use crate::runtime::container::exec::{self, Executed};
 use crate::runtime::kernel::pidfd::Exit;
-use crate::runtime::monitor::{bundle, control};
+use crate::runtime::monitor::bundle::Bundle;
+use crate::runtime::monitor::{self, control};
 use crate::value::ContainerName;
 
 /// As much of a hook's output is told when it fails.
@@ -39,15 +40,17 @@ impl Inner {
         let name = &record.name;
         let container = self.running(record)?;
         let run_dir = self.layout.container_run(&record.id);
-        let spec = bundle::read_spec(&run_dir).map_err(|error| {
-            EngineError::act(format!("read how container `{name}` runs"), error)
-        })?;
-        let spec = spec.ok_or_else(|| EngineError::NotRunning { name: name.clone() })?;
+        let read = || format!("read how container `{name}` runs");
+        let bundle = Bundle::find(&run_dir).map_err(|error| EngineError::act(read(), error))?;
+        let first = bundle.as_ref().map(monitor::first_process).transpose();
+        let first = first.map_err(|error| EngineError::act(read(), error))?;
+        let not_running = || EngineError::NotRunning { name: name.clone() };
+        let first = first.flatten().ok_or_else(not_running)?;
         let variables = request.environment.iter();
         let started = exec::exec(exec::ExecRequest {
             own_program: &self.program,
             container: &container,
-            spec: &spec,
+            first: &first,
             seccomp: &describe::seccomp(&record.spec.security),
             args: request.args.clone(),
             env: variables

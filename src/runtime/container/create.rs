@@ -38,7 +38,9 @@ pub struct Created {
 pub fn create(bundle: Bundle) -> Result<Created, ContainerError> {
     let hierarchies = Hierarchies::detect()?;
     let territory = sys::territory().map_err(ContainerError::kernel("set the container up"))?;
-    let (settings, mut unenforced) = settings::of(&bundle.spec, &bundle.seccomp)?;
+    let process = bundle.spec.process().as_ref();
+    let process = process.ok_or(ContainerError::NoCommand)?;
+    let (settings, mut unenforced) = settings::of(process, &bundle.seccomp)?;
     let program = settings.args.first().cloned().unwrap_or_default();
     pass("container.cgroup")?;
     let linux = bundle.spec.linux().as_ref();

@@ -1,8 +1,8 @@
-//! The process of a `Spec` → settings that the kernel can be given, and what of it cannot be had.
+//! A `Process` of a `Spec` → settings that the kernel can be given, and what of it cannot be had.
 
 use std::collections::BTreeSet;
 
-use oci_spec::runtime::{Capabilities, Process, Spec, User};
+use oci_spec::runtime::{Capabilities, Process, User};
 use rustix::process::Resource;
 use rustix::thread::CapabilitySet;
 
@@ -13,13 +13,12 @@ use super::seccomp::Seccomp;
 use super::spec::capability_names;
 use crate::runtime::kernel::{confine, sys};
 
-/// Turns the process of a `Spec` into settings; what is more than we have ourselves is cut down and
+/// Turns a process into settings; what is more than we have ourselves is cut down and
 /// named.
 pub(super) fn of(
-    spec: &Spec,
+    process: &Process,
     seccomp: &Seccomp,
 ) -> Result<(ProcessSettings, Vec<Unenforced>), ContainerError> {
-    let process = spec.process().as_ref().ok_or(ContainerError::NoCommand)?;
     let mut missing = Vec::new();
     let bounding = capability_bits(process, &mut missing);
     let names: BTreeSet<String> = names_of(bounding);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::health::HealthCheck;
@@ -12,6 +11,7 @@ use super::log::LogOptions;
 use super::restart::RestartPolicy;
 use crate::runtime::container::description::Description;
 use crate::runtime::container::seccomp::Seccomp;
+use crate::runtime::container::users::Identity;
 use crate::runtime::image::RootSource;
 use crate::runtime::network::endpoint::EndpointConfig;
 use crate::runtime::network::names::NameRecord;
@@ -96,14 +96,14 @@ pub enum Seeding {
     FirstUse,
 }
 
-/// Reads how the container of a run folder runs; `None` where it has not run since the boot.
-pub fn read_spec(run_dir: &Path) -> Result<Option<Spec>, StoreError> {
-    read_json(&run_dir.join("spec.json"))
+/// Reads as whom the container of a run folder runs; `None` where it has not run since the boot.
+pub(super) fn read_identity(run_dir: &Path) -> Result<Option<Identity>, StoreError> {
+    read_json(&run_dir.join("identity.json"))
 }
 
-/// Writes how the container of a run folder runs.
-pub(super) fn write_spec(run_dir: &Path, spec: &Spec) -> Result<(), StoreError> {
-    write_json(&run_dir.join("spec.json"), spec, Durability::Cached)
+/// Writes as whom the container of a run folder runs.
+pub(super) fn write_identity(run_dir: &Path, identity: &Identity) -> Result<(), StoreError> {
+    write_json(&run_dir.join("identity.json"), identity, Durability::Cached)
 }
 
 /// Whether a small first process reaps and forwards signals.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::Process;
 
 use super::MonitorError;
 use super::bundle::{self, Bundle, Init, Seeding};
@@ -40,14 +40,14 @@ const TERMINAL_SIZE: (u16, u16) = (24, 80);
 #[derive(Debug)]
 pub(super) struct Running {
     container: Container,
-    spec: Spec,
+    first: Process,
     console: Option<Console>,
     unenforced: Vec<String>,
 }
 
 /// Starts the container of a bundle.
 pub(super) fn start(bundle: &Bundle, network: &mut Network) -> Result<Running, MonitorError> {
-    let (mut created, spec) = create(bundle, network)?;
+    let (mut created, first) = create(bundle, network)?;
     // Names and ports are served before the program runs, so that its first look-up is answered.
     network.serve(bundle)?;
     let console = created.take_terminal().map(Console::new).transpose();
@@ -59,13 +59,13 @@ pub(super) fn start(bundle: &Bundle, network: &mut Network) -> Result<Running, M
     let container = created.start()?;
     Ok(Running {
         container,
-        spec,
+        first,
         console,
         unenforced,
     })
 }
 
-fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Spec), MonitorError> {
+fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Process), MonitorError> {
     let rootfs = mount_root(bundle)?;
     let description = &bundle.container;
     let root = Root::from_fd(rootfs);
@@ -74,9 +74,10 @@ fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Spec), Monitor
     let in_user_namespace =
         sys::in_user_namespace().map_err(MonitorError::kernel("look at the user namespace"))?;
     let spec = spec::build(description, &identity, Machine { in_user_namespace })?;
-    bundle::write_spec(&bundle.run_dir, &spec)?;
+    bundle::write_identity(&bundle.run_dir, &identity)?;
+    let first = spec::process(description, &identity)?;
     let created = container::create(container::Bundle {
-        spec: spec.clone(),
+        spec,
         rootfs: root.into_fd(),
         join: namespaces(bundle, network)?,
         mounted,
@@ -91,7 +92,7 @@ fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Spec), Monitor
             Init::Yes => FirstProcess::Reaper,
         },
     })?;
-    Ok((created, spec))
+    Ok((created, first))
 }
 
 fn mount_root(bundle: &Bundle) -> Result<OwnedFd, MonitorError> {
@@ -200,19 +201,26 @@ fn stdio(bundle: &Bundle, identity: &Identity) -> Result<Stdio, MonitorError> {
     Ok(Stdio::Files([ends.stdin, ends.stdout, ends.stderr]))
 }
 
+/// Returns what the first process of a container was made from; `None` where it has not run since the boot.
+pub fn first_process(bundle: &Bundle) -> Result<Option<Process>, MonitorError> {
+    let identity = bundle::read_identity(&bundle.run_dir)?;
+    let process = identity.map(|identity| spec::process(&bundle.container, &identity));
+    Ok(process.transpose()?)
+}
+
 /// Finds the container of a state record again; `None` if it has ended.
 pub(super) fn adopt(
     bundle: &Bundle,
     state: &ContainerState,
 ) -> Result<Option<Running>, MonitorError> {
-    let (Some(record), Some(spec)) = (&state.container, bundle::read_spec(&bundle.run_dir)?) else {
+    let (Some(record), Some(first)) = (&state.container, first_process(bundle)?) else {
         return Ok(None);
     };
     let container = Container::adopt(record)?;
     let unenforced = state.unenforced.clone();
     Ok(container.map(|container| Running {
         container,
-        spec,
+        first,
         console: None,
         unenforced,
     }))
@@ -370,7 +378,7 @@ impl Running {
         let started = exec::exec(ExecRequest {
             own_program: &own_program,
             container: &self.container,
-            spec: &self.spec,
+            first: &self.first,
             seccomp: &bundle.seccomp,
             args: command.to_vec(),
             env: Vec::new(),

@@ -38,5 +38,6 @@ mod report;
 mod process;
 
 pub use error::MonitorError;
+pub use launch::first_process;
 pub use process::{ARG0, Mode, main};
 pub use report::StartReport;

@@ -28,7 +28,7 @@
 //! ├── names/<network>/<container-id>.json what the name servers answer
 //! └── containers/<container-id>/
 //!     ├── bundle.json                     all that a monitor needs to start it, secrets included
-//!     ├── spec.json                       how it runs, as an OCI runtime spec
+//!     ├── identity.json                   the user and groups that its program has
 //!     ├── lock                            held by its monitor
 //!     ├── control                         socket of its monitor
 //!     ├── stdin, stdout, stderr           FIFOs

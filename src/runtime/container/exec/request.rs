@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::Process;
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,8 @@ use crate::runtime::kernel::rooted::Root;
 pub struct ExecRequest<'a> {
     /// The container.
     pub container: &'a Container,
-    /// What the container was made from: its settings hold where nothing else is said.
-    pub spec: &'a Spec,
+    /// What the container's first process was made from: its settings hold where nothing else is said.
+    pub first: &'a Process,
     /// The container's system call filter.
     pub seccomp: &'a Seccomp,
     /// The program and its arguments.
@@ -108,7 +108,7 @@ pub fn exec(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
             "it is paused",
         ));
     }
-    let changed = spec_of(&request)?;
+    let changed = process_of(&request)?;
     let seccomp = match request.privilege {
         Privilege::Confined => request.seccomp,
         Privilege::Privileged => &Seccomp::Unconfined,
@@ -151,10 +151,9 @@ pub fn exec(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
     })
 }
 
-/// Returns the container's `Spec` with the program that is asked for.
-fn spec_of(request: &ExecRequest<'_>) -> Result<Spec, ContainerError> {
-    let mut changed = request.spec.clone();
-    let mut process = changed.process().clone().ok_or(ContainerError::NoCommand)?;
+/// Returns the container's first process with the program that is asked for.
+fn process_of(request: &ExecRequest<'_>) -> Result<Process, ContainerError> {
+    let mut process = request.first.clone();
     let mut env = process.env().clone().unwrap_or_default();
     if let Some(user) = &request.user {
         let root = root_of(request.container)?;
@@ -194,8 +193,7 @@ fn spec_of(request: &ExecRequest<'_>) -> Result<Spec, ContainerError> {
             .set_no_new_privileges(Some(false))
             .set_apparmor_profile(None);
     }
-    changed.set_process(Some(process));
-    Ok(changed)
+    Ok(process)
 }
 
 /// Opens the container's root, and makes sure that it still was the container's.

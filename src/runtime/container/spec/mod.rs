@@ -61,7 +61,8 @@ pub fn build(
     Ok(spec)
 }
 
-fn process(description: &Description, identity: &Identity) -> Result<Process, ContainerError> {
+/// Turns a description into what the container's first process is made from.
+pub fn process(description: &Description, identity: &Identity) -> Result<Process, ContainerError> {
     let mut user = User::default();
     user.set_uid(identity.uid)
         .set_gid(identity.gid)
