@@ -62,10 +62,15 @@ fn show(report: &Report) {
 /// Some projects load again, but not to what they were, as with Docker Compose: a `$` in a key is printed
 /// as `$$`, and keys are not interpolated; a `context` or `dockerfile` that is empty is not printed, and one that is
 /// not there is `.` or `Dockerfile`. Models are left out of the JSON, so that services which use some do not
-/// load from there at all, and `blkio_config` has other keys there. Neither does a variable without a name, which only a file of variables can have, nor what
-/// could do without a service that is switched off and not printed.
+/// load from there at all, and `blkio_config` has other keys there. Neither does a variable without a name, which
+/// only a file of variables can have, nor one host name with the same address twice, nor what could do without a
+/// service that is switched off and not printed.
 pub fn round_trip(loaded: &Loaded) {
-    if has_nameless_variable(&loaded.project) || !loaded.project.disabled_services.is_empty() {
+    let project = &loaded.project;
+    if has_nameless_variable(project)
+        || has_repeated_host(project)
+        || !project.disabled_services.is_empty()
+    {
         return;
     }
     let json = render::config(&loaded.project, Format::Json);
@@ -91,6 +96,18 @@ fn has_blkio_config(project: &Project) -> bool {
 fn has_nameless_variable(project: &Project) -> bool {
     let mut services = project.services.values();
     services.any(|service| service.environment.contains_key(""))
+}
+
+fn has_repeated_host(project: &Project) -> bool {
+    let services = project.services.values();
+    let mut hosts = services.flat_map(|service| {
+        let build = service.build.iter().map(|build| &build.extra_hosts);
+        build.chain([&service.extra_hosts])
+    });
+    hosts.any(|hosts| {
+        let pairs = hosts.pairs();
+        pairs.windows(2).any(|pair| pair[0] == pair[1])
+    })
 }
 
 fn has_empty_build(project: &Project) -> bool {
