@@ -343,7 +343,7 @@ const WAY_LIMIT: usize = 50;
 pub struct Files {
     files: Vec<File>,
     /// The variables that filled values, by the places of these.
-    filled: BTreeMap<Span, Vec<VariableUse>>,
+    filled: Arc<BTreeMap<Span, Vec<VariableUse>>>,
 }
 
 impl Files {
@@ -375,7 +375,7 @@ impl Files {
 
     /// Remembers which variables filled the value at a place.
     pub(crate) fn fill(&mut self, span: Span, variables: Vec<VariableUse>) {
-        self.filled.insert(span, variables);
+        Arc::make_mut(&mut self.filled).insert(span, variables);
     }
 
     /// Tells which variables filled the value at a place, and where these came from.

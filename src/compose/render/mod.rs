@@ -42,12 +42,28 @@ pub enum Format {
 pub fn config(project: &Project, format: Format) -> String {
     let text = match format {
         Format::Json => pretty(&document(project, Form::Json)),
-        Format::Yaml => to_yaml(&document(project, Form::Yaml)),
+        Format::Yaml => in_yaml(project),
     };
     if text.contains('$') {
         return text.replace('$', "$$");
     }
     text
+}
+
+/// Writes a project as YAML, one service after the other: all of them as data would be several times the text.
+fn in_yaml(project: &Project) -> String {
+    if project.services.is_empty() {
+        return to_yaml(&document(project, Form::Yaml));
+    }
+    let mut out = String::new();
+    yaml::write_entries(&mut out, &before_services(project, Form::Yaml), 0);
+    out.push_str("services:\n");
+    for (name, service) in &project.services {
+        let service = service.print(Form::Yaml).unwrap_or(Json::Null);
+        yaml::write_entry(&mut out, name, &service, 1);
+    }
+    yaml::write_entries(&mut out, &after_services(project, Form::Yaml), 0);
+    out
 }
 
 /// Prints the images alone, as a file that overrides them.
@@ -118,15 +134,27 @@ pub fn config_schema() -> Json {
 
 /// Lays a project out as data.
 pub fn document(project: &Project, form: Form) -> Json {
-    let mut out = Map::new();
-    if form == Form::Json || !project.name.is_empty() {
-        out.insert("name".to_owned(), Json::String(project.name.clone()));
-    }
+    let mut out = before_services(project, form);
     let services = print_named(&project.services, form);
     out.insert(
         "services".to_owned(),
         services.unwrap_or_else(|| Json::Object(Map::new())),
     );
+    out.extend(after_services(project, form));
+    if form == Form::Json {
+        out.sort_keys();
+    }
+    Json::Object(out)
+}
+
+fn before_services(project: &Project, form: Form) -> Map<String, Json> {
+    let is_printed = form == Form::Json || !project.name.is_empty();
+    let name = || ("name".to_owned(), Json::String(project.name.clone()));
+    is_printed.then(name).into_iter().collect()
+}
+
+fn after_services(project: &Project, form: Form) -> Map<String, Json> {
+    let mut out = Map::new();
     let mut put = |key: &str, value: Option<Json>| {
         out.extend(value.map(|value| (key.to_owned(), value)));
     };
@@ -144,8 +172,5 @@ pub fn document(project: &Project, form: Form) -> Json {
             .iter()
             .map(|(key, value)| (key.clone(), value.clone())),
     );
-    if form == Form::Json {
-        out.sort_keys();
-    }
-    Json::Object(out)
+    out
 }

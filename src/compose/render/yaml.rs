@@ -1,6 +1,6 @@
 //! YAML laid out as Docker Compose's YAML library does it: two blanks a level, nothing folded.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::compose::render::number::in_yaml;
 use crate::compose::render::scalar::{Style, style_of, style_of_key, write_line};
@@ -9,7 +9,7 @@ use crate::compose::render::scalar::{Style, style_of, style_of_key, write_line};
 pub fn to_yaml(value: &Json) -> String {
     let mut out = String::new();
     match value {
-        Json::Object(map) if !map.is_empty() => write_map(&mut out, map, 0),
+        Json::Object(map) if !map.is_empty() => write_entries(&mut out, map, 0),
         Json::Array(items) if !items.is_empty() => write_list(&mut out, items, 0),
         Json::Null
         | Json::Bool(_)
@@ -24,14 +24,18 @@ pub fn to_yaml(value: &Json) -> String {
     out
 }
 
-fn write_map(out: &mut String, map: &serde_json::Map<String, Json>, depth: usize) {
-    for (index, (key, value)) in map.iter().enumerate() {
-        if index > 0 {
-            indent(out, depth);
-        }
-        write_key(out, key, depth);
-        write_value(out, value, depth);
+/// Writes the entries of a map, each on lines of its own.
+pub(super) fn write_entries(out: &mut String, map: &Map<String, Json>, depth: usize) {
+    for (key, value) in map {
+        write_entry(out, key, value, depth);
     }
+}
+
+/// Writes one entry of a map on lines of its own.
+pub(super) fn write_entry(out: &mut String, key: &str, value: &Json, depth: usize) {
+    indent(out, depth);
+    write_key(out, key, depth);
+    write_value(out, value, depth);
 }
 
 /// Writes what follows a key and its colon.
@@ -39,8 +43,7 @@ fn write_value(out: &mut String, value: &Json, depth: usize) {
     match value {
         Json::Object(map) if !map.is_empty() => {
             out.push('\n');
-            indent(out, depth + 1);
-            write_map(out, map, depth + 1);
+            write_entries(out, map, depth + 1);
         }
         Json::Array(items) if !items.is_empty() => {
             out.push('\n');
@@ -67,7 +70,7 @@ fn write_list(out: &mut String, items: &[Json], depth: usize) {
         }
         out.push_str("- ");
         match item {
-            Json::Object(map) if !map.is_empty() => write_map(out, map, depth + 1),
+            Json::Object(map) if !map.is_empty() => write_item(out, map, depth + 1),
             Json::Array(inner) if !inner.is_empty() => write_list(out, inner, depth + 1),
             Json::Null
             | Json::Bool(_)
@@ -79,6 +82,17 @@ fn write_list(out: &mut String, items: &[Json], depth: usize) {
                 out.push('\n');
             }
         }
+    }
+}
+
+/// Writes a map whose first entry stands behind the dash of a list.
+fn write_item(out: &mut String, map: &Map<String, Json>, depth: usize) {
+    for (index, (key, value)) in map.iter().enumerate() {
+        if index > 0 {
+            indent(out, depth);
+        }
+        write_key(out, key, depth);
+        write_value(out, value, depth);
     }
 }
 
