@@ -1,6 +1,6 @@
 //! Beginning, ending, and what an exit code says.
 
-use consort::runtime::container::cgroup::{Hierarchies, leftovers};
+use consort::runtime::container::cgroup::{Hierarchies, Sought, leftovers};
 use consort::runtime::container::description::Terminal;
 use consort::runtime::container::{
     Container, ContainerError, ContainerRecord, FirstProcess, JoinedNamespaces, Stdio,
@@ -230,7 +230,10 @@ fn a_failed_set_up_leaves_nothing_behind() {
     let found = leftovers(
         &Hierarchies::detect().unwrap(),
         sys::territory().unwrap(),
-        &|_| true,
+        Sought {
+            projects: &|_| true,
+            names: &|_| true,
+        },
     );
     assert!(!found.contains_key(&format!("tests/{}", sandbox.name())));
 }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use consort::runtime::container::cgroup::{Hierarchies, Mode, leftovers};
+use consort::runtime::container::cgroup::{Hierarchies, Mode, Sought, leftovers};
 use consort::runtime::container::description::Limits;
 use consort::runtime::container::spec;
 use consort::runtime::kernel::bpf::{DeviceAnswer, DeviceKind, DeviceRule, attach_device_rules};
@@ -146,10 +146,15 @@ fn left_over_cgroups_are_found_by_name_and_nothing_else_is() {
     let container = sandbox.create(stdio).unwrap().start().unwrap();
     let hierarchies = Hierarchies::detect().unwrap();
     let territory = sys::territory().unwrap();
-    let of_others = leftovers(&hierarchies, territory, &|project| project != "tests");
+    let of = |projects: &dyn Fn(&str) -> bool, names: &dyn Fn(&str) -> bool| {
+        leftovers(&hierarchies, territory, Sought { projects, names })
+    };
+    let of_others = of(&|project| project != "tests", &|_| true);
     assert!(of_others.keys().all(|path| !path.starts_with("tests/")));
-    let found = leftovers(&hierarchies, territory, &|project| project == "tests");
     let name = sandbox.name().to_owned();
+    let of_other_names = of(&|project| project == "tests", &|own| own != name);
+    assert!(!of_other_names.contains_key(&format!("tests/{name}")));
+    let found = of(&|project| project == "tests", &|own| own == name);
     let ours = found.get(&format!("tests/{name}")).unwrap();
     assert_eq!(ours.processes().unwrap(), container.processes().unwrap());
     assert!(

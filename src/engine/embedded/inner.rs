@@ -134,7 +134,7 @@ impl Inner {
         let mut journal = Journal::open(&this.layout.journal(project)).map_err(|error| {
             EngineError::act(format!("read the journal of project `{project}`"), error)
         })?;
-        this.recover(project, &mut journal)?;
+        this.recover(project, &mut journal, file.predecessor())?;
         drop(this.journals().insert(project.clone(), journal));
         let (engine, project) = (Arc::clone(this), project.clone());
         Ok(ProjectLock::new(HeldProject {

@@ -1,16 +1,17 @@
 //! What a crash interrupted, finished or undone by whoever takes the project's lock next.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::inner::Inner;
 use super::names::Located;
 use super::record::{ContainerRecord, folders};
 use crate::engine::EngineError;
 use crate::plan::AnonymousVolumes;
-use crate::runtime::container::cgroup::{self, Hierarchies};
+use crate::runtime::container::cgroup::{self, Hierarchies, Sought};
 use crate::runtime::kernel::sys;
 use crate::runtime::monitor::state::ContainerState;
-use crate::runtime::store::{Entry, Fate, Journal};
+use crate::runtime::store::{Entry, Fate, Journal, Predecessor};
 use crate::value::{ContainerName, NetworkName, ProjectName};
 
 /// How long the end of processes that were sent SIGKILL is waited for.
@@ -18,18 +19,26 @@ const KILL_TIMEOUT_MS: u64 = 2_000;
 
 impl Inner {
     /// Brings a project to a state that its records describe completely.
+    ///
+    /// A command that was killed left halves of what it made; one that gave the lock back did not, unless the journal
+    /// says so.
     pub(super) fn recover(
         &self,
         project: &ProjectName,
         journal: &mut Journal,
+        before: Predecessor,
     ) -> Result<(), EngineError> {
-        for pending in journal.pending() {
+        let pending = journal.pending();
+        let may_be_halved = before == Predecessor::Unknown || !pending.is_empty();
+        for pending in pending {
             self.finish_or_undo(project, &pending.entry)?;
             journal.done(pending.number).map_err(|error| {
                 EngineError::act(format!("write the journal of project `{project}`"), error)
             })?;
         }
-        self.discard_halves(project)?;
+        if may_be_halved {
+            self.discard_halves(project)?;
+        }
         self.volumes
             .collect()
             .map_err(|error| EngineError::act(format!("tidy up project `{project}`"), error))?;
@@ -51,7 +60,21 @@ impl Inner {
         others.retain(|other| other != project);
         let ours = format!("{}-", self.layout.installation());
         let is_others = |name: &str| others.iter().any(|other| other.as_str() == name);
-        for (name, cgroup) in cgroup::leftovers(&hierarchies, territory, &|name| !is_others(name)) {
+        // Most containers run: they are asked for once, whatever the number of their cgroups.
+        let asked = RefCell::new(BTreeMap::new());
+        let is_unwatched = |name: &str| {
+            name.strip_prefix(&ours).is_some_and(|id| {
+                let mut asked = asked.borrow_mut();
+                *asked
+                    .entry(id.to_owned())
+                    .or_insert_with(|| !self.is_watched(id))
+            })
+        };
+        let sought = Sought {
+            projects: &|name| !is_others(name),
+            names: &is_unwatched,
+        };
+        for (name, cgroup) in cgroup::leftovers(&hierarchies, territory, sought) {
             let own = name.rsplit_once('/').map_or(name.as_str(), |(_, own)| own);
             let Some(id) = own.strip_prefix(&ours) else {
                 continue;

@@ -96,13 +96,14 @@ impl Pidfd {
     /// Returns what to remember of the process, while it has not been reaped.
     pub fn identity(&self) -> Result<ProcessIdentity, KernelError> {
         let gone = KernelError::ProcessGone { pid: self.pid };
-        let mut stat = Vec::with_capacity(STAT_BYTES);
+        let mut stat = [0; STAT_BYTES];
+        // The kernel hands such a file over in one piece.
         let read = File::open(format!("/proc/{}/stat", self.pid))
-            .and_then(|mut file| file.read_to_end(&mut stat));
-        if read.is_err() {
+            .and_then(|mut file| file.read(&mut stat));
+        let Ok(count) = read else {
             return Err(gone);
-        }
-        let start_ticks = start_ticks_of(&stat).ok_or(gone)?;
+        };
+        let start_ticks = start_ticks_of(&stat[..count]).ok_or(gone)?;
         Ok(ProcessIdentity {
             pid: self.pid,
             start_ticks,

@@ -40,17 +40,31 @@ pub enum Contention {
     Fail,
 }
 
+/// How whoever held a lock before ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predecessor {
+    /// It gave the lock back.
+    GaveBack,
+    /// It was killed, or nobody has held the lock since the file was made: the machine may have stopped at any point.
+    Unknown,
+}
+
+/// What stands in the file of a lock that was given back.
+const GIVEN_BACK: &[u8] = b"free\n";
+
 /// A held lock; freed when dropped or when the process dies.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
     path: PathBuf,
+    predecessor: Predecessor,
 }
 
 impl Drop for FileLock {
     /// Takes the name away before the lock is free, so that nobody takes it for the next holder's.
     fn drop(&mut self) {
-        self.file.set_len(0).unwrap_or_default();
+        // A file that cannot be written to says nothing of its last holder, which is true as well.
+        drop(overwrite(&mut self.file, GIVEN_BACK));
     }
 }
 
@@ -87,10 +101,12 @@ impl FileLock {
             on_wait(&other);
             wait_for(&file).map_err(failed)?;
         }
+        let predecessor = read_predecessor(&mut file).map_err(failed)?;
         write_holder(&mut file, holder).map_err(failed)?;
         Ok(Self {
             file,
             path: path.to_owned(),
+            predecessor,
         })
     }
 
@@ -103,6 +119,11 @@ impl FileLock {
             Ok(()) => false,
             Err(error) => error == Errno::WOULDBLOCK,
         }
+    }
+
+    /// Returns how whoever held the lock before ended.
+    pub fn predecessor(&self) -> Predecessor {
+        self.predecessor
     }
 
     /// Returns the file that is locked.
@@ -163,10 +184,25 @@ fn is_alive(holder: &LockHolder) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
+fn read_predecessor(file: &mut File) -> std::io::Result<Predecessor> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    let _count = file.take(4096).read_to_end(&mut bytes)?;
+    Ok(if bytes == GIVEN_BACK {
+        Predecessor::GaveBack
+    } else {
+        Predecessor::Unknown
+    })
+}
+
 fn write_holder(file: &mut File, holder: &LockHolder) -> std::io::Result<()> {
+    overwrite(file, &serde_json::to_vec(holder)?)
+}
+
+fn overwrite(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    file.write_all(&serde_json::to_vec(holder)?)
+    file.write_all(bytes)
 }
 
 #[cfg(test)]
@@ -223,10 +259,22 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_was_given_back_names_nobody() {
+    fn a_lock_that_was_given_back_names_nobody_and_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("demo.lock");
-        drop(FileLock::acquire(&path, &me("consort up"), Contention::Fail, &|_| {}).unwrap());
-        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        let take =
+            || FileLock::acquire(&path, &me("consort up"), Contention::Fail, &|_| {}).unwrap();
+        assert_eq!(take().predecessor(), Predecessor::Unknown, "a new file");
+        let mut file = File::open(&path).unwrap();
+        assert_eq!(read_holder(&mut file), None);
+        assert_eq!(take().predecessor(), Predecessor::GaveBack);
+        // As a killed holder leaves it.
+        std::fs::write(&path, serde_json::to_vec(&me("consort up")).unwrap()).unwrap();
+        assert_eq!(
+            take().predecessor(),
+            Predecessor::Unknown,
+            "a killed holder"
+        );
+        assert_eq!(take().predecessor(), Predecessor::GaveBack);
     }
 }

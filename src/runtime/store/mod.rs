@@ -18,4 +18,4 @@ pub use claim::{is_same_file, lock_dir, lock_file, names_in, remove_abandoned};
 pub use error::StoreError;
 pub use journal::{Entry, Fate, Journal, Pending};
 pub use layout::{LAYOUT_VERSION, Layout};
-pub use lock::{Contention, FileLock, LockHolder};
+pub use lock::{Contention, FileLock, LockHolder, Predecessor};

@@ -21,7 +21,7 @@ mod place;
 mod stats;
 
 pub use hierarchy::{Hierarchies, Mode};
-pub use place::{Cgroup, Placement, leftovers};
+pub use place::{Cgroup, Placement, Sought, leftovers};
 pub use stats::Stats;
 
 use serde::{Deserialize, Serialize};

@@ -318,17 +318,30 @@ fn delegated(hierarchy: &Hierarchy) -> Option<PathBuf> {
     found
 }
 
-/// Finds the cgroups below our mark of the projects that `of` accepts, by their path there: `<project>/<id>`.
+/// Which cgroups below our mark are looked for.
+#[derive(Clone, Copy)]
+#[expect(
+    missing_debug_implementations,
+    reason = "there is nothing to show of a closure"
+)]
+pub struct Sought<'a> {
+    /// Says of a project whether its cgroups are.
+    pub projects: &'a dyn Fn(&str) -> bool,
+    /// Says of a cgroup's own name whether it is.
+    pub names: &'a dyn Fn(&str) -> bool,
+}
+
+/// Finds cgroups below our mark, by their path there: `<project>/<name>`.
 ///
 /// Who finds that a container of this name is no more may remove them.
 pub fn leftovers(
     hierarchies: &Hierarchies,
     territory: Territory,
-    of: &dyn Fn(&str) -> bool,
+    sought: Sought<'_>,
 ) -> BTreeMap<String, Cgroup> {
     let mut found: BTreeMap<String, Cgroup> = BTreeMap::new();
     for hierarchy in &hierarchies.v1 {
-        for (name, dir) in marked(&hierarchy.mount, of) {
+        for (name, dir) in marked(&hierarchy.mount, sought) {
             found
                 .entry(name)
                 .or_default()
@@ -342,40 +355,34 @@ pub fn leftovers(
         } else {
             Some(v2.mount.clone())
         };
-        for (name, dir) in base.iter().flat_map(|base| marked(base, of)) {
+        for (name, dir) in base.iter().flat_map(|base| marked(base, sought)) {
             found.entry(name).or_default().v2 = Some(dir);
         }
     }
     found
 }
 
-fn marked(base: &Path, of: &dyn Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
-    let name_of = |dir: &Path| {
-        dir.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-    };
+fn marked(base: &Path, sought: Sought<'_>) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
-    for dir in directories_in(&base.join(MARK)) {
-        let Some(project) = name_of(&dir).filter(|name| of(name)) else {
-            continue;
-        };
-        for container in directories_in(&dir) {
-            if let Some(name) = name_of(&container) {
-                found.push((format!("{project}/{name}"), container));
-            }
+    for (project, dir) in directories_in(&base.join(MARK), sought.projects) {
+        for (name, container) in directories_in(&dir, sought.names) {
+            found.push((format!("{project}/{name}"), container));
         }
     }
     found
 }
 
-fn directories_in(dir: &Path) -> Vec<PathBuf> {
+/// Returns the directories in a directory whose names are sought.
+fn directories_in(dir: &Path, sought: &dyn Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
     };
-    let directories = entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    directories.map(|entry| entry.path()).collect()
+    let named = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let is_sought = sought(&name) && entry.file_type().is_ok_and(|kind| kind.is_dir());
+        is_sought.then(|| (name, entry.path()))
+    });
+    named.collect()
 }
 
 #[cfg(test)]
