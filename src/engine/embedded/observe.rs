@@ -16,6 +16,7 @@ use crate::observed::{
     ObservedVolume, OneOff, ProjectSummary, RunState, Scope, StoredSpec,
 };
 use crate::runtime::container::Container;
+use crate::runtime::kernel::pidfd::Pidfd;
 use crate::runtime::monitor::control::{self, Reply, Request};
 use crate::runtime::monitor::state::{self, ContainerState, Status};
 use crate::runtime::store::Durability;
@@ -131,7 +132,9 @@ impl Inner {
         if state.status == Status::Restarting || !state.has_process_or_pause() {
             return Ok(state);
         }
-        if Self::process_of(record, &state)?.is_some() {
+        // Whoever watches it reaps it, and then no other process has its number so soon.
+        let process = state.container.as_ref().map(|container| container.process);
+        if process.is_some_and(|process| Pidfd::open(process.pid).is_ok()) {
             return Ok(state);
         }
         // Its monitor is about to record the end, or cannot, for want of room on the disk.
