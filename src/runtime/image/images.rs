@@ -1,9 +1,8 @@
 //! The image store: what is here, what may go.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -175,8 +174,7 @@ impl Store {
     fn gc_lock(&self, operation: FlockOperation) -> Result<Keep, ImageError> {
         let path = self.content.root().join("gc.lock");
         let take = || {
-            let mut options = OpenOptions::new();
-            let file = options.append(true).create(true).mode(0o600).open(&path)?;
+            let file = store::open_append(&path)?;
             store::lock_file(&file, operation)?;
             Ok(file)
         };

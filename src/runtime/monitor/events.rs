@@ -7,15 +7,17 @@
 //! two that find it full at once, the second would rename the new one over the old.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use crate::runtime::store::open_append;
 
 /// The file is started anew beyond this.
 const LIMIT_BYTES: u64 = 4 << 20;
@@ -43,14 +45,6 @@ pub fn append(path: &Path, event: &ContainerEvent) -> io::Result<()> {
     let mut line = serde_json::to_vec(event)?;
     line.push(b'\n');
     file.write_all(&line)
-}
-
-fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// Renames the file at `path`, which was full when it was opened, unless somebody else has or does.

@@ -172,6 +172,15 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreErr
     serde_json::from_slice(&bytes).map(Some).map_err(parse)
 }
 
+/// Opens a file that is only ever written to at its end; one that is missing is made, mode 0600.
+pub fn open_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
 /// Makes a directory and its parents, mode 0700; one that is there is fine.
 pub fn make_dir(path: &Path) -> Result<(), StoreError> {
     let made = fs::DirBuilder::new()

@@ -6,15 +6,14 @@
 //! anew, so that it stays as short as what is going on.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Durability, StoreError, atomic, make_dir};
+use super::{Durability, StoreError, atomic, make_dir, open_append};
 use crate::runtime::kernel::failpoint;
 
 /// The most that is read of a journal.
@@ -113,13 +112,7 @@ impl Journal {
             path: path.to_owned(),
             source,
         };
-        let mut options = OpenOptions::new();
-        let file = options
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
+        let file = open_append(path).map_err(failed)?;
         let length_bytes = if pending.is_empty() { 0 } else { good_bytes };
         if length_bytes < bytes.len() {
             file.set_len(length_bytes as u64).map_err(failed)?;

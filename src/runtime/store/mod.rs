@@ -11,8 +11,8 @@ mod layout;
 mod lock;
 
 pub use atomic::{
-    Durability, Exclusive, is_in_memory, link_exclusively, make_dir, make_top_dir, read_bounded,
-    read_json, read_link, remove_tree, write_atomic, write_json,
+    Durability, Exclusive, is_in_memory, link_exclusively, make_dir, make_top_dir, open_append,
+    read_bounded, read_json, read_link, remove_tree, write_atomic, write_json,
 };
 pub use claim::{is_same_file, lock_dir, lock_file, names_in, remove_abandoned};
 pub use error::StoreError;

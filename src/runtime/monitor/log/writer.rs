@@ -3,9 +3,8 @@
 //! **Invariant:** each line has a later time than the one before, so that whoever has read up to a time goes on with
 //! the first line after it and misses none.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PIECE_LIMIT_BYTES;
 use super::line::{LogLine, Stream};
+use crate::runtime::store::open_append;
 
 /// What lies between a moment and the next one.
 const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
@@ -189,12 +189,4 @@ impl LogWriter {
 enum End {
     Line,
     Piece,
-}
-
-fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
 }
