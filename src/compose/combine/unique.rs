@@ -144,7 +144,7 @@ fn id_of(item: &Node, key: Key) -> Result<Id<'_>, Box<Diagnostic>> {
     let is_map = item.as_map().is_some();
     let part = |name: &str| item.get(name).filter(|n| !n.is_null()).map(plain);
     let lacking = |name: &str, what: &str| {
-        let fault = Diagnostic::error(item.span, format!("{what} lacks `{name}`"));
+        let fault = Diagnostic::missing(item.span, format!("{what} lacks `{name}`"));
         Box::new(fault.hint(format!("add `{name}:`")))
     };
     match (key, is_map) {

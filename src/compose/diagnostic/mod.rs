@@ -41,11 +41,22 @@ pub struct Note {
     pub text: String,
 }
 
+/// What a diagnostic is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// What stands at its place.
+    Written,
+    /// Something that is missing from what stands there.
+    Missing,
+}
+
 /// One mistake or warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// How grave it is.
     pub severity: Severity,
+    /// What it is about.
+    pub about: About,
     /// What is wrong, as one fragment.
     pub message: String,
     /// Where it is; a line of zero means that it belongs to no line.
@@ -64,6 +75,14 @@ impl Diagnostic {
         Self::new(Severity::Error, span, message.into())
     }
 
+    /// Makes an error about something that what stands at its place lacks.
+    pub fn missing(span: Span, message: impl Into<String>) -> Self {
+        Self {
+            about: About::Missing,
+            ..Self::error(span, message)
+        }
+    }
+
     /// Makes a warning.
     pub fn warning(span: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, span, message.into())
@@ -79,6 +98,7 @@ impl Diagnostic {
     fn new(severity: Severity, span: Span, message: String) -> Self {
         Self {
             severity,
+            about: About::Written,
             message,
             span,
             expected: None,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::compose::diagnostic::{Diagnostic, Severity};
+use crate::compose::diagnostic::{About, Diagnostic, Severity};
 use crate::compose::schema;
 use crate::compose::tree::{Node, Span, Value};
 
@@ -44,9 +44,7 @@ impl Aside {
         let is_error = |fault: &Diagnostic| fault.severity == Severity::Error;
         let mut found = faults.split_off(from);
         // What lacks something mostly lacks what was cut out of it.
-        found.retain(|fault| {
-            !fault.message.contains(" lacks `") || !self.wounded.contains(&fault.span)
-        });
+        found.retain(|fault| fault.about == About::Written || !self.wounded.contains(&fault.span));
         let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(is_error);
         faults.extend(warnings);
         if errors.is_empty() {

@@ -189,7 +189,7 @@ fn check_map(
     }
     for required in mapping.required {
         if !map.contains_key(*required) {
-            let fault = Diagnostic::error(node.span, format!("`{key}` lacks `{required}`"));
+            let fault = Diagnostic::missing(node.span, format!("`{key}` lacks `{required}`"));
             faults.push(fault.hint(format!("add `{required}:`")));
         }
     }

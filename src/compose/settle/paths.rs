@@ -125,7 +125,7 @@ impl Resolver<'_> {
         if let Some(source) = volume.get_mut("source") {
             self.any_path(source);
         } else {
-            let fault = Diagnostic::error(span, "the bind mount lacks `source`");
+            let fault = Diagnostic::missing(span, "the bind mount lacks `source`");
             faults.push(fault.hint("add `source:` with the path on this machine"));
         }
     }
