@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::support::Sandbox;
 use crate::support::checks::free_port;
 use crate::support::machine::{self, needs};
+use crate::support::run::Run;
 
 /// Checks that the file is refused with exit code 3, and that the message has every one of `words`.
 fn refused(compose: &str, words: &[&str]) {
@@ -198,27 +199,39 @@ fn a_full_disk_is_said_and_down_still_works() {
     let sandbox = Sandbox::new(
         "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}}",
     );
+    let tmpfs = ["-t", "tmpfs", "-o", "size=700k,mode=700", "tmpfs"];
+    let run = up_with_its_state_on(&tmpfs, &sandbox);
+    let full = !run.ok() && run.stderr.to_lowercase().contains("no space left");
+    assert!(full, "{run}");
+}
+
+#[test]
+fn a_filesystem_that_cannot_mark_files_is_told_by_what_it_lacks() {
+    needs!(machine::root());
+    let sandbox = Sandbox::new("services: {one: {image: 'rootfs:/', command: [\"true\"]}}");
+    let ramfs = ["-t", "ramfs", "-o", "mode=700", "ramfs"];
+    let run = up_with_its_state_on(&ramfs, &sandbox);
+    let told = !run.ok() && run.stderr.contains("CONSORT_STATE_DIR");
+    assert!(told, "{run}");
+}
+
+/// Mounts something as the state directory of a sandbox for as long as it takes to try to bring it up, and looks that
+/// nothing of it is left.
+fn up_with_its_state_on(mount: &[&str], sandbox: &Sandbox) -> Run {
     let state = sandbox.path("state");
     std::fs::create_dir_all(&state).unwrap();
-    let mount = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=700k,mode=700", "tmpfs"])
-        .arg(&state)
-        .status();
-    assert!(mount.unwrap().success());
+    let call = |program: &str, args: &[&str]| {
+        let status = Command::new(program).args(args).arg(&state).status();
+        assert!(status.unwrap().success(), "{program} {args:?}");
+    };
+    call("mount", mount);
     let run = sandbox.consort(&["up", "-d"]);
-    let full = !run.ok() && run.stderr.to_lowercase().contains("no space left");
     let down = sandbox.consort(&["down", "-v", "-t", "0"]);
     let left = sandbox.leftovers(&["--volumes"]);
-    assert!(
-        Command::new("umount")
-            .arg(&state)
-            .status()
-            .unwrap()
-            .success()
-    );
-    assert!(full, "{run}");
+    call("umount", &[]);
     assert!(down.ok(), "{down}");
     assert_eq!(left, "");
+    run
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, XattrFlags};
+use rustix::io::Errno;
 
 use super::skeleton;
 use super::{
@@ -56,6 +57,9 @@ const KERNELS_OWN: [&[u8]; 16] = [
     b"sysfs",
     b"tracefs",
 ];
+/// Why a directory of the machine cannot be hidden.
+const NO_MARKS: &str = "keep marks on files (extended attributes) in the state directory, whose filesystem knows none: \
+                        let `CONSORT_STATE_DIR` name a directory on a disk";
 /// How deep directories with mounts below are taken apart.
 const DEPTH_LIMIT: usize = 8;
 /// The largest file beside a mount that is copied.
@@ -123,8 +127,11 @@ fn hide(
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::open(&hidden, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
     let attribute = privilege.opaque_attribute();
-    let set = rustix::fs::fsetxattr(&dir, attribute, b"y", XattrFlags::empty());
-    set.map_err(|errno| fail(errno.into()))?;
+    match rustix::fs::fsetxattr(&dir, attribute, b"y", XattrFlags::empty()) {
+        Ok(()) => {}
+        Err(errno @ Errno::OPNOTSUPP) => return Err(assemble(NO_MARKS)(errno.into())),
+        Err(errno) => return Err(fail(errno.into())),
+    }
     match mode {
         Some(mode) => fs::set_permissions(&hidden, fs::Permissions::from_mode(mode)).map_err(fail),
         None => Ok(()),
@@ -383,7 +390,7 @@ fn flat_name(below: &Path) -> OsString {
 /// Mounts all parts on the skeleton and returns a detached copy of the whole.
 pub(super) fn mount(skeleton: &Path, parts: &[Part]) -> Result<OwnedFd, ImageError> {
     let act = "mount its parts";
-    let fail = |errno: rustix::io::Errno| assemble(act)(errno.into());
+    let fail = |errno: Errno| assemble(act)(errno.into());
     let path = CString::new(skeleton.as_os_str().as_bytes());
     let path = path.map_err(|_| assemble(act)(io::ErrorKind::InvalidInput.into()))?;
     let base = mount::clone_path(&path, Depth::One).map_err(fail)?;
