@@ -64,11 +64,12 @@ fn show(report: &Report) {
 /// not there is `.` or `Dockerfile`. Models are left out of the JSON, so that services which use some do not
 /// load from there at all, and `blkio_config` has other keys there. Neither does a variable without a name, which
 /// only a file of variables can have, nor one host name with the same address twice, nor what could do without a
-/// service that is switched off and not printed.
+/// service that is switched off and not printed; and the `,` in an address that a mapping gives stands between two in
+/// the list that is printed.
 pub fn round_trip(loaded: &Loaded) {
     let project = &loaded.project;
     if has_nameless_variable(project)
-        || has_repeated_host(project)
+        || has_odd_hosts(project)
         || !project.disabled_services.is_empty()
     {
         return;
@@ -98,7 +99,7 @@ fn has_nameless_variable(project: &Project) -> bool {
     services.any(|service| service.environment.contains_key(""))
 }
 
-fn has_repeated_host(project: &Project) -> bool {
+fn has_odd_hosts(project: &Project) -> bool {
     let services = project.services.values();
     let mut hosts = services.flat_map(|service| {
         let build = service.build.iter().map(|build| &build.extra_hosts);
@@ -106,7 +107,7 @@ fn has_repeated_host(project: &Project) -> bool {
     });
     hosts.any(|hosts| {
         let pairs = hosts.pairs();
-        pairs.windows(2).any(|pair| pair[0] == pair[1])
+        pairs.windows(2).any(|pair| pair[0] == pair[1]) || pairs.iter().any(|it| it.contains(','))
     })
 }
 
