@@ -20,7 +20,8 @@ use crate::runtime::container::exec::{self, ExecRequest, Executed};
 use crate::runtime::container::spec::{self, Machine};
 use crate::runtime::container::users::{self, Identity};
 use crate::runtime::container::{
-    self, Container, ContainerRecord, Created, FirstProcess, JoinedNamespaces, Stdio,
+    self, Container, ContainerError, ContainerRecord, Created, FirstProcess, JoinedNamespaces,
+    Stdio,
 };
 use crate::runtime::image::snapshot::{self, Writable};
 use crate::runtime::kernel::pidfd::{Exit, Pidfd};
@@ -75,7 +76,7 @@ fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Process), Moni
         sys::in_user_namespace().map_err(MonitorError::kernel("look at the user namespace"))?;
     let spec = spec::build(description, &identity, Machine { in_user_namespace })?;
     bundle::write_identity(&bundle.run_dir, &identity)?;
-    let first = spec::process(description, &identity)?;
+    let first = spec.process().clone().ok_or(ContainerError::NoCommand)?;
     let created = container::create(container::Bundle {
         spec,
         rootfs: root.into_fd(),
