@@ -58,6 +58,7 @@
 //! runtime/network: kernel store
 //! runtime/container: kernel store
 //! runtime/monitor: kernel store image volume network container
+//! runtime/build: kernel store git image volume network container monitor
 //! ```
 
 pub mod cli;

@@ -1,0 +1,3 @@
+//! The text of a Dockerfile into typed instructions.
+
+pub mod ast;
