@@ -202,7 +202,8 @@ fn read_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D
 }
 
 fn write_set<S: Serializer>(names: &[String], serializer: S) -> Result<S::Ok, S::Error> {
-    let sorted: BTreeMap<&String, BTreeMap<(), ()>> =
-        names.iter().map(|name| (name, BTreeMap::new())).collect();
+    let empty = || serde_json::Value::Object(serde_json::Map::new());
+    let sorted: BTreeMap<&String, serde_json::Value> =
+        names.iter().map(|name| (name, empty())).collect();
     sorted.serialize(serializer)
 }

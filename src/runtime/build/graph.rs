@@ -3,6 +3,8 @@
 //! Variables are expanded, ONBUILD triggers of the base are in place, mounts and flags are read. What
 //! is left to the executor is what only the files know: patterns, users by name, archives.
 
+use std::sync::Arc;
+
 use crate::value::{Digest, GitSource, ImageRef, Platform};
 
 use super::BuildError;
@@ -41,7 +43,7 @@ pub enum Base {
     /// Nothing.
     Scratch,
     /// An image.
-    Image(BaseImage),
+    Image(Arc<BaseImage>),
     /// An earlier stage.
     Stage(StageId),
     /// A named context that is a folder or a repository.
@@ -52,7 +54,11 @@ pub enum Base {
 #[async_trait::async_trait]
 pub trait Images: Send + Sync {
     /// Returns the image of a name, pulled where it is missing.
-    async fn find(&self, name: &ImageRef, platform: &Platform) -> Result<BaseImage, BuildError>;
+    async fn find(
+        &self,
+        name: &ImageRef,
+        platform: &Platform,
+    ) -> Result<Arc<BaseImage>, BuildError>;
 }
 
 /// An image that the caller found for a name.
@@ -251,7 +257,7 @@ pub enum Source {
     /// An earlier stage.
     Stage(StageId),
     /// An image.
-    Image(BaseImage),
+    Image(Arc<BaseImage>),
     /// No files: an empty root.
     Empty,
 }
