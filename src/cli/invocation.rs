@@ -16,7 +16,7 @@ use super::select;
 use super::work::Work;
 use crate::compose::source::{Disk, Source};
 use crate::compose::{self, LoadOptions, Project, Report, Severity, Switches};
-use crate::desired::DesiredState;
+use crate::desired::{self, DesiredState, External};
 use crate::engine::{Engine, LockHolder, LockWait};
 use crate::observed::{ObservedState, Scope};
 use crate::plan::{OrphanPolicy, Plan};
@@ -53,6 +53,12 @@ impl Target {
         self.project
             .as_ref()
             .is_none_or(|project| project.services.contains_key(service))
+    }
+
+    /// Returns what the files say others made; nothing without files.
+    pub(super) fn external(&self) -> External {
+        let project = self.project.as_ref();
+        project.map(desired::external).unwrap_or_default()
     }
 
     /// Returns what the files want, where there are files.

@@ -20,7 +20,7 @@ pub mod label;
 
 pub use container::{ContainerSpec, ImageSpec, Namespaces, PullPolicy, Security};
 pub use error::{DesiredError, DesiredErrors};
-pub use expand::{Options, expand};
+pub use expand::{Options, expand, external, outline};
 pub use file::{Content, FileKind, InjectedFile};
 pub use hash::{comparable, config_hash};
 pub use limits::{BlockIo, BlockRate, BlockWeight, DeviceSpec, Limits, Ulimit};
@@ -36,4 +36,4 @@ pub use process::{
     HealthProbe, Healthcheck, HookSpec, HookStage, Hooks, LogSpec, ProcessSpec, RestartPolicy,
     StopSpec,
 };
-pub use state::{Condition, Dependency, DesiredService, DesiredState, Notice, Places};
+pub use state::{Condition, Dependency, DesiredService, DesiredState, External, Notice, Places};

@@ -1,7 +1,7 @@
 //! What should exist, exactly: the networks, volumes and containers of one project.
 
 use super::{ContainerSpec, NetworkSpec, VolumeSpec};
-use crate::value::{Place, ProjectName, ServiceName};
+use crate::value::{NetworkName, Place, ProjectName, ServiceName, VolumeName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,10 +17,22 @@ pub struct DesiredState {
     pub volumes: BTreeMap<String, VolumeSpec>,
     /// The enabled services.
     pub services: BTreeMap<ServiceName, DesiredService>,
+    /// What the file says others made.
+    pub external: External,
     /// Services that the file has but no active profile enables: known, so never orphans.
     pub disabled: BTreeSet<ServiceName>,
     /// What the file asks for and will not get, without harm.
     pub notices: Vec<Notice>,
+}
+
+/// Networks and volumes that the file says others made, whether or not an enabled service uses them: they are never
+/// made, changed or removed, whatever their labels say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// The networks.
+    pub networks: BTreeSet<NetworkName>,
+    /// The volumes.
+    pub volumes: BTreeSet<VolumeName>,
 }
 
 /// A value that is accepted and has no effect.

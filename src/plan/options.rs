@@ -1,7 +1,7 @@
 //! What the user decides about a plan.
 
 use crate::desired::PullPolicy;
-use crate::value::{Duration, ServiceName};
+use crate::value::{Duration, ServiceName, VolumeName};
 use std::collections::BTreeSet;
 
 /// Which services are meant: those, or all when there are none.
@@ -168,6 +168,8 @@ pub struct RemoveOptions {
     pub stop: Option<StopOptions>,
     /// What happens to anonymous volumes.
     pub volumes: Volumes,
+    /// The volumes that the file calls `external`, which stay in any case.
+    pub external: BTreeSet<VolumeName>,
 }
 
 /// How images are fetched.

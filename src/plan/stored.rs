@@ -1,9 +1,11 @@
 //! What the containers that are there say about themselves: their spec, hooks and dependencies.
 
-use crate::desired::{Condition, ContainerSpec, Dependency, HookSpec, InjectedFile, label};
+use crate::desired::{
+    Condition, ContainerSpec, Dependency, HookSpec, InjectedFile, MountKind, MountSpec, label,
+};
 use crate::graph::Dag;
 use crate::observed::{ObservedContainer, ObservedState};
-use crate::value::ServiceName;
+use crate::value::{ServiceName, VolumeName};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +27,21 @@ pub(super) fn files(container: &ObservedContainer) -> Vec<InjectedFile> {
 /// The whole spec, where this version can read it.
 pub(super) fn spec(container: &ObservedContainer) -> Option<ContainerSpec> {
     part(container, "")
+}
+
+/// Whether one of these volumes is an anonymous one of the container, which goes with it.
+pub(super) fn owns_one_of(container: &ObservedContainer, volumes: &BTreeSet<VolumeName>) -> bool {
+    let mut mounted = container.volumes.intersection(volumes).peekable();
+    if mounted.peek().is_none() {
+        return false;
+    }
+    let mounts: Vec<MountSpec> = part(container, "/mounts").unwrap_or_default();
+    mounted.any(|name| {
+        !mounts.iter().any(|mount| match &mount.kind {
+            MountKind::Volume(volume) => volume.name.as_ref() == Some(name),
+            MountKind::Bind(_) | MountKind::Tmpfs(_) | MountKind::Image(_) => false,
+        })
+    })
 }
 
 fn part<T: DeserializeOwned>(container: &ObservedContainer, pointer: &str) -> Option<T> {

@@ -246,3 +246,48 @@ services:
     sandbox.consort(&["restart", "-t", "0"]).succeeds();
     assert_eq!(sandbox.sh("one", "ls /cache"), "");
 }
+
+#[test]
+fn a_volume_that_is_external_is_never_removed() {
+    needs!(machine::images());
+    let service = "image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s";
+    let owner = format!(
+        "
+name: owner
+services: {{one: {{{service}, volumes: ['data:/data']}}}}
+volumes: {{data: {{name: everybodys}}}}
+networks: {{default: {{name: everybodys}}}}
+"
+    );
+    let external = format!(
+        "
+services: {{one: {{{service}, volumes: ['data:/data']}}}}
+volumes: {{data: {{external: true, name: everybodys}}}}
+networks: {{default: {{external: true, name: everybodys}}}}
+"
+    );
+    let sandbox = up(&owner);
+    sandbox.sh("one", "echo kept >/data/file");
+    for name in ["owner", "other"] {
+        // Containers use it, then none does, then no service that is switched on.
+        let unused = external.replace("volumes: ['data:/data']", "profiles: [never]");
+        for file in [&external, &external, &unused] {
+            sandbox.rewrite(&format!("name: {name}\n{file}"));
+            let all = ["down", "--volumes", "--remove-orphans"];
+            drop(sandbox.consort(&all).succeeds());
+        }
+        sandbox.rewrite(&format!("name: {name}\n{external}"));
+        drop(
+            sandbox
+                .consort(&["up", "-d", "-V", "--force-recreate"])
+                .succeeds(),
+        );
+        drop(sandbox.consort(&["rm", "-fsv"]).succeeds());
+        drop(sandbox.consort(&["up", "-d"]).succeeds());
+        assert_eq!(sandbox.sh("one", "cat /data/file"), "kept", "{name}");
+        drop(sandbox.consort(&["down", "--volumes"]).succeeds());
+    }
+    sandbox.rewrite(&owner);
+    drop(sandbox.consort(&["up", "-d"]).succeeds());
+    assert_eq!(sandbox.sh("one", "cat /data/file"), "kept");
+}

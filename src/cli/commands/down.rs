@@ -1,7 +1,5 @@
 //! `down`: the plan towards nothing.
 
-use std::collections::BTreeSet;
-
 use clap::{Args, ValueEnum};
 
 use crate::cli::complete;
@@ -10,10 +8,9 @@ use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
 use crate::cli::invocation::{Flag, Invocation, Target};
 use crate::cli::work::Work;
-use crate::desired::DesiredState;
+use crate::desired::{self, DesiredState};
 use crate::observed::Scope;
-use crate::plan::{self, DownOptions, OrphanPolicy, Volumes};
-use crate::value::ServiceName;
+use crate::plan::{self, DownOptions, Volumes};
 
 /// Stop and remove containers and networks
 #[derive(Debug, Args)]
@@ -64,9 +61,9 @@ pub(in crate::cli) fn down(
 ) -> Result<ExitStatus, CommandError> {
     let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
     let target = invocation.target(&args.services)?;
-    let (desired, services) = wanted(invocation, &target, &args.services, orphans)?;
+    let desired = wanted(invocation, &target, args.rmi)?;
     let options = DownOptions {
-        services,
+        services: desire::services(&args.services)?,
         orphans,
         volumes: if args.volumes {
             Volumes::Remove
@@ -92,26 +89,19 @@ pub(in crate::cli) fn down(
     Ok(ExitStatus::Done)
 }
 
-/// Returns what the files want, and which services go.
-///
-/// Files that cannot be made exact any more, because a secret's file is gone, still say which services there are:
-/// enough to take them down.
+/// Returns what the files want. Files that cannot be made exact any more, because a secret's file is gone, still say
+/// which services there are and what is external: enough to take the project down, but not to find its images.
 fn wanted(
     invocation: &Invocation,
     target: &Target,
-    named: &[String],
-    orphans: OrphanPolicy,
-) -> Result<(Option<DesiredState>, BTreeSet<ServiceName>), CommandError> {
-    let services = desire::services(named)?;
+    rmi: Option<RemoveImages>,
+) -> Result<Option<DesiredState>, CommandError> {
     let Some(project) = &target.project else {
-        return Ok((None, services));
+        return Ok(None);
     };
-    if let Ok(desired) = desire::expand(project, &[], invocation.source()) {
-        return Ok((Some(desired), services));
+    match desire::expand(project, &[], invocation.source()) {
+        Ok(desired) => Ok(Some(desired)),
+        Err(error) if rmi.is_some() => Err(error),
+        Err(_) => Ok(Some(desired::outline(project, target.name.clone()))),
     }
-    if !services.is_empty() || orphans == OrphanPolicy::Remove {
-        return Ok((None, services));
-    }
-    let all: Vec<String> = project.services.keys().cloned().collect();
-    Ok((None, desire::services(&all)?))
 }

@@ -57,12 +57,13 @@ pub(in crate::cli) fn rm(
     } else {
         Volumes::Keep
     };
-    let options = RemoveOptions {
-        services,
-        stop,
-        volumes,
-    };
-    invocation.change("rm", &args.services, &|_, observed| {
+    invocation.change("rm", &args.services, &|target, observed| {
+        let options = RemoveOptions {
+            services: services.clone(),
+            stop: stop.clone(),
+            volumes,
+            external: target.external().volumes,
+        };
         Ok(plan::remove(observed, &options))
     })
 }

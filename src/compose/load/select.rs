@@ -114,11 +114,19 @@ pub(super) fn drop_unused(project: &mut Project) {
     for service in project.services.values() {
         used.add(service);
     }
-    keep(&mut project.networks, &used.networks);
-    keep(&mut project.volumes, &used.volumes);
-    keep(&mut project.secrets, &used.secrets);
-    keep(&mut project.configs, &used.configs);
-    keep(&mut project.models, &used.models);
+    let networks = keep(&mut project.networks, &used.networks);
+    let networks = networks.filter(|(_, network)| network.external);
+    project.unused_external.networks = networks
+        .map(|(key, network)| network.name.unwrap_or(key))
+        .collect();
+    let volumes = keep(&mut project.volumes, &used.volumes);
+    let volumes = volumes.filter(|(_, volume)| volume.external);
+    project.unused_external.volumes = volumes
+        .map(|(key, volume)| volume.name.unwrap_or(key))
+        .collect();
+    drop(keep(&mut project.secrets, &used.secrets));
+    drop(keep(&mut project.configs, &used.configs));
+    drop(keep(&mut project.models, &used.models));
 }
 
 #[derive(Default)]
@@ -158,6 +166,14 @@ impl Used {
     }
 }
 
-fn keep<T>(map: &mut BTreeMap<String, T>, used: &BTreeSet<String>) {
-    map.retain(|name, _| used.contains(name));
+/// Keeps what is used, and returns the rest.
+fn keep<T>(
+    map: &mut BTreeMap<String, T>,
+    used: &BTreeSet<String>,
+) -> impl Iterator<Item = (String, T)> + use<T> {
+    let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(map)
+        .into_iter()
+        .partition(|(name, _)| used.contains(name));
+    *map = kept;
+    dropped.into_iter()
 }

@@ -1,9 +1,18 @@
 //! The project: what all files together say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::compose::model::{Extensions, FileObject, Model, Network, Places, Service, Volume};
+
+/// Names of `external` networks and volumes that are in the files and not in the project.
+#[derive(Debug, Clone, Default)]
+pub struct UnusedExternal {
+    /// The real names of the networks.
+    pub networks: BTreeSet<String>,
+    /// The real names of the volumes.
+    pub volumes: BTreeSet<String>,
+}
 
 /// A loaded project.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +37,8 @@ pub struct Project {
     pub configs: BTreeMap<String, FileObject>,
     /// The models, by key.
     pub models: BTreeMap<String, Model>,
+    /// The `external` networks and volumes that were left out because no service uses them.
+    pub unused_external: UnusedExternal,
     /// The `x-*` keys of the top level.
     pub extensions: Extensions,
     /// The variables that interpolation saw: the caller's and those of `.env` files.

@@ -14,7 +14,10 @@ mod security;
 mod resource;
 mod unsupported;
 
-use super::{Condition, Dependency, DesiredError, DesiredErrors, DesiredService, DesiredState};
+use super::{
+    Condition, Dependency, DesiredError, DesiredErrors, DesiredService, DesiredState, External,
+    Places,
+};
 use crate::compose::{Project, model, source::Source};
 use crate::value::{ProjectName, ServiceName};
 use desk::Desk;
@@ -56,11 +59,6 @@ pub fn expand(project: &Project, options: &Options<'_>) -> Result<DesiredState, 
     }
     mount::share(&mut desk, &mut services);
     one_name_each(&mut desk, &services);
-    let disabled = project
-        .disabled_services
-        .keys()
-        .filter_map(|key| key.parse().ok())
-        .collect();
     let (faults, notices) = desk.close();
     if !faults.is_empty() {
         return Err(DesiredErrors(faults));
@@ -70,9 +68,60 @@ pub fn expand(project: &Project, options: &Options<'_>) -> Result<DesiredState, 
         networks,
         volumes,
         services,
-        disabled,
+        external: external(project),
+        disabled: disabled(project),
         notices,
     })
+}
+
+/// Says which services a project has and what of it is external, and nothing of what its containers are: enough to
+/// take it down, also when a file of a secret is gone.
+pub fn outline(project: &Project, name: ProjectName) -> DesiredState {
+    let service = |(key, model): (&String, &model::Service)| {
+        let name: ServiceName = key.parse().ok()?;
+        let service = DesiredService {
+            name: name.clone(),
+            replicas: Vec::new(),
+            dependencies: BTreeMap::new(),
+            has_build: model.build.is_some(),
+            places: Places::default(),
+        };
+        Some((name, service))
+    };
+    DesiredState {
+        project: name,
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        services: project.services.iter().filter_map(service).collect(),
+        external: external(project),
+        disabled: disabled(project),
+        notices: Vec::new(),
+    }
+}
+
+/// Returns the networks and volumes that the files call `external`. A name that cannot be one names nothing.
+pub fn external(project: &Project) -> External {
+    let networks = project
+        .networks
+        .iter()
+        .filter(|(_, network)| network.external)
+        .map(|(key, network)| network.name.as_ref().unwrap_or(key))
+        .chain(&project.unused_external.networks);
+    let volumes = project
+        .volumes
+        .iter()
+        .filter(|(_, volume)| volume.external)
+        .map(|(key, volume)| volume.name.as_ref().unwrap_or(key))
+        .chain(&project.unused_external.volumes);
+    External {
+        networks: networks.filter_map(|name| name.parse().ok()).collect(),
+        volumes: volumes.filter_map(|name| name.parse().ok()).collect(),
+    }
+}
+
+fn disabled(project: &Project) -> BTreeSet<ServiceName> {
+    let keys = project.disabled_services.keys();
+    keys.filter_map(|key| key.parse().ok()).collect()
 }
 
 fn refused_name(

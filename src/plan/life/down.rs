@@ -1,7 +1,7 @@
 //! A project goes down: everything that it made, in reverse order.
 
 use super::{
-    halt::remove_one,
+    halt::{anonymous, remove_one},
     order::{Stopping, stop_all},
 };
 use crate::desired::DesiredState;
@@ -10,7 +10,7 @@ use crate::plan::{
     Action, Cause, DownOptions, OrphanPolicy, Plan, RemoveImages, StepId, Volumes, Warning,
     sketch::Sketch, stored::Relations,
 };
-use crate::value::{ContainerName, ImageRef, ServiceName};
+use crate::value::{ContainerName, ImageRef, ProjectName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Plans how a project goes down. Without a file all of its containers belong to it, and none is
@@ -30,19 +30,28 @@ pub fn down(
     };
     let stopped = stop_all(&mut sketch, &containers, &stopping);
     let mut removed = BTreeMap::new();
+    let external = desired.map(|desired| &desired.external.volumes);
     for container in containers {
         let after = stopped.get(&container.name).copied();
         let step = remove_one(
             &mut sketch,
             container,
-            (options.volumes, Cause::NotWanted),
+            (
+                anonymous(container, options.volumes, external),
+                Cause::NotWanted,
+            ),
             after,
         );
         removed.insert(container.name.clone(), step);
     }
-    networks(&mut sketch, observed, &removed);
+    let owned = Owned {
+        desired,
+        observed,
+        removed: &removed,
+    };
+    owned.networks(&mut sketch);
     if options.volumes == Volumes::Remove {
-        volumes(&mut sketch, observed, &removed);
+        owned.volumes(&mut sketch);
     }
     images(&mut sketch, (desired, observed), options.images, &removed);
     sketch.finish()
@@ -86,54 +95,63 @@ fn going<'a>(
     going
 }
 
-/// Removes the project's networks that nobody is on any more.
-fn networks(
-    sketch: &mut Sketch,
-    observed: &ObservedState,
-    removed: &BTreeMap<ContainerName, StepId>,
-) {
-    for network in observed
-        .networks
-        .values()
-        .filter(|network| network.project.is_some())
-    {
-        let on_it = observed
-            .containers
-            .values()
-            .filter(|container| container.endpoints.contains_key(&network.name));
-        if let Some(after) = all_removed(on_it, removed) {
-            let action = Action::RemoveNetwork {
-                name: network.name.clone(),
-            };
-            sketch.add(action, Cause::NotWanted, after);
-        }
-    }
+/// What the project made itself: not what others made, nor what the file calls `external`, whatever its labels say.
+struct Owned<'a> {
+    desired: Option<&'a DesiredState>,
+    observed: &'a ObservedState,
+    removed: &'a BTreeMap<ContainerName, StepId>,
 }
 
-/// Removes the project's volumes that nobody mounts any more.
-fn volumes(
-    sketch: &mut Sketch,
-    observed: &ObservedState,
-    removed: &BTreeMap<ContainerName, StepId>,
-) {
-    // Anonymous volumes go with their containers; those without one are left behind by another.
-    let owned = observed
-        .volumes
-        .values()
-        .filter(|volume| volume.project.is_some());
-    for volume in owned {
-        let mounting = observed
-            .containers
-            .values()
-            .filter(|container| container.volumes.contains(&volume.name));
-        if volume.key.is_empty() && mounting.clone().next().is_some() {
-            continue;
+impl Owned<'_> {
+    /// Whether the labels of something say that the project made it; without a file all that was looked at is its own.
+    fn made(&self, project: Option<&ProjectName>) -> bool {
+        match self.desired {
+            Some(desired) => project == Some(&desired.project),
+            None => project.is_some(),
         }
-        if let Some(after) = all_removed(mounting, removed) {
-            let action = Action::RemoveVolume {
-                name: volume.name.clone(),
-            };
-            sketch.add(action, Cause::NotWanted, after);
+    }
+
+    /// Removes the networks that no container is on any more.
+    fn networks(&self, sketch: &mut Sketch) {
+        for network in self.observed.networks.values() {
+            let is_external = self
+                .desired
+                .is_some_and(|desired| desired.external.networks.contains(&network.name));
+            if is_external || !self.made(network.project.as_ref()) {
+                continue;
+            }
+            let containers = self.observed.containers.values();
+            let on_it = containers.filter(|one| one.endpoints.contains_key(&network.name));
+            if let Some(after) = all_removed(on_it, self.removed) {
+                let action = Action::RemoveNetwork {
+                    name: network.name.clone(),
+                };
+                sketch.add(action, Cause::NotWanted, after);
+            }
+        }
+    }
+
+    /// Removes the volumes that no container mounts any more.
+    fn volumes(&self, sketch: &mut Sketch) {
+        for volume in self.observed.volumes.values() {
+            let is_external = self
+                .desired
+                .is_some_and(|desired| desired.external.volumes.contains(&volume.name));
+            if is_external || !self.made(volume.project.as_ref()) {
+                continue;
+            }
+            let containers = self.observed.containers.values();
+            let mounting = containers.filter(|one| one.volumes.contains(&volume.name));
+            // Anonymous volumes go with their containers; those without one are left behind by another.
+            if volume.key.is_empty() && mounting.clone().next().is_some() {
+                continue;
+            }
+            if let Some(after) = all_removed(mounting, self.removed) {
+                let action = Action::RemoveVolume {
+                    name: volume.name.clone(),
+                };
+                sketch.add(action, Cause::NotWanted, after);
+            }
         }
     }
 }

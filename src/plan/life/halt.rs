@@ -4,9 +4,9 @@ use super::order::{Stopping, selected, stop_all};
 use crate::observed::{ObservedContainer, ObservedState, RunState};
 use crate::plan::{
     Action, AnonymousVolumes, Cause, Plan, RemoveOptions, StepId, StopOptions, Volumes,
-    sketch::Sketch, stored::Relations,
+    sketch::Sketch, stored, stored::Relations,
 };
-use crate::value::{ServiceName, Signal};
+use crate::value::{ServiceName, Signal, VolumeName};
 use std::collections::BTreeSet;
 
 /// Plans how containers stop, each after those that need it.
@@ -93,7 +93,10 @@ pub fn remove(observed: &ObservedState, options: &RemoveOptions) -> Plan {
         remove_one(
             &mut sketch,
             container,
-            (options.volumes, Cause::Requested),
+            (
+                anonymous(container, options.volumes, Some(&options.external)),
+                Cause::Requested,
+            ),
             after,
         );
     }
@@ -104,16 +107,25 @@ pub fn remove(observed: &ObservedState, options: &RemoveOptions) -> Plan {
 pub(super) fn remove_one(
     sketch: &mut Sketch,
     container: &ObservedContainer,
-    (volumes, cause): (Volumes, Cause),
+    (volumes, cause): (AnonymousVolumes, Cause),
     after: Option<StepId>,
 ) -> StepId {
-    let volumes = match volumes {
-        Volumes::Keep => AnonymousVolumes::Keep,
-        Volumes::Remove => AnonymousVolumes::Remove,
-    };
     let action = Action::RemoveContainer {
         name: container.name.clone(),
         volumes,
     };
     sketch.add(action, cause, after)
+}
+
+/// What becomes of a container's anonymous volumes: they stay also where the file calls one of them `external`.
+pub(super) fn anonymous(
+    container: &ObservedContainer,
+    volumes: Volumes,
+    external: Option<&BTreeSet<VolumeName>>,
+) -> AnonymousVolumes {
+    let keeps = external.is_some_and(|external| stored::owns_one_of(container, external));
+    match volumes {
+        Volumes::Remove if !keeps => AnonymousVolumes::Remove,
+        Volumes::Remove | Volumes::Keep => AnonymousVolumes::Keep,
+    }
 }

@@ -12,7 +12,7 @@ impl<'a> Up<'a> {
     pub(super) fn networks(&mut self) -> Result<(), PlanError> {
         for spec in self.used_networks() {
             match self.observed.networks.get(&spec.name) {
-                None if spec.external => {
+                None if self.desired.external.networks.contains(&spec.name) => {
                     return Err(PlanError::ExternalNetwork {
                         network: spec.name.clone(),
                     });
@@ -21,7 +21,7 @@ impl<'a> Up<'a> {
                     let made = self.create_network(spec, Cause::NotFound, Vec::new());
                     self.networks.insert(spec.name.clone(), made);
                 }
-                Some(_) if spec.external => {}
+                Some(_) if self.desired.external.networks.contains(&spec.name) => {}
                 Some(there) => self.existing_network(spec, there),
             }
         }

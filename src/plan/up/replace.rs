@@ -3,7 +3,7 @@
 use super::{Up, start::Way};
 use crate::desired::{ContainerSpec, DesiredService};
 use crate::observed::{ObservedContainer, RunState};
-use crate::plan::{Action, AnonymousVolumes, Cause, Guard, Renew, StartMode, StepId};
+use crate::plan::{Action, AnonymousVolumes, Cause, Guard, Renew, StartMode, StepId, stored};
 use crate::value::ContainerName;
 
 impl<'a> Up<'a> {
@@ -37,8 +37,10 @@ impl<'a> Up<'a> {
         let stopped = self.stop(old, &replaced, &ready, guard);
         self.stop_before_dependencies(service, &old.name);
         let volumes = match self.options.anonymous_volumes {
-            Renew::Inherit => AnonymousVolumes::Keep,
-            Renew::Renew => AnonymousVolumes::Remove,
+            Renew::Renew if !stored::owns_one_of(old, &self.desired.external.volumes) => {
+                AnonymousVolumes::Remove
+            }
+            Renew::Renew | Renew::Inherit => AnonymousVolumes::Keep,
         };
         let action = Action::RemoveContainer {
             name: old.name.clone(),

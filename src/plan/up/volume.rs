@@ -11,7 +11,7 @@ impl<'a> Up<'a> {
     pub(super) fn volumes(&mut self) -> Result<(), PlanError> {
         for spec in self.used_volumes() {
             match self.observed.volumes.get(&spec.name) {
-                None if spec.external => {
+                None if self.desired.external.volumes.contains(&spec.name) => {
                     return Err(PlanError::ExternalVolume {
                         volume: spec.name.clone(),
                     });
@@ -21,7 +21,7 @@ impl<'a> Up<'a> {
                     let made = self.sketch.add(action, Cause::NotFound, []);
                     self.volumes.insert(spec.name.clone(), made);
                 }
-                Some(_) if spec.external => {}
+                Some(_) if self.desired.external.volumes.contains(&spec.name) => {}
                 Some(there) => self.existing_volume(spec, there),
             }
         }
