@@ -24,6 +24,7 @@ mod scenarios {
     mod networks;
     mod output;
     mod remote;
+    mod routes;
     mod storage;
     mod sweep;
 }

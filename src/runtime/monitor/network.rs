@@ -1,5 +1,6 @@
 //! A container's network namespace, and the thread that answers names and forwards ports in it.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::MonitorError;
@@ -234,22 +235,28 @@ fn host_sockets(bundle: &Bundle) -> HostSockets {
     }
 }
 
-/// Returns the address that published ports lead to: that on the way out, else the first.
+/// Returns the addresses that published ports lead to: for IPv4 and for IPv6 that on the way out, else
+/// the first.
 fn target(own: &OwnNetwork) -> PortTarget {
-    let mut endpoints = own.endpoints.iter();
-    let way_out = endpoints.find(|endpoint| !endpoint.default_gateways.is_empty());
-    let Some(endpoint) = way_out.or(own.endpoints.first()) else {
-        return PortTarget::default();
+    let address = |address: fn(&EndpointConfig) -> Option<IpAddr>| {
+        let leads_out = |endpoint: &&EndpointConfig| {
+            let of_family = |gateway: &IpAddr| {
+                address(endpoint).is_some_and(|own| own.is_ipv4() == gateway.is_ipv4())
+            };
+            endpoint.default_gateways.iter().any(of_family)
+        };
+        let way_out = own.endpoints.iter().find(leads_out).and_then(address);
+        way_out.or_else(|| own.endpoints.iter().find_map(address))
     };
     PortTarget {
-        ipv4: endpoint.ipv4.and_then(|cidr| match cidr.address() {
-            std::net::IpAddr::V4(address) => Some(address),
-            std::net::IpAddr::V6(_) => None,
-        }),
-        ipv6: endpoint.ipv6.and_then(|cidr| match cidr.address() {
-            std::net::IpAddr::V6(address) => Some(address),
-            std::net::IpAddr::V4(_) => None,
-        }),
+        ipv4: match address(|endpoint| Some(endpoint.ipv4?.address())) {
+            Some(IpAddr::V4(address)) => Some(address),
+            Some(IpAddr::V6(_)) | None => None,
+        },
+        ipv6: match address(|endpoint| Some(endpoint.ipv6?.address())) {
+            Some(IpAddr::V6(address)) => Some(address),
+            Some(IpAddr::V4(_)) | None => None,
+        },
     }
 }
 

@@ -60,17 +60,26 @@ pub fn hosts(file: &HostsFile) -> Result<String, NetworkError> {
             push_line(&mut text, *ip, name);
         }
     }
-    let own = match &file.domain {
-        Some(domain) => {
-            check_name("domain name", domain, "/etc/hosts")?;
-            format!("{}.{domain} {}", file.hostname, file.hostname)
-        }
-        None => file.hostname.clone(),
-    };
+    let own = own_names(file)?;
     for ip in &file.addresses {
         push_line(&mut text, *ip, &own);
     }
     Ok(text)
+}
+
+/// Returns the names of the container itself: the full one first, the first label last.
+fn own_names(file: &HostsFile) -> Result<String, NetworkError> {
+    let mut names = Vec::new();
+    if let Some(domain) = &file.domain {
+        check_name("domain name", domain, "/etc/hosts")?;
+        names.push(format!("{}.{domain}", file.hostname));
+    }
+    names.push(file.hostname.clone());
+    match file.hostname.split_once('.') {
+        Some((short, _)) if !short.is_empty() => names.push(short.to_owned()),
+        Some(_) | None => {}
+    }
+    Ok(names.join(" "))
 }
 
 fn push_line(text: &mut String, ip: IpAddr, names: &str) {
@@ -221,6 +230,23 @@ mod tests {
             text.ends_with("172.18.0.2\tweb.example.org web\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_full_host_name_is_found_by_its_first_label_as_well() {
+        let own = |hostname: &str, domain: Option<&str>| {
+            let text = hosts(&HostsFile {
+                hostname: hostname.to_owned(),
+                domain: domain.map(str::to_owned),
+                ..file()
+            });
+            text.unwrap().lines().last().unwrap().to_owned()
+        };
+        assert_eq!(
+            own("wombat.example.com", None),
+            "172.18.0.2\twombat.example.com wombat"
+        );
+        assert_eq!(own("a.b", Some("c")), "172.18.0.2\ta.b.c a.b a");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::network::addresses;
 use crate::desired::{ContainerSpec, NetworkMode};
 use crate::engine::EngineError;
 use crate::engine::embedded::inner::Inner;
-use crate::engine::embedded::record::{ContainerRecord, NetworkRecord};
+use crate::engine::embedded::record::ContainerRecord;
 use crate::runtime::network::NetworkError;
 use crate::runtime::network::files::{self, HostAddress, HostsFile};
 use crate::runtime::network::names::ResolvConf;
@@ -40,7 +40,7 @@ impl Inner {
             domain: spec.domainname.clone(),
             addresses: addresses(record).into_values().collect(),
             extra_hosts: extra_hosts(spec)?,
-            gateways: self.gateways(record)?,
+            gateways: self.gateways(spec, &record.endpoints)?,
         };
         let resolv_conf = resolv_conf(spec, resolv);
         let texts = [
@@ -65,16 +65,6 @@ impl Inner {
                 .map_err(|error| EngineError::act(act(), error))?;
         }
         Ok(())
-    }
-
-    /// Returns the gateways that `host-gateway` stands for.
-    fn gateways(&self, record: &ContainerRecord) -> Result<Vec<IpAddr>, EngineError> {
-        let Some(lease) = record.endpoints.first() else {
-            return Ok(Vec::new());
-        };
-        let network = self.find_network(&lease.network)?;
-        let subnets = network.iter().flat_map(NetworkRecord::subnets);
-        Ok(subnets.map(|subnet| subnet.gateway).collect())
     }
 }
 

@@ -98,7 +98,7 @@ impl Inner {
             names.sort();
             names.dedup();
             let entry = NameRecord {
-                container: record.id.clone(),
+                container: record.name.to_string(),
                 names,
                 ipv4: lease.ipv4,
                 ipv6: lease.ipv6,

@@ -1,5 +1,7 @@
 //! A container's addresses into the interfaces that carry them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::mtu;
@@ -17,38 +19,72 @@ impl Inner {
         spec: &ContainerSpec,
         leases: &[Lease],
     ) -> Result<Vec<EndpointConfig>, EngineError> {
-        let way_out = way_out(spec, leases);
+        let networks = self.networks_of(leases)?;
+        let mut ways_out = ways_out(spec, &networks);
         let mut configs = Vec::new();
-        for lease in leases {
-            let name = &lease.network;
-            let network = self.find_network(name)?;
-            let network =
-                network.ok_or_else(|| EngineError::NetworkNotFound { name: name.clone() })?;
-            let is_way_out = way_out.as_ref() == Some(name) && !network.spec.internal;
+        for (lease, network) in leases.iter().zip(&networks) {
+            let gateways = ways_out.remove(&lease.network).unwrap_or_default();
             configs.push(endpoint_config(
                 self.layout.installation(),
                 lease,
-                &network,
-                is_way_out,
+                network,
+                gateways,
             )?);
         }
         Ok(configs)
     }
+
+    /// Returns the gateways through which a container leaves; those of its first network where it
+    /// cannot leave at all.
+    pub(in crate::engine::embedded) fn gateways(
+        &self,
+        spec: &ContainerSpec,
+        leases: &[Lease],
+    ) -> Result<Vec<IpAddr>, EngineError> {
+        let networks = self.networks_of(leases)?;
+        let gateways: Vec<IpAddr> = ways_out(spec, &networks).into_values().flatten().collect();
+        if !gateways.is_empty() {
+            return Ok(gateways);
+        }
+        let first = networks.iter().take(1).flat_map(NetworkRecord::subnets);
+        Ok(first.map(|subnet| subnet.gateway).collect())
+    }
+
+    fn networks_of(&self, leases: &[Lease]) -> Result<Vec<NetworkRecord>, EngineError> {
+        let networks = leases.iter().map(|lease| {
+            let name = &lease.network;
+            let network = self.find_network(name)?;
+            network.ok_or_else(|| EngineError::NetworkNotFound { name: name.clone() })
+        });
+        networks.collect()
+    }
 }
 
-/// Returns the network through which a container leaves: the highest priority, the first name.
-fn way_out(spec: &ContainerSpec, leases: &[Lease]) -> Option<NetworkName> {
-    let endpoints = spec.network.endpoints().iter();
-    let leased =
-        endpoints.filter(|endpoint| leases.iter().any(|lease| lease.network == endpoint.network));
-    leased
-        .min_by(|one, other| {
-            other
-                .gw_priority
-                .cmp(&one.gw_priority)
-                .then_with(|| one.network.cmp(&other.network))
-        })
-        .map(|endpoint| endpoint.network.clone())
+/// Returns the gateways through which a container leaves, by the network that has them.
+///
+/// Chosen for each of IPv4 and IPv6 among the networks that have a way out for it: the highest
+/// priority, then the first name.
+fn ways_out(
+    spec: &ContainerSpec,
+    networks: &[NetworkRecord],
+) -> BTreeMap<NetworkName, Vec<IpAddr>> {
+    let priority = |network: &NetworkName| {
+        let mut endpoints = spec.network.endpoints().iter();
+        let endpoint = endpoints.find(|endpoint| endpoint.network == *network);
+        endpoint.map_or(0, |endpoint| endpoint.gw_priority)
+    };
+    let mut chosen: BTreeMap<NetworkName, Vec<IpAddr>> = BTreeMap::new();
+    let ipv4 = |network: &NetworkRecord| network.ipv4.as_ref().map(|subnet| subnet.gateway);
+    let ipv6 = |network: &NetworkRecord| network.ipv6.as_ref().map(|subnet| subnet.gateway);
+    for gateway in [&ipv4 as &dyn Fn(&NetworkRecord) -> Option<IpAddr>, &ipv6] {
+        let leading = networks.iter().filter(|network| !network.spec.internal);
+        let leading = leading.filter_map(|network| Some((&network.spec.name, gateway(network)?)));
+        let way_out = leading.min_by_key(|(name, _)| (Reverse(priority(name)), *name));
+        if let Some((name, gateway)) = way_out {
+            chosen.entry(name.clone()).or_default().push(gateway);
+        }
+    }
+    chosen
 }
 
 /// Returns what the outer ends of a container's interfaces carry.
@@ -60,7 +96,7 @@ fn endpoint_config(
     installation: &str,
     lease: &Lease,
     network: &NetworkRecord,
-    is_way_out: bool,
+    default_gateways: Vec<IpAddr>,
 ) -> Result<EndpointConfig, EngineError> {
     let act = format!("connect to network `{}`", lease.network);
     let mac = lease
@@ -72,7 +108,6 @@ fn endpoint_config(
     let on_link = |address: Option<IpAddr>, subnet: &Option<SubnetRecord>| {
         Cidr::new(address?, subnet.as_ref()?.subnet.prefix_len())
     };
-    let gateways = network.subnets().map(|subnet| subnet.gateway);
     Ok(EndpointConfig {
         interface_name: lease.interface_name.clone(),
         bridge: network.link.clone(),
@@ -82,10 +117,6 @@ fn endpoint_config(
         ipv6: on_link(lease.ipv6.map(IpAddr::V6), &network.ipv6),
         mac,
         mtu: mtu(&network.spec)?,
-        default_gateways: if is_way_out {
-            gateways.collect()
-        } else {
-            Vec::new()
-        },
+        default_gateways,
     })
 }

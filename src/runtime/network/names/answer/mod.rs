@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, PTR};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
@@ -16,10 +16,12 @@ use super::table::Owner;
 const TTL_SECONDS: u32 = 5;
 /// What every client of DNS over UDP can take.
 const PLAIN_UDP_BYTES: u16 = 512;
-/// More than any client needs, and far below what a datagram can carry.
+/// The largest datagram that is sent or taken, whatever the client says it can take.
 const LARGEST_UDP_BYTES: u16 = 4096;
-/// One answer with a compressed name: 2 name, 2 type, 2 class, 4 TTL, 2 length, 16 address.
-const ANSWER_BYTES: usize = 28;
+/// What the length in front of an answer over TCP can say.
+const LARGEST_TCP_BYTES: usize = u16::MAX as usize;
+/// What stands before the address in one answer: 2 name (compressed), 2 type, 2 class, 4 TTL, 2 length.
+const ANSWER_HEADER_BYTES: usize = 12;
 const HEADER_BYTES: usize = 12;
 
 /// How a question came, and what may be done with it.
@@ -80,11 +82,14 @@ pub fn decide(question: &Question<'_>, table: &NameTable) -> Answer {
     let [query] = message.queries.as_slice() else {
         return failure(question.bytes, ResponseCode::FormErr);
     };
+    if message.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
+        return reply(&message, question, ResponseCode::BADVERS, Vec::new());
+    }
     match local_answer(query, table, question) {
-        Local::Records(records) => reply(&message, query, ResponseCode::NoError, records),
+        Local::Records(records) => reply(&message, question, ResponseCode::NoError, records),
         Local::Unknown if question.outside == Outside::Ask => Answer::Forward,
         Local::NoSuchName | Local::Unknown => {
-            reply(&message, query, ResponseCode::NXDomain, Vec::new())
+            reply(&message, question, ResponseCode::NXDomain, Vec::new())
         }
     }
 }
@@ -140,19 +145,7 @@ fn local_answer(query: &Query, table: &NameTable, question: &Question<'_>) -> Lo
         let first = question.turn % records.len();
         records.rotate_left(first);
     }
-    // Turns reach those that do not fit; cutting the answer would send every client to TCP.
-    records.truncate(room(question, query));
     Local::Records(records)
-}
-
-/// Returns how many addresses fit into an answer.
-fn room(question: &Question<'_>, query: &Query) -> usize {
-    let limit = match question.over {
-        Transport::Udp => usize::from(PLAIN_UDP_BYTES),
-        Transport::Tcp => usize::from(LARGEST_UDP_BYTES),
-    };
-    let taken = HEADER_BYTES + query.name().len() + 16;
-    (limit.saturating_sub(taken) / ANSWER_BYTES).max(1)
 }
 
 fn ptr_record(query: &Query, owner: &str) -> Vec<Record> {
@@ -165,14 +158,63 @@ fn ptr_record(query: &Query, owner: &str) -> Vec<Record> {
     record.into_iter().collect()
 }
 
-fn reply(message: &Message, query: &Query, code: ResponseCode, records: Vec<Record>) -> Answer {
+fn reply(
+    message: &Message,
+    question: &Question<'_>,
+    code: ResponseCode,
+    mut records: Vec<Record>,
+) -> Answer {
     let mut answer = Message::response(message.metadata.id, OpCode::Query);
     answer.metadata.response_code = code;
     answer.metadata.recursion_desired = message.metadata.recursion_desired;
     answer.metadata.recursion_available = true;
-    answer.add_query(query.clone());
+    answer.add_queries(message.queries.iter().cloned());
+    if message.edns.is_some() {
+        let mut edns = Edns::new();
+        edns.set_max_payload(LARGEST_UDP_BYTES);
+        edns.set_rcode_high(code.high());
+        answer.set_edns(edns);
+    }
+    let Ok(empty) = answer.to_vec() else {
+        return Answer::Ignore;
+    };
+    let fitting = fitting(
+        &records,
+        room(message, question).saturating_sub(empty.len()),
+    );
+    if fitting < records.len() {
+        // The client asks again over TCP; one that does not has some of the addresses, in turns.
+        answer.metadata.truncation = true;
+        records.truncate(fitting);
+    }
     answer.insert_answers(records);
     answer.to_vec().map_or(Answer::Ignore, Answer::Reply)
+}
+
+/// Returns how long an answer may be.
+fn room(message: &Message, question: &Question<'_>) -> usize {
+    match question.over {
+        Transport::Udp => {
+            let told = message.edns.as_ref().map_or(0, Edns::max_payload);
+            usize::from(told.clamp(PLAIN_UDP_BYTES, LARGEST_UDP_BYTES))
+        }
+        Transport::Tcp => LARGEST_TCP_BYTES,
+    }
+}
+
+/// Returns how many of the first records fit into so many bytes.
+fn fitting(records: &[Record], mut room: usize) -> usize {
+    let mut fits = |record: &&Record| {
+        let Some(ip) = record.data.ip_addr() else {
+            // A name; the only record of its answer.
+            return true;
+        };
+        let bytes = ANSWER_HEADER_BYTES + if ip.is_ipv4() { 4 } else { 16 };
+        let is_fitting = bytes <= room;
+        room = room.saturating_sub(bytes);
+        is_fitting
+    };
+    records.iter().take_while(|record| fits(record)).count()
 }
 
 /// Answers with a code alone; the question is not repeated, since it may not parse.

@@ -128,21 +128,64 @@ fn reverse_names_are_read_whole_or_not_at_all() {
     }
 }
 
+/// Asks for `web` of that many replicas; the client takes datagrams of this size, if it says so.
+fn many(replicas: u8, over: Transport, payload: Option<u16>) -> (usize, Message) {
+    let mut message = Message::from_vec(&query("web.", RecordType::A)).unwrap();
+    if let Some(payload) = payload {
+        message.set_edns(Edns::new().set_max_payload(payload).clone());
+    }
+    let bytes = message.to_vec().unwrap();
+    let question = Question {
+        bytes: &bytes,
+        over,
+        outside: Outside::Ask,
+        turn: 7,
+    };
+    let Answer::Reply(reply) = decide(&question, &table(replicas)) else {
+        panic!()
+    };
+    (reply.len(), Message::from_vec(&reply).unwrap())
+}
+
 #[test]
-fn many_replicas_fit_into_a_plain_datagram() {
-    let bytes = query("web.", RecordType::A);
-    let outside = Outside::Ask;
+fn an_answer_that_is_cut_says_so_and_is_whole_otherwise() {
+    let (_, message) = many(24, Transport::Udp, None);
+    assert_eq!(message.answers.len(), 24);
+    assert!(!message.metadata.truncation);
+    let (length, message) = many(200, Transport::Udp, None);
+    assert!(length <= 512 && length > 480, "{length}");
+    assert!(message.answers.len() >= 30 && message.metadata.truncation);
+    let (length, message) = many(200, Transport::Udp, Some(1232));
+    assert!(length <= 1232 && length > 1200, "{length}");
+    assert!(message.metadata.truncation);
+    for (over, payload) in [(Transport::Tcp, None), (Transport::Udp, Some(u16::MAX))] {
+        let (_, message) = many(200, over, payload);
+        assert_eq!(message.answers.len(), 200);
+        assert!(!message.metadata.truncation);
+    }
+}
+
+#[test]
+fn a_question_with_edns_is_answered_with_edns() {
+    let (_, message) = many(1, Transport::Udp, Some(0));
+    assert_eq!(message.edns.unwrap().version(), 0);
+    assert!(many(1, Transport::Udp, None).1.edns.is_none());
+    let mut message = Message::from_vec(&query("web.", RecordType::A)).unwrap();
+    message.set_edns(Edns::new().set_version(1).clone());
+    let bytes = message.to_vec().unwrap();
     let question = Question {
         bytes: &bytes,
         over: Transport::Udp,
-        outside,
-        turn: 7,
+        outside: Outside::Ask,
+        turn: 0,
     };
-    let Answer::Reply(reply) = decide(&question, &table(200)) else {
-        panic!()
-    };
-    assert!(reply.len() <= 512, "{}", reply.len());
-    assert!(Message::from_vec(&reply).unwrap().answers.len() > 10);
+    let message = parsed(decide(&question, &table(1)));
+    // The same number as BADSIG, which the library knows first.
+    assert_eq!(
+        u16::from(message.metadata.response_code),
+        u16::from(ResponseCode::BADVERS)
+    );
+    assert!(message.answers.is_empty());
 }
 
 #[test]
