@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use super::commands::Verb;
-use super::complete;
+use super::{complete, flags};
 use crate::report::Ansi;
 
 /// Runs Compose projects on this machine: no Docker, no daemon, no root needed
@@ -81,7 +81,7 @@ pub(super) struct GlobalArgs {
     pub(super) ansi: Option<AnsiChoice>,
 
     /// Do at most so many steps at the same time; -1 sets no limit (`COMPOSE_PARALLEL_LIMIT`)
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT")]
     pub(super) parallel: Option<i64>,
 
     /// Never use colours, as `--ansi never` does
@@ -182,10 +182,11 @@ pub(super) enum ScaleError {
 }
 
 impl CommandLine {
-    /// Reads words; what they lack is told as completely as if all verbs had been put together.
+    /// Reads words; an error tells as much as if the arguments of all verbs had been put together.
     pub(super) fn read(words: &[OsString]) -> Result<Self, clap::Error> {
-        Self::try_parse_from(words).or_else(|_| {
-            let matches = whole().try_get_matches_from(words)?;
+        let words = flags::normalize(Self::command(), words);
+        Self::try_parse_from(&words).or_else(|_| {
+            let matches = whole().try_get_matches_from(&words)?;
             Self::from_arg_matches(&matches)
         })
     }

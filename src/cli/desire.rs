@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
 
-use super::annotate::Annotations;
 use super::args::Scale;
 use super::error::{CommandError, ExitStatus};
 use super::invocation::Invocation;
 use super::select;
+use crate::compose::Project;
 use crate::compose::source::Source;
-use crate::compose::{Project, Severity};
 use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
 use crate::observed::{ImageQuery, Refresh, Scope};
 use crate::plan::Dependencies;
@@ -26,6 +25,8 @@ pub(super) enum PullChoice {
     Missing,
     /// Never
     Never,
+    /// Never what can be built: that is built when it is not here
+    Build,
 }
 
 impl From<PullChoice> for PullPolicy {
@@ -34,6 +35,7 @@ impl From<PullChoice> for PullPolicy {
             PullChoice::Always => Self::Always,
             PullChoice::Missing => Self::Missing,
             PullChoice::Never => Self::Never,
+            PullChoice::Build => Self::Build,
         }
     }
 }
@@ -85,36 +87,13 @@ pub(super) fn meant(
     meant
 }
 
-/// Loads the project and makes it exact; says what of it will have no effect.
+/// Loads the project and makes it exact.
 pub(super) fn state(
     invocation: &Invocation,
     services: &[String],
     scale: &[Scale],
 ) -> Result<DesiredState, CommandError> {
-    exact(invocation, &invocation.load(services)?, scale)
-}
-
-/// Makes a loaded project exact; says what of it will have no effect.
-pub(super) fn exact(
-    invocation: &Invocation,
-    project: &Project,
-    scale: &[Scale],
-) -> Result<DesiredState, CommandError> {
-    let desired = expand(project, scale, invocation.source())?;
-    let annotations = Annotations::wanted_by(&invocation.environment);
-    for notice in &desired.notices {
-        let place = notice
-            .place
-            .as_ref()
-            .map(|place| format!(" ({place})"))
-            .unwrap_or_default();
-        let (field, service, reason) = (&notice.field, &notice.service, &notice.reason);
-        let text = format!("`{field}` of service `{service}` has no effect: {reason}{place}");
-        invocation.warn(&text)?;
-        let annotation = annotations.one(Severity::Warning, notice.place.as_ref(), &text);
-        invocation.stderr().bytes(annotation.as_bytes())?;
-    }
-    Ok(desired)
+    expand(&invocation.load(services)?, scale, invocation.source())
 }
 
 /// Makes a project exact.

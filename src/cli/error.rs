@@ -266,12 +266,10 @@ impl CommandError {
             Message::Compose { shown, .. } => output.bytes(shown.as_bytes())?,
             Message::Text(text) => write_heading(output, text)?,
             Message::Cannot { act, source } => {
-                write_heading(output, &format!("cannot {act}"))?;
-                write_causes(output, Some(source.as_ref()))?;
+                write_chain(output, &format!("cannot {act}"), Some(source.as_ref()))?;
             }
             Message::Room(error) => {
-                write_heading(output, &format!("cannot {error}"))?;
-                write_causes(output, error.source())?;
+                write_chain(output, &format!("cannot {error}"), error.source())?;
             }
         }
         for place in &self.places {
@@ -318,13 +316,26 @@ pub(super) fn sentences(report: &Report, severity: Severity) -> Vec<String> {
         .collect()
 }
 
-fn with_causes(mut sentence: String, mut cause: Option<&(dyn Error + 'static)>) -> String {
+fn with_causes(sentence: String, cause: Option<&(dyn Error + 'static)>) -> String {
+    let causes = causes(&sentence, cause);
+    std::iter::once(sentence)
+        .chain(causes)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+/// Returns the chain of causes of what a heading says; one that has been said already is left out.
+fn causes(heading: &str, mut cause: Option<&(dyn Error + 'static)>) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
     while let Some(error) = cause {
-        sentence.push_str(": ");
-        sentence.push_str(&error.to_string());
+        let text = error.to_string();
+        let is_new = !heading.ends_with(&text) && said.iter().all(|it| !it.ends_with(&text));
+        if is_new && !text.is_empty() {
+            said.push(text);
+        }
         cause = error.source();
     }
-    sentence
+    said
 }
 
 /// Writes clap's answer to words that it does not take, and returns how the process ends.
@@ -349,19 +360,23 @@ pub(super) fn warn(output: &mut Output, text: &str) -> io::Result<()> {
     ])
 }
 
+fn write_chain(
+    output: &mut Output,
+    heading: &str,
+    cause: Option<&(dyn Error + 'static)>,
+) -> io::Result<()> {
+    write_heading(output, heading)?;
+    for text in causes(heading, cause) {
+        write_labelled(output, "cause", Style::Dim, &text)?;
+    }
+    Ok(())
+}
+
 fn write_heading(output: &mut Output, text: &str) -> io::Result<()> {
     output.spans(&[
         Span::new(Style::Bad, "error"),
         Span::plain(format!(": {text}")),
     ])
-}
-
-fn write_causes(output: &mut Output, mut cause: Option<&(dyn Error + 'static)>) -> io::Result<()> {
-    while let Some(error) = cause {
-        write_labelled(output, "cause", Style::Dim, &error.to_string())?;
-        cause = error.source();
-    }
-    Ok(())
 }
 
 fn write_labelled(output: &mut Output, label: &str, style: Style, text: &str) -> io::Result<()> {
@@ -406,6 +421,20 @@ mod tests {
           cause: permission denied
              at: compose.yaml:14:7
            hint: ask for less
+        ");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("create bridge `demo_default`")]
+    struct Again(#[source] Outer);
+
+    #[test]
+    fn a_cause_that_repeats_what_was_said_is_left_out() {
+        let error = Again(Outer(io::Error::from(io::ErrorKind::PermissionDenied)));
+        let error = CommandError::cannot("make network: create bridge `demo_default`", error);
+        insta::assert_snapshot!(written(&error), @r"
+        error: cannot make network: create bridge `demo_default`
+          cause: permission denied
         ");
     }
 

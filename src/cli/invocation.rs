@@ -15,7 +15,7 @@ use super::remote::Remotes;
 use super::select;
 use super::work::Work;
 use crate::compose::source::{Disk, Source};
-use crate::compose::{self, LoadOptions, Project, Report, Severity, Switches};
+use crate::compose::{self, LoadOptions, Loaded, Project, Report, Severity, Switches};
 use crate::desired::{self, DesiredState, External};
 use crate::engine::{Engine, LockHolder, LockWait};
 use crate::observed::{ObservedState, Scope};
@@ -212,10 +212,15 @@ impl Invocation {
         services: &[String],
         switches: Switches,
     ) -> Result<Project, CommandError> {
-        let loaded = compose::load(&self.load_options(services, switches), self.source())
-            .map_err(|error| CommandError::compose(self, error))?;
+        let loaded = self.read(services, switches)?;
         show_warnings(self, &loaded.warnings)?;
         Ok(loaded.project)
+    }
+
+    /// Loads the project without a word about what is no mistake in it.
+    fn read(&self, services: &[String], switches: Switches) -> Result<Loaded, CommandError> {
+        compose::load(&self.load_options(services, switches), self.source())
+            .map_err(|error| CommandError::compose(self, error))
     }
 
     /// Returns where files come from: this disk, and what they name on other machines.
@@ -229,6 +234,8 @@ impl Invocation {
     }
 
     /// Finds the project that a verb works on: by its files, or by its name alone where there are none.
+    ///
+    /// Warnings about the files are left to the verbs that make something of them, such as `up` and `config`.
     pub(super) fn target(&self, services: &[String]) -> Result<Target, CommandError> {
         if let Some(name) = &self.global.project_name
             && self.global.files.is_empty()
@@ -238,8 +245,8 @@ impl Invocation {
                 project: None,
             });
         }
-        match self.load(services) {
-            Ok(project) => Ok(Target {
+        match self.read(services, Switches::default()) {
+            Ok(Loaded { project, .. }) => Ok(Target {
                 name: project_name(&project.name)?,
                 project: Some(project),
             }),

@@ -17,6 +17,7 @@
 
 mod role;
 mod args;
+mod flags;
 mod environment;
 mod annotate;
 mod error;

@@ -141,7 +141,10 @@ impl<'run> Show<'run> {
         for source in sources {
             let container = observed.containers.get(&source.container);
             let ended = container.filter(|container| {
-                !container.is_alive() && source.is(container) && !self.ended.contains(&container.id)
+                self.attached.watched.contains(&container.service)
+                    && !container.is_alive()
+                    && source.is(container)
+                    && !self.ended.contains(&container.id)
             });
             if let Some(container) = ended {
                 self.ended.insert(container.id.clone());
@@ -199,7 +202,9 @@ impl<'run> Show<'run> {
         let state = container.map_or(RunState::Exited, |container| container.state);
         if let Some(source) = self.sources.get(&event.container).cloned() {
             self.rest_of(std::slice::from_ref(&source)).await?;
-            self.sink.exit(&source, exit_code, state)?;
+            if self.attached.watched.contains(&event.service) {
+                self.sink.exit(&source, exit_code, state)?;
+            }
         }
         if matches!(state, RunState::Restarting | RunState::Running) {
             return Ok(None);

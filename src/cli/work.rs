@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead as _};
 use std::sync::{Mutex, PoisonError};
 
+use super::annotate::Annotations;
 use super::board::Board;
 use super::desire;
 use super::engine::advice;
@@ -14,6 +15,7 @@ use super::error::{CommandError, ExitStatus};
 use super::interrupt::Interrupts;
 use super::invocation::{Flag, Invocation};
 use super::terminal;
+use crate::compose::Severity;
 use crate::engine::{Engine, EngineError, LockWait, ProjectLock};
 use crate::observed::{ObservedState, Scope};
 use crate::plan::{Action, Diverged, Plan, PlanError, Step, Warning};
@@ -129,13 +131,8 @@ impl<'run> Work<'run> {
             plan = planner(&observed, Diverged::Recreate)?;
         }
         desire::refuse_builds(plan.steps.iter().filter_map(build))?;
-        for warning in plan
-            .warnings
-            .iter()
-            .filter(|warning| !warning.is_question())
-        {
-            self.invocation.warn(&warning.to_string())?;
-        }
+        let told = plan.warnings.iter().filter(|it| !it.is_question());
+        show_warnings(self.invocation, told)?;
         Ok(Prepared {
             plan,
             observed,
@@ -144,9 +141,7 @@ impl<'run> Work<'run> {
     }
 
     fn rehearse(&self, plan: &Plan) -> Result<(), CommandError> {
-        for warning in &plan.warnings {
-            self.invocation.warn(&warning.to_string())?;
-        }
+        show_warnings(self.invocation, &plan.warnings)?;
         match self.style {
             ProgressStyle::Quiet => {}
             ProgressStyle::Json => {
@@ -205,6 +200,21 @@ impl<'run> Work<'run> {
         board.close(&prepared.plan, &walked)?;
         walked.map(|_| ()).map_err(CommandError::from)
     }
+}
+
+/// Says what the user should know of a plan, and beside which line of a change, where that is possible.
+pub(super) fn show_warnings<'plan>(
+    invocation: &Invocation,
+    warnings: impl IntoIterator<Item = &'plan Warning>,
+) -> Result<(), CommandError> {
+    let annotations = Annotations::wanted_by(&invocation.environment);
+    for warning in warnings {
+        let text = warning.to_string();
+        invocation.warn(&text)?;
+        let annotation = annotations.one(Severity::Warning, warning.place(), &text);
+        invocation.stderr().bytes(annotation.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Takes a project's lock; says for whom it waits, if it does.

@@ -65,6 +65,20 @@ impl Warning {
     pub const fn is_question(&self) -> bool {
         matches!(self, Self::VolumeDiverged { .. })
     }
+
+    /// Where what it is about is written.
+    pub const fn place(&self) -> Option<&Place> {
+        match self {
+            Self::DependencyUnavailable { place, .. } | Self::NoEffect { place, .. } => {
+                place.as_ref()
+            }
+            Self::Orphans { .. }
+            | Self::VolumeDiverged { .. }
+            | Self::UnmanagedVolume { .. }
+            | Self::UnmanagedNetwork { .. }
+            | Self::NoContainer { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -72,7 +86,11 @@ impl fmt::Display for Warning {
         match self {
             Self::Orphans { containers } => {
                 let names: Vec<&str> = containers.iter().map(ContainerName::as_str).collect();
-                write!(f, "orphan containers stay: {}", names.join(", "))
+                write!(
+                    f,
+                    "containers of services that the file no longer has stay: {}; `--remove-orphans` removes them",
+                    names.join(", ")
+                )
             }
             Self::VolumeDiverged { volume, changes } => {
                 let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();

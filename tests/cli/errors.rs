@@ -45,7 +45,7 @@ fn a_template_that_cannot_be_used_is_refused_before_anything_is_looked_at() {
     let sandbox = Sandbox::with("services: {web: {image: x}}");
     let said = sandbox.consort(&["stats", "--format", "{{template \"x\"}}"]);
     assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("`template`"), "{}", said.stderr);
+    assert!(said.stderr.contains("the template `x`"), "{}", said.stderr);
 }
 
 #[test]

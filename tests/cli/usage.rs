@@ -94,3 +94,47 @@ fn a_variable_with_a_word_that_the_flag_would_not_take_is_refused() {
         @"error: `COMPOSE_ANSI` is `sometimes`, expected one of `auto`, `never`, `always`"
     );
 }
+
+#[test]
+fn flags_are_taken_as_gos_parser_takes_them() {
+    let sandbox = Sandbox::with("services: {web: {image: x, profiles: [a]}, db: {image: y}}");
+    let services = |words: &[&str]| {
+        let said = sandbox.consort(&[words, &["config", "--services"]].concat());
+        assert_eq!(said.code, Some(0), "{words:?}: {}", said.stderr);
+        said.stdout
+    };
+    assert_eq!(
+        services(&["-p", "A", "-p", "b", "--profile", "a"]),
+        "db\nweb\n"
+    );
+    assert_eq!(services(&["--dry-run=false", "--dry-run=F"]), "db\n");
+    for words in [
+        &["config", "-q", "-q"][..],
+        &["config", "--quiet=true", "--no-interpolate=0"],
+        &["config", "--quiet", "--services=false"],
+        &["--parallel", "-1", "config", "-q"],
+        &[
+            "up",
+            "--dry-run",
+            "-d",
+            "-d",
+            "--wait=false",
+            "--abort-on-container-exit=false",
+        ],
+    ] {
+        let said = sandbox.consort(words);
+        let refused = said.code == Some(2);
+        assert!(!refused, "{words:?}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_program_that_is_run_keeps_its_own_flags() {
+    let said = Sandbox::with("services: {web: {image: x}}").consort(&["exec", "web", "-T", "sh"]);
+    assert_eq!(
+        said.code,
+        Some(1),
+        "`-T` is no flag of ours there: {}",
+        said.stderr
+    );
+}

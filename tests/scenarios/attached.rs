@@ -230,3 +230,23 @@ fn quiet_pulls_leave_out_only_how_far_they_are() {
         assert!(run.stderr.contains(word), "{word} is missing: {run}");
     }
 }
+
+#[test]
+fn the_end_of_a_service_that_was_not_named_is_not_told() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  db: {image: '${BUSYBOX}', command: [echo, from db]}
+  web:
+    image: '${BUSYBOX}'
+    command: [echo, from web]
+    depends_on: {db: {condition: service_completed_successfully}}
+",
+    );
+    let run = sandbox.consort(&["up", "--attach-dependencies", "web"]);
+    assert_eq!(run.status.code(), Some(0), "{run}");
+    assert!(run.stdout.contains("db-1   | from db"), "{run}");
+    assert!(run.stdout.contains("web-1 exited with code 0"), "{run}");
+    assert!(!run.stdout.contains("db-1 exited"), "{run}");
+}

@@ -75,6 +75,56 @@ fn exec_in_a_service_that_does_not_run_says_so() {
 }
 
 #[test]
+fn exec_with_a_group_runs_in_that_group_only() {
+    needs!(machine::images(), machine::id_ranges());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let args = [
+        "exec",
+        "-T",
+        "-u",
+        "1234:55",
+        "one",
+        "sh",
+        "-c",
+        "id -u; id -G",
+    ];
+    assert_eq!(sandbox.consort(&args).succeeds(), "1234\n55\n");
+}
+
+#[test]
+fn exec_reaches_a_service_that_left_the_file() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.rewrite("services: {two: {image: '${BUSYBOX}'}}");
+    let args = ["exec", "--no-TTY", "one", "echo", "-n", "--", "still here"];
+    assert_eq!(sandbox.consort(&args).succeeds(), "-- still here");
+    let dashes = sandbox.consort(&["exec", "-T", "one", "--", "echo"]);
+    let error = dashes.fails_with(127);
+    assert!(error.contains("`--`"), "{error}");
+}
+
+#[test]
+fn wait_names_containers_by_their_ids() {
+    needs!(machine::images());
+    let sandbox =
+        Sandbox::new("services: {one: {image: '${BUSYBOX}', command: [sh, -c, 'exit 3']}}");
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let id = sandbox.field("one", "ID").expect("it is there");
+    let run = sandbox.consort(&["wait", "one"]);
+    assert_eq!(run.status.code(), Some(3), "{run}");
+    assert!(
+        run.stdout.starts_with(&format!("container \"{id}")),
+        "{run}"
+    );
+    assert!(
+        run.stdout.ends_with("\" exited with status code 3\n"),
+        "{run}"
+    );
+}
+
+#[test]
 fn logs_keep_both_outputs_in_order() {
     needs!(machine::images());
     let sandbox = Sandbox::new(TALKER);

@@ -45,7 +45,7 @@ pub(in crate::cli) struct ExecArgs {
     privileged: bool,
 
     /// Do not give the command a terminal; it gets none either when our output is not one
-    #[arg(short = 'T', long)]
+    #[arg(short = 'T', long, alias = "no-TTY")]
     no_tty: bool,
 
     /// Run as this user
@@ -70,8 +70,7 @@ pub(in crate::cli) fn exec(
     invocation: &Invocation,
     args: &ExecArgs,
 ) -> Result<ExitStatus, CommandError> {
-    let services = [args.service.clone()];
-    let (engine, target, observed) = invocation.look_and_stay(&services)?;
+    let (engine, target, observed) = invocation.look_and_stay(&[])?;
     let container = select::replica(&target, &observed, &args.service, args.index)?;
     let has_terminal = args.tty && !args.no_tty && !args.detach && terminal::is_interactive();
     let code = block_on(async {

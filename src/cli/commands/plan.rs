@@ -10,6 +10,7 @@ use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
 use crate::cli::format;
 use crate::cli::invocation::{Flag, Invocation};
+use crate::cli::work;
 use crate::plan::{self, Dependencies, OrphanPolicy, Recreate, UpOptions};
 use crate::report::{PlanDocument, write_plan};
 
@@ -70,9 +71,7 @@ pub(in crate::cli) fn plan(
     match args.format {
         PlanFormat::Json => format::write_json(&mut output, &PlanDocument::new(&plan))?,
         PlanFormat::Text => {
-            for warning in &plan.warnings {
-                invocation.warn(&warning.to_string())?;
-            }
+            work::show_warnings(invocation, &plan.warnings)?;
             write_plan(&mut output, &plan)?;
         }
     }

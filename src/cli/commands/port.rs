@@ -34,8 +34,7 @@ pub(in crate::cli) fn port(
     invocation: &Invocation,
     args: &PortArgs,
 ) -> Result<ExitStatus, CommandError> {
-    let services = [args.service.clone()];
-    let (target, observed) = invocation.look(&services)?;
+    let (target, observed) = invocation.look(&[])?;
     let container = select::replica(&target, &observed, &args.service, args.index)?;
     let protocol = args.protocol.as_str();
     let address = container

@@ -211,7 +211,7 @@ async fn begin(
         }
     };
     let exact = async {
-        let desired = desire::exact(invocation, project, &args.scale)?;
+        let desired = desire::expand(project, &args.scale, invocation.source())?;
         check(args, &desired)?;
         Ok::<_, CommandError>(desired)
     };

@@ -42,13 +42,13 @@ pub(in crate::cli) fn wait(
     block_on(async {
         let mut waiting: FuturesUnordered<_> = containers
             .into_iter()
-            .map(|container| async { (&container.name, engine.wait(&container.name).await) })
+            .map(|container| async { (&container.id, engine.wait(&container.name).await) })
             .collect();
         let mut last_code = 0;
-        while let Some((name, code)) = waiting.next().await {
+        while let Some((id, code)) = waiting.next().await {
             last_code = code?;
             output.line(&format!(
-                "container \"{name}\" exited with status code {last_code}"
+                "container \"{id}\" exited with status code {last_code}"
             ))?;
             if args.down_project {
                 break;

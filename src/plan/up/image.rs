@@ -71,7 +71,7 @@ impl Up<'_> {
         let image = key.0.clone();
         let action = match (policy, there) {
             (PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build, Some(_)) => return Ok(()),
-            (PullPolicy::Build, None) => build(service, image),
+            (PullPolicy::Build, None) if service.has_build => build(service, image),
             (PullPolicy::Never, None) => {
                 let place = service.places.find("image").cloned();
                 let service = service.name.clone();
@@ -81,7 +81,7 @@ impl Up<'_> {
                     place,
                 });
             }
-            (PullPolicy::Missing, None) => pull(&key),
+            (PullPolicy::Missing | PullPolicy::Build, None) => pull(&key),
             (PullPolicy::Always | PullPolicy::Every(_), there) => {
                 if there.is_some_and(is_latest) {
                     return Ok(());

@@ -43,6 +43,12 @@ pub enum TemplateError {
         /// What there is instead.
         known: &'static str,
     },
+    /// A template by a name that nothing defines.
+    #[error("find the template `{name}`, which nothing defines")]
+    UnknownTemplate {
+        /// Its name.
+        name: String,
+    },
     /// A variable that nothing sets.
     #[error("find the variable `${name}`, which nothing sets")]
     UnknownVariable {

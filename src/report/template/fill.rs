@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::error::TemplateError;
 use super::functions::{Function, is_true, plain};
-use super::parse::{Base, Call, Node, Operand};
+use super::parse::{Base, Call, DEEPEST, Node, Operand, Parsed, Pipe};
 
 /// What a template is filled with.
 #[derive(Clone, Copy, Debug)]
@@ -21,38 +21,59 @@ pub(super) enum Subject<'row> {
 }
 
 /// Fills a template in.
-pub(super) fn fill(nodes: &[Node], subject: Subject<'_>) -> Result<String, TemplateError> {
+pub(super) fn fill(template: &Parsed, subject: Subject<'_>) -> Result<String, TemplateError> {
     let dot = match subject {
         Subject::Row { fields, .. } => fields.clone(),
         Subject::Header => Value::Null,
     };
     let mut filler = Filler {
         subject,
+        named: &template.named,
+        depth: 0,
         variables: vec![(String::new(), dot.clone())],
         text: String::new(),
     };
-    filler.all(nodes, &dot)?;
+    let _flow = filler.all(&template.nodes, &dot)?;
     Ok(filler.text)
+}
+
+/// What comes after a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// The next node.
+    On,
+    /// The end of the loop around it.
+    Break,
+    /// The next round of the loop around it.
+    Continue,
 }
 
 struct Filler<'row> {
     subject: Subject<'row>,
+    /// Templates by their names.
+    named: &'row BTreeMap<String, Vec<Node>>,
+    /// How many of them are filled in in each other.
+    depth: usize,
     /// The innermost is last; `$` has no name.
     variables: Vec<(String, Value)>,
     text: String,
 }
 
 impl Filler<'_> {
-    fn all(&mut self, nodes: &[Node], dot: &Value) -> Result<(), TemplateError> {
+    fn all(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, TemplateError> {
         let outer = self.variables.len();
+        let mut flow = Flow::On;
         for node in nodes {
-            self.node(node, dot)?;
+            flow = self.node(node, dot)?;
+            if flow != Flow::On {
+                break;
+            }
         }
         self.variables.truncate(outer);
-        Ok(())
+        Ok(flow)
     }
 
-    fn node(&mut self, node: &Node, dot: &Value) -> Result<(), TemplateError> {
+    fn node(&mut self, node: &Node, dot: &Value) -> Result<Flow, TemplateError> {
         match node {
             Node::Text(text) => self.text.push_str(text),
             Node::Write(pipe) => {
@@ -68,28 +89,28 @@ impl Filler<'_> {
                 }
             }
             Node::If {
-                pipe,
-                then,
-                otherwise,
-            } => {
-                let branch = if is_true(&self.pipe(pipe, dot)?) {
-                    then
-                } else {
-                    otherwise
-                };
-                self.all(branch, dot)?;
-            }
-            Node::With {
+                name,
                 pipe,
                 then,
                 otherwise,
             } => {
                 let value = self.pipe(pipe, dot)?;
-                if is_true(&value) {
-                    self.all(then, &value)?;
+                let branch = if is_true(&value) { then } else { otherwise };
+                return self.with_variable((name.as_ref(), value), branch, dot);
+            }
+            Node::With {
+                name,
+                pipe,
+                then,
+                otherwise,
+            } => {
+                let value = self.pipe(pipe, dot)?;
+                let (branch, dot) = if is_true(&value) {
+                    (then, &value)
                 } else {
-                    self.all(otherwise, dot)?;
-                }
+                    (otherwise, dot)
+                };
+                return self.with_variable((name.as_ref(), value.clone()), branch, dot);
             }
             Node::Range {
                 names,
@@ -97,18 +118,62 @@ impl Filler<'_> {
                 body,
                 otherwise,
             } => {
-                let elements = {
-                    let value = self.pipe(pipe, dot)?;
-                    self.elements(value)?
-                };
+                let value = self.pipe(pipe, dot)?;
+                let elements = self.elements(value)?;
                 if elements.is_empty() {
-                    self.all(otherwise, dot)?;
+                    return self.all(otherwise, dot);
                 }
                 for (key, element) in elements {
-                    self.round(names, body, (key, element))?;
+                    if self.round(names, body, (key, element))? == Flow::Break {
+                        break;
+                    }
                 }
             }
+            Node::Template { name, pipe } => self.template(name, pipe.as_ref(), dot)?,
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
         }
+        Ok(Flow::On)
+    }
+
+    /// Fills in a branch that may use the value that chose it by a name.
+    fn with_variable(
+        &mut self,
+        (name, value): (Option<&String>, Value),
+        branch: &[Node],
+        dot: &Value,
+    ) -> Result<Flow, TemplateError> {
+        let outer = self.variables.len();
+        if let Some(name) = name {
+            self.variables.push((name.clone(), value));
+        }
+        let flow = self.all(branch, dot)?;
+        self.variables.truncate(outer);
+        Ok(flow)
+    }
+
+    /// Fills in a template by its name: it sees the value that it is given, and no variables from outside.
+    fn template(
+        &mut self,
+        name: &str,
+        pipe: Option<&Pipe>,
+        dot: &Value,
+    ) -> Result<(), TemplateError> {
+        let value = match pipe {
+            Some(pipe) => self.pipe(pipe, dot)?,
+            None => Value::Null,
+        };
+        let nodes = self.named.get(name);
+        let nodes = nodes.expect("the parser has seen every template that is filled in");
+        if self.depth == DEEPEST {
+            return Err(TemplateError::TooDeep { limit: DEEPEST });
+        }
+        self.depth += 1;
+        let inner = vec![(String::new(), value.clone())];
+        let outer = std::mem::replace(&mut self.variables, inner);
+        let _flow = self.all(nodes, &value)?;
+        self.variables = outer;
+        self.depth -= 1;
         Ok(())
     }
 
@@ -118,7 +183,7 @@ impl Filler<'_> {
         names: &[String],
         body: &[Node],
         (key, element): (Value, Value),
-    ) -> Result<(), TemplateError> {
+    ) -> Result<Flow, TemplateError> {
         let outer = self.variables.len();
         match names {
             [] => {}
@@ -128,9 +193,9 @@ impl Filler<'_> {
                 self.variables.push((value.clone(), element.clone()));
             }
         }
-        self.all(body, &element)?;
+        let flow = self.all(body, &element)?;
         self.variables.truncate(outer);
-        Ok(())
+        Ok(flow)
     }
 
     fn pipe(&mut self, calls: &[Call], dot: &Value) -> Result<Value, TemplateError> {

@@ -5,10 +5,12 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::error::TemplateError;
+use super::escape;
 use super::printf::printf;
 
 const KNOWN: &str = "the functions are `and`, `or`, `not`, `eq`, `ne`, `lt`, `le`, `gt`, `ge`, `len`, `index`, \
-    `slice`, `print`, `printf`, `println`, `json`, `upper`, `lower`, `title`, `join`, `split`, `pad` and `truncate`";
+    `slice`, `print`, `printf`, `println`, `json`, `upper`, `lower`, `title`, `join`, `split`, `pad`, `truncate`, \
+    `html`, `js` and `urlquery`";
 
 /// A function by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,9 @@ pub(super) enum Function {
     Split,
     Pad,
     Truncate,
+    Html,
+    Js,
+    UrlQuery,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +48,7 @@ pub(super) enum Comparison {
     Ge,
 }
 
-const NAMES: [(&str, Function); 23] = [
+const NAMES: [(&str, Function); 26] = [
     ("and", Function::And),
     ("or", Function::Or),
     ("not", Function::Not),
@@ -67,6 +72,9 @@ const NAMES: [(&str, Function); 23] = [
     ("split", Function::Split),
     ("pad", Function::Pad),
     ("truncate", Function::Truncate),
+    ("html", Function::Html),
+    ("js", Function::Js),
+    ("urlquery", Function::UrlQuery),
 ];
 
 impl Function {
@@ -148,6 +156,9 @@ impl Function {
             (Self::Truncate, [value, length]) => {
                 Value::String(plain(value).chars().take(count(length)?).collect())
             }
+            (Self::Html, [_, ..]) => Value::String(escaped(arguments, escape::html)),
+            (Self::Js, [_, ..]) => Value::String(escaped(arguments, escape::js)),
+            (Self::UrlQuery, [_, ..]) => Value::String(escape::url_query(&joined(arguments, ""))),
             _ => return Err(format!("it does not take these {} values", arguments.len())),
         })
     }
@@ -225,6 +236,15 @@ pub(super) fn plain(value: &Value) -> String {
 
 fn joined(values: &[Value], between: &str) -> String {
     values.iter().map(plain).collect::<Vec<_>>().join(between)
+}
+
+/// Returns values as one text with some characters written in another way.
+fn escaped(values: &[Value], escape: fn(char, &mut String)) -> String {
+    let mut text = String::new();
+    for character in joined(values, "").chars() {
+        escape(character, &mut text);
+    }
+    text
 }
 
 fn length(value: &Value) -> Result<usize, String> {

@@ -1,13 +1,14 @@
 //! `--format '{{.Name}}: {{json .Ports}}'` and rows of fields → lines of text.
 //!
-//! Go's templates as people use them on rows: fields, `.Label "name"`, variables, `if`, `with`, `range`, pipes,
-//! parentheses, Go's functions and Docker's, and the `table` prefix that prints a header. Named templates, `break` and
-//! `continue` are refused by name.
+//! Go's templates on rows: fields, `.Label "name"`, variables, `if`, `with`, `range`, `define`, `template`, `block`,
+//! pipes, parentheses, Go's functions and Docker's, and the `table` prefix that prints a header. `call` is not there:
+//! rows have no functions.
 
 mod error;
 mod token;
 mod parse;
 mod functions;
+mod escape;
 mod printf;
 mod fill;
 
@@ -21,7 +22,7 @@ use super::output::Output;
 use super::table;
 pub use error::TemplateError;
 use fill::Subject;
-use parse::Node;
+use parse::Parsed;
 
 /// Something that a template is filled with.
 pub trait Row: Serialize {
@@ -35,7 +36,7 @@ pub trait Row: Serialize {
 #[derive(Clone, Debug)]
 pub struct Template {
     has_header: bool,
-    nodes: Vec<Node>,
+    parsed: Parsed,
 }
 
 impl Template {
@@ -46,21 +47,21 @@ impl Template {
             None => (false, text),
         };
         let body = body.replace("\\t", "\t").replace("\\n", "\n");
-        let nodes = parse::parse(&body)?;
-        Ok(Self { has_header, nodes })
+        let parsed = parse::parse(&body)?;
+        Ok(Self { has_header, parsed })
     }
 
     /// Writes one line for each row, and the header first where the template asks for it.
     pub fn write<T: Row>(&self, output: &mut Output, rows: &[T]) -> Result<(), WriteError> {
         let mut lines = Vec::with_capacity(rows.len() + 1);
         if self.has_header {
-            lines.push(fill::fill(&self.nodes, Subject::Header)?);
+            lines.push(fill::fill(&self.parsed, Subject::Header)?);
         }
         for row in rows {
             let fields: Value = serde_json::to_value(row)?;
             let labels = row.labels();
             let fields = &fields;
-            lines.push(fill::fill(&self.nodes, Subject::Row { fields, labels })?);
+            lines.push(fill::fill(&self.parsed, Subject::Row { fields, labels })?);
         }
         if self.has_header {
             let cells: Vec<Vec<String>> = lines

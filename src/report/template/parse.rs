@@ -1,5 +1,7 @@
 //! Pieces of a template → what is written for each row: texts, values, conditions and loops.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::error::TemplateError;
@@ -7,7 +9,7 @@ use super::functions::Function;
 use super::token::{Piece, Token, Word, pieces, unexpected};
 
 /// More blocks and parentheses in each other are a mistake.
-const DEEPEST: usize = 100;
+pub(super) const DEEPEST: usize = 100;
 
 /// What a template does, one after the other.
 #[derive(Clone, Debug)]
@@ -20,11 +22,13 @@ pub(super) enum Node {
         is_new: bool,
     },
     If {
+        name: Option<String>,
         pipe: Pipe,
         then: Vec<Self>,
         otherwise: Vec<Self>,
     },
     With {
+        name: Option<String>,
         pipe: Pipe,
         then: Vec<Self>,
         otherwise: Vec<Self>,
@@ -35,6 +39,20 @@ pub(super) enum Node {
         body: Vec<Self>,
         otherwise: Vec<Self>,
     },
+    /// Fills in a template by its name, with a value in place of the row.
+    Template {
+        name: String,
+        pipe: Option<Pipe>,
+    },
+    Break,
+    Continue,
+}
+
+/// What a text defines: itself, and templates by their names.
+#[derive(Clone, Debug)]
+pub(super) struct Parsed {
+    pub(super) nodes: Vec<Node>,
+    pub(super) named: BTreeMap<String, Vec<Node>>,
 }
 
 /// Commands of which each gets the result of the one before as its last argument.
@@ -64,13 +82,16 @@ pub(super) enum Base {
 }
 
 /// Reads a template.
-pub(super) fn parse(template: &str) -> Result<Vec<Node>, TemplateError> {
+pub(super) fn parse(template: &str) -> Result<Parsed, TemplateError> {
     let mut parser = Parser {
         pieces: pieces(template)?.into_iter(),
+        named: BTreeMap::new(),
+        used: Vec::new(),
         depth: 0,
+        loops: 0,
     };
     match parser.block()? {
-        (nodes, None) => Ok(nodes),
+        (nodes, None) => parser.parsed(nodes),
         (_, Some(Closing::End)) => Err(unexpected("end", "a block that it closes")),
         (_, Some(Closing::Else(_))) => Err(unexpected("else", "a block that it belongs to")),
     }
@@ -85,10 +106,24 @@ enum Closing {
 
 struct Parser {
     pieces: std::vec::IntoIter<Piece>,
+    named: BTreeMap<String, Vec<Node>>,
+    /// The names of templates that are filled in somewhere.
+    used: Vec<String>,
     depth: usize,
+    /// How many loops there are around what is read.
+    loops: usize,
 }
 
 impl Parser {
+    /// Returns what was read; each template that is filled in must be there.
+    fn parsed(self, nodes: Vec<Node>) -> Result<Parsed, TemplateError> {
+        let Self { named, used, .. } = self;
+        match used.into_iter().find(|name| !named.contains_key(name)) {
+            Some(name) => Err(TemplateError::UnknownTemplate { name }),
+            None => Ok(Parsed { nodes, named }),
+        }
+    }
+
     /// Reads to the end of the block, or of the template.
     fn block(&mut self) -> Result<(Vec<Node>, Option<Closing>), TemplateError> {
         self.depth += 1;
@@ -115,12 +150,15 @@ impl Parser {
                 Some(word @ ("if" | "with" | "range")) => {
                     nodes.push(self.compound(word, &words[1..])?);
                 }
-                Some(word @ ("define" | "template" | "block" | "break" | "continue")) => {
-                    return Err(TemplateError::Unsupported {
-                        word: word.to_owned(),
-                        known: "there are only `if`, `else`, `with`, `range` and `end`",
-                    });
+                Some("define") => self.define(&words[1..])?,
+                Some("block") => nodes.push(self.defined_in_place(&words[1..])?),
+                Some("template") => {
+                    let (name, pipe) = named(&words[1..])?;
+                    self.used.push(name.clone());
+                    nodes.push(Node::Template { name, pipe });
                 }
+                Some("break") => nodes.push(self.leave(&words, Node::Break)?),
+                Some("continue") => nodes.push(self.leave(&words, Node::Continue)?),
                 _ => nodes.push(simple(&words)?),
             }
         }
@@ -129,15 +167,14 @@ impl Parser {
     }
 
     fn compound(&mut self, word: &str, words: &[Word]) -> Result<Node, TemplateError> {
-        let (names, words) = match word {
-            "range" => declared(words)?,
-            _ => (Vec::new(), words),
-        };
+        let most = if word == "range" { 2 } else { 1 };
+        let (mut names, words) = declared(words, most)?;
         let pipe = Words::new(words).whole_pipe()?;
+        let loops = usize::from(word == "range");
+        self.loops += loops;
         let (then, closing) = self.block()?;
-        let no_end = || TemplateError::NoEnd {
-            word: word.to_owned(),
-        };
+        self.loops -= loops;
+        let no_end = || no_end(word);
         let otherwise = match closing.ok_or_else(no_end)? {
             Closing::End => Vec::new(),
             Closing::Else(words) if words.is_empty() => match self.block()? {
@@ -162,11 +199,13 @@ impl Parser {
         };
         Ok(match word {
             "if" => Node::If {
+                name: names.pop(),
                 pipe,
                 then,
                 otherwise,
             },
             "with" => Node::With {
+                name: names.pop(),
                 pipe,
                 then,
                 otherwise,
@@ -179,6 +218,76 @@ impl Parser {
             },
         })
     }
+
+    /// Reads a template that is only filled in where its name stands.
+    fn define(&mut self, words: &[Word]) -> Result<(), TemplateError> {
+        if self.depth > 1 {
+            return Err(unexpected("define", "it outside of every block"));
+        }
+        let (name, None) = named(words)? else {
+            return Err(unexpected("a value", "the end of `define`"));
+        };
+        let nodes = self.until_end("define")?;
+        self.named.insert(name, nodes);
+        Ok(())
+    }
+
+    /// Reads a template that is filled in right here too.
+    fn defined_in_place(&mut self, words: &[Word]) -> Result<Node, TemplateError> {
+        let (name, Some(pipe)) = named(words)? else {
+            return Err(unexpected("}}", "a value for `block`"));
+        };
+        let nodes = self.until_end("block")?;
+        self.named.insert(name.clone(), nodes);
+        let pipe = Some(pipe);
+        Ok(Node::Template { name, pipe })
+    }
+
+    /// Reads what a name stands for; loops around it are none of its own.
+    fn until_end(&mut self, word: &str) -> Result<Vec<Node>, TemplateError> {
+        let loops = std::mem::take(&mut self.loops);
+        let read = self.block()?;
+        self.loops = loops;
+        match read {
+            (nodes, Some(Closing::End)) => Ok(nodes),
+            (_, Some(Closing::Else(_))) => Err(unexpected("else", "a block that it belongs to")),
+            (_, None) => Err(no_end(word)),
+        }
+    }
+
+    fn leave(&self, words: &[Word], node: Node) -> Result<Node, TemplateError> {
+        match words {
+            [_] if self.loops > 0 => Ok(node),
+            [word] => Err(unexpected(word.token.text(), "it inside of `range`")),
+            [_, next, ..] => Err(unexpected(next.token.text(), "the end of the action")),
+            [] => Ok(node),
+        }
+    }
+}
+
+fn no_end(word: &str) -> TemplateError {
+    TemplateError::NoEnd {
+        word: word.to_owned(),
+    }
+}
+
+/// Reads `"name"` and the value behind it, if there is one.
+fn named(words: &[Word]) -> Result<(String, Option<Pipe>), TemplateError> {
+    let (name, rest) = match words {
+        [
+            Word {
+                token: Token::Literal(Value::String(name)),
+                ..
+            },
+            rest @ ..,
+        ] => (name.clone(), rest),
+        [other, ..] => return Err(unexpected(other.token.text(), "a name in quotes")),
+        [] => return Err(unexpected("}}", "a name in quotes")),
+    };
+    if rest.is_empty() {
+        return Ok((name, None));
+    }
+    Ok((name, Some(Words::new(rest).whole_pipe()?)))
 }
 
 fn deep_enough(depth: usize) -> Result<(), TemplateError> {
@@ -221,8 +330,8 @@ fn simple(words: &[Word]) -> Result<Node, TemplateError> {
     Ok(Node::Write(Words::new(words).whole_pipe()?))
 }
 
-/// Reads `$index, $value :=` before what is ranged over.
-fn declared(words: &[Word]) -> Result<(Vec<String>, &[Word]), TemplateError> {
+/// Reads `$index, $value :=` before the value of a block.
+fn declared(words: &[Word], most: usize) -> Result<(Vec<String>, &[Word]), TemplateError> {
     let Some(end) = words.iter().position(|word| word.token == Token::Declare) else {
         return Ok((Vec::new(), words));
     };
@@ -234,11 +343,13 @@ fn declared(words: &[Word]) -> Result<(Vec<String>, &[Word]), TemplateError> {
             return Err(unexpected(word.token.text(), "a variable"));
         }
     }
-    if names.len() > 2 {
-        return Err(unexpected(
-            format!("${}", names[2]),
-            "at most two variables",
-        ));
+    if names.len() > most {
+        let expected = if most == 1 {
+            "one variable"
+        } else {
+            "at most two variables"
+        };
+        return Err(unexpected(format!("${}", names[most]), expected));
     }
     Ok((names, &words[end + 1..]))
 }

@@ -160,10 +160,80 @@ fn table_prints_a_header() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_by_name() {
-    assert!(refusal("{{template \"x\"}}").contains("`template`"));
-    assert!(refusal("{{html .Name}}").contains("`html`"));
+fn a_block_can_name_the_value_that_chose_it() {
+    assert_eq!(
+        first("{{with $x := .Name}}{{$x}}={{.}}{{end}}"),
+        "demo-web-1=demo-web-1"
+    );
+    assert_eq!(
+        written("{{if $n := .ExitCode}}{{$n}}{{else}}ok{{$n}}{{end}}"),
+        "ok0\n3\n"
+    );
+    assert!(refusal("{{with $x := .Name}}{{end}}{{$x}}").contains("`$x`"));
+    assert!(refusal("{{with $a, $b := .Name}}{{end}}").contains("one variable"));
+}
+
+#[test]
+fn templates_are_filled_in_by_their_names() {
+    let template = "{{define \"port\"}}{{.TargetPort}};{{end}}{{range .Publishers}}{{template \"port\" .}}{{end}}";
+    assert_eq!(written(template), "80;443;\n\n");
+    assert_eq!(
+        first("{{template \"later\" .Name}}{{define \"later\"}}<{{$}}>{{end}}"),
+        "<demo-web-1>"
+    );
+    assert_eq!(
+        first("{{block \"state\" .State}}[{{.}}]{{end}} {{template \"state\" .Name}}"),
+        "[running] [demo-web-1]"
+    );
+    assert_eq!(
+        written("table {{block \"n\" .Name}}{{.}}{{end}}"),
+        "NAME\ndemo-web-1\ndemo-job-1\n"
+    );
+    assert!(refusal("{{template \"x\"}}").contains("the template `x`"));
+    assert!(refusal("{{$x := 1}}{{define \"a\"}}{{$x}}{{end}}{{template \"a\"}}").contains("`$x`"));
+    assert!(
+        refusal("{{define \"a\"}}{{template \"a\"}}{{end}}{{template \"a\"}}")
+            .contains("more than")
+    );
+    assert!(refusal("{{if 1}}{{define \"a\"}}{{end}}{{end}}").contains("`define`"));
+    assert!(refusal("{{define \"a\"}}").contains("`{{define}}`"));
+    assert!(refusal("{{template .Name}}").contains("in quotes"));
+    assert!(refusal("{{block \"a\"}}{{end}}").contains("a value for `block`"));
+}
+
+#[test]
+fn a_loop_can_be_left_and_gone_on_with() {
+    let ports = |inside: &str| {
+        first(&format!(
+            "{{{{range .Publishers}}}}{inside}{{{{.TargetPort}}}} {{{{end}}}}"
+        ))
+    };
+    assert_eq!(ports("{{if eq .TargetPort 443}}{{break}}{{end}}"), "80 ");
+    assert_eq!(ports("{{if eq .TargetPort 80}}{{continue}}{{end}}"), "443 ");
     assert!(refusal("{{break}}").contains("`break`"));
+    assert!(refusal("{{range .Publishers}}{{else}}{{continue}}{{end}}").contains("`continue`"));
+}
+
+#[test]
+fn values_are_written_for_other_languages() {
+    assert_eq!(
+        first("{{html \"<a href='x'>&\\\"\"}}"),
+        "&lt;a href=&#39;x&#39;&gt;&amp;&#34;"
+    );
+    assert_eq!(
+        first("{{js \"it's <b>=\\\\\"}}"),
+        "it\\'s \\u003Cb\\u003E\\u003D\\\\"
+    );
+    assert_eq!(first("{{urlquery \"a b/ü&c~\"}}"), "a+b%2F%C3%BC%26c~");
+    assert_eq!(
+        first("{{.Name | printf \"%s?\" | urlquery}}"),
+        "demo-web-1%3F"
+    );
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    assert!(refusal("{{call .Name}}").contains("`call`"));
 }
 
 #[test]

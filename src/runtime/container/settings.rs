@@ -36,7 +36,7 @@ pub(super) fn of(
         cwd: process.cwd().clone(),
         uid: user.uid(),
         gid: user.gid(),
-        groups: groups(user.additional_gids().as_deref(), &mut missing),
+        groups: groups(user, &mut missing),
         umask: user.umask(),
         capabilities: all_sets(process, bounding),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
@@ -71,12 +71,12 @@ fn check_mapped(user: &User) -> Result<(), ContainerError> {
     Ok(())
 }
 
-fn groups(wanted: Option<&[u32]>, missing: &mut Vec<Unenforced>) -> Option<Vec<u32>> {
-    let wanted = wanted.unwrap_or_default();
+fn groups(user: &User, missing: &mut Vec<Unenforced>) -> Option<Vec<u32>> {
+    let wanted = user.additional_gids().as_deref().unwrap_or_default();
     if !sys::setgroups_denied() {
         return Some(wanted.to_vec());
     }
-    if !wanted.is_empty() {
+    if wanted.iter().any(|group| *group != user.gid()) {
         let why = "this user namespace has one group only";
         missing.push(Unenforced::new("supplementary groups", why));
     }

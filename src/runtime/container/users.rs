@@ -16,7 +16,7 @@ pub struct Identity {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// Its further groups.
+    /// Its further groups, with `gid` among them.
     pub groups: Vec<u32>,
     /// Where it is at home: from passwd, else `/`.
     pub home: String,
@@ -57,7 +57,9 @@ fn resolve_in(
         None | Some("") => entry.gid,
         Some(text) => find_group(group, text)?,
     };
-    let mut groups = Vec::new();
+    // As Docker: the group itself is one of the further groups too, so that giving it up with setgid(2) does not get
+    // around a file's permissions for it (CVE-2022-36109).
+    let mut groups = vec![gid];
     // As Docker: who names a group gets only that one; a user's own memberships come with the user.
     if let Some(name) = entry
         .name
@@ -210,18 +212,18 @@ mod tests {
 
     #[test]
     fn every_form_of_user_means_what_docker_means() {
-        assert_eq!(ids("", &[]).unwrap(), (0, 0, vec![10, 44]));
-        assert_eq!(ids("root", &[]).unwrap(), (0, 0, vec![10, 44]));
-        assert_eq!(ids("app", &[]).unwrap(), (1000, 1001, vec![10, 44]));
-        assert_eq!(ids("1000", &[]).unwrap(), (1000, 1001, vec![10, 44]));
-        assert_eq!(ids("app:video", &[]).unwrap(), (1000, 44, vec![]));
-        assert_eq!(ids("app:", &[]).unwrap(), (1000, 1001, vec![10, 44]));
-        assert_eq!(ids("1234", &[]).unwrap(), (1234, 0, vec![]));
-        assert_eq!(ids("1234:1001", &[]).unwrap(), (1234, 1001, vec![]));
-        assert_eq!(ids("7", &[]).unwrap(), (7, 0, vec![]));
+        assert_eq!(ids("", &[]).unwrap(), (0, 0, vec![0, 10, 44]));
+        assert_eq!(ids("root", &[]).unwrap(), (0, 0, vec![0, 10, 44]));
+        assert_eq!(ids("app", &[]).unwrap(), (1000, 1001, vec![10, 44, 1001]));
+        assert_eq!(ids("1000", &[]).unwrap(), (1000, 1001, vec![10, 44, 1001]));
+        assert_eq!(ids("app:video", &[]).unwrap(), (1000, 44, vec![44]));
+        assert_eq!(ids("app:", &[]).unwrap(), (1000, 1001, vec![10, 44, 1001]));
+        assert_eq!(ids("1234", &[]).unwrap(), (1234, 0, vec![0]));
+        assert_eq!(ids("1234:1001", &[]).unwrap(), (1234, 1001, vec![1001]));
+        assert_eq!(ids("7", &[]).unwrap(), (7, 0, vec![0]));
         assert_eq!(
             ids("1234", &["video", "9"]).unwrap(),
-            (1234, 0, vec![9, 44])
+            (1234, 0, vec![0, 9, 44])
         );
     }
 
