@@ -19,6 +19,7 @@ mod scenarios {
     mod containers;
     mod crash;
     mod examples;
+    mod image_store;
     mod images;
     mod lifecycle;
     mod networks;

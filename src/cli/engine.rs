@@ -12,11 +12,19 @@ use crate::runtime::store::is_in_memory;
 /// Registries that are asked before others: `docker.io=http://127.0.0.1:5000,…`.
 const MIRRORS: &str = "CONSORT_REGISTRY_MIRRORS";
 
-/// Opens the embedded engine; `state_dir` is what was typed.
+/// Connects to the engine; `state_dir` is what was typed.
 pub(super) fn connect(
     environment: &Environment,
     state_dir: Option<&Path>,
 ) -> Result<Box<dyn Engine>, CommandError> {
+    Ok(Box::new(embedded(environment, state_dir)?))
+}
+
+/// Opens the embedded engine, for what only it has.
+pub(super) fn embedded(
+    environment: &Environment,
+    state_dir: Option<&Path>,
+) -> Result<Embedded, CommandError> {
     let options = Options {
         state_dir: state_directory(environment, state_dir),
         run_base: run_base(environment),
@@ -24,7 +32,7 @@ pub(super) fn connect(
             .map_err(|error| CommandError::room(ExitStatus::Usage, error))?,
         credentials: credentials(environment),
     };
-    Ok(Box::new(Embedded::open(options)?))
+    Ok(Embedded::open(options)?)
 }
 
 /// Reads the variable, else the user's file, else the machine's.

@@ -17,6 +17,7 @@ use super::work::Work;
 use crate::compose::source::{Disk, Source};
 use crate::compose::{self, LoadOptions, Loaded, Project, Report, Severity, Switches};
 use crate::desired::{self, DesiredState, External};
+use crate::engine::embedded::Embedded;
 use crate::engine::{Engine, LockHolder, LockWait};
 use crate::observed::{ObservedState, Scope};
 use crate::plan::{OrphanPolicy, Plan};
@@ -328,6 +329,11 @@ impl Invocation {
     /// grants to single-threaded processes only.
     pub(super) fn engine(&self) -> Result<Box<dyn Engine>, CommandError> {
         engine::connect(&self.environment, self.global.state_dir.as_deref())
+    }
+
+    /// Opens the embedded engine, for what only it has; like [`Invocation::engine`] before any thread.
+    pub(super) fn embedded(&self) -> Result<Embedded, CommandError> {
+        engine::embedded(&self.environment, self.global.state_dir.as_deref())
     }
 
     /// Returns who we are to others who want to change the same project.

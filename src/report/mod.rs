@@ -15,12 +15,17 @@ mod status;
 mod ports;
 mod containers;
 mod listings;
+mod images;
 mod events;
 mod usage;
 
 pub use containers::{ContainerRow, Truncation, write_containers};
 pub use events::{EventRow, write_event};
 pub use human::{ago, duration, elapsed, event_time, local_time, memory, rfc3339, since, size};
+pub use images::{
+    DigestColumn, HistoryRow, JsonRow, NONE, StoredImageRow, shortened, write_history,
+    write_stored_images,
+};
 pub use listings::{
     ImageRow, ProcessLine, ProjectRow, VariableRow, VolumeRow, write_images, write_processes,
     write_projects, write_variables, write_volumes,

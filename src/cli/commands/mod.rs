@@ -21,6 +21,7 @@ mod scale;
 mod wait;
 mod pull;
 mod images;
+mod image;
 mod volumes;
 mod ls;
 mod port;
@@ -62,6 +63,7 @@ pub(super) enum Verb {
     Wait(wait::WaitArgs),
     Pull(pull::PullArgs),
     Images(images::ImagesArgs),
+    Image(image::ImageArgs),
     Volumes(volumes::VolumesArgs),
     Ls(ls::LsArgs),
     Port(port::PortArgs),
@@ -97,6 +99,7 @@ impl Verb {
             Self::Wait(args) => wait::wait(invocation, args),
             Self::Pull(args) => pull::pull(invocation, args),
             Self::Images(args) => images::images(invocation, args),
+            Self::Image(args) => image::image(invocation, args),
             Self::Volumes(args) => volumes::volumes(invocation, args),
             Self::Ls(args) => ls::ls(invocation, args),
             Self::Port(args) => port::port(invocation, args),

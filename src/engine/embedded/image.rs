@@ -3,10 +3,13 @@
 use std::time::SystemTime;
 
 use super::inner::Inner;
+use super::record::ContainerRecord;
 use crate::desired::ContainerSpec;
 use crate::engine::{EngineError, Performed, Progress, Update};
 use crate::observed::{ImageQuery, ObservedImage, ObservedState, Refresh, Scope};
-use crate::runtime::image::{ImageError, ImageRecord, LayerState, PullOptions, PullProgress};
+use crate::runtime::image::{
+    ImageError, ImageRecord, LayerState, Pruned, PullOptions, PullProgress, RootSource, StoredImage,
+};
 use crate::value::{ImageRef, Platform};
 
 impl Inner {
@@ -94,6 +97,31 @@ impl Inner {
             .list()
             .map_err(|error| EngineError::act("list the images", error))?;
         Ok(listed.into_iter().map(observed).collect())
+    }
+
+    /// Removes layers and blobs that nothing needs.
+    pub(super) fn prune_images(&self) -> Result<Pruned, EngineError> {
+        let records = self.all_records()?;
+        let is_alive = |id: &str| records.iter().any(|record| record.id == id);
+        let roots: Vec<&RootSource> = records.iter().map(|record| &record.root).collect();
+        let pruned = self.store.prune(&is_alive, &roots);
+        pruned.map_err(|error| EngineError::act("remove what no image needs", error))
+    }
+
+    /// Returns the containers that were made from an image.
+    pub(super) fn containers_of(&self, image: &StoredImage) -> Result<Vec<String>, EngineError> {
+        let id = image.id.to_string();
+        let records = self.all_records()?.into_iter();
+        let users = records.filter(|record| record.image_id == id);
+        Ok(users.map(|record| record.name.to_string()).collect())
+    }
+
+    fn all_records(&self) -> Result<Vec<ContainerRecord>, EngineError> {
+        let mut records = Vec::new();
+        for project in self.project_names()? {
+            records.extend(self.records(&project)?);
+        }
+        Ok(records)
     }
 
     /// Removes an image; one that is gone is fine.

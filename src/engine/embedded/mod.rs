@@ -47,6 +47,7 @@ use super::{
 };
 use crate::observed::{ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
+use crate::runtime::image::{Pruned, Store, StoredImage};
 use crate::value::{ContainerName, ProjectName};
 use inner::Inner;
 pub use inner::Options;
@@ -66,6 +67,21 @@ impl Embedded {
         Ok(Self {
             inner: Arc::new(Inner::open(options)?),
         })
+    }
+
+    /// Returns the image store.
+    pub fn images(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Removes from the disk what no image with a name and no container needs.
+    pub fn prune_images(&self) -> Result<Pruned, EngineError> {
+        self.inner.prune_images()
+    }
+
+    /// Returns the containers that were made from an image, by their names.
+    pub fn containers_of(&self, image: &StoredImage) -> Result<Vec<String>, EngineError> {
+        self.inner.containers_of(image)
     }
 
     /// Runs blocking work beside the async tasks.

@@ -171,6 +171,21 @@ pub enum ImageError {
         #[source]
         source: docker_credential::CredentialRetrievalError,
     },
+    /// There is no image of this name or id in the store.
+    #[error("find image `{text}`: there is none of that name or id")]
+    NoSuchImage {
+        /// What was asked for.
+        text: String,
+    },
+    /// The beginning of an id is that of several images.
+    #[error("find image `{text}`: several images have ids that begin so")]
+    Ambiguous {
+        /// What was asked for.
+        text: String,
+    },
+    /// This machine has no overlays, so that changes cannot be told from what was there.
+    #[error("make a layer: this machine has no overlay filesystem for the state directory")]
+    NoOverlay,
     /// The image is used by containers.
     #[error("remove image `{reference}`: used by {}", containers.join(", "))]
     InUse {

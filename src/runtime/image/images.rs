@@ -14,6 +14,7 @@ use super::content::Content;
 use super::index::{Index, Named, key};
 use super::layers::Layers;
 use super::manifest::{self, Document, MANIFEST_LIMIT_BYTES, Manifest};
+use super::steps::BUILD_LEASE;
 use super::{ImageConfig, ImageRecord, RootSource};
 use crate::runtime::store::{self, Durability, Layout};
 use crate::value::{Digest, Hasher, ImageRef, LocalImage, Platform};
@@ -46,10 +47,10 @@ pub(super) struct Keep {
 /// What a container needs of the store.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Lease {
-    image: String,
-    config: Digest,
-    chains: Vec<String>,
+pub(super) struct Lease {
+    pub(super) image: String,
+    pub(super) config: Digest,
+    pub(super) chains: Vec<String>,
 }
 
 impl Store {
@@ -126,11 +127,10 @@ impl Store {
                 asked: vec!["the image store".to_owned()],
             });
         }
-        let chain = |tree: &PathBuf| Some(tree.parent()?.file_name()?.to_str()?.to_owned());
         let lease = Lease {
             image: key(&record.reference).unwrap_or_default(),
             config: record.id.clone(),
-            chains: trees.iter().filter_map(chain).collect(),
+            chains: trees.iter().filter_map(|tree| chain_of(tree)).collect(),
         };
         let path = self.lease_path(container);
         store::write_json(&path, &lease, Durability::Synced).map_err(ImageError::from_store)
@@ -143,16 +143,39 @@ impl Store {
 
     /// Removes layers and blobs that no name and no container refers to.
     ///
-    /// `is_alive` says which containers still exist; leases of others are ended.
-    pub fn prune(&self, is_alive: &dyn Fn(&str) -> bool) -> Result<Pruned, ImageError> {
+    /// `is_alive` says which containers still exist; leases of others are ended. `roots` are what their
+    /// root filesystems are assembled from.
+    pub fn prune(
+        &self,
+        is_alive: &dyn Fn(&str) -> bool,
+        roots: &[&RootSource],
+    ) -> Result<Pruned, ImageError> {
         let _exclusive = self.gc_lock(FlockOperation::LockExclusive)?;
         self.layers.collect()?;
         let mut used = self.used_by_names()?;
         for (container, lease) in self.leases()? {
-            if is_alive(&container) {
+            let is_needed = if container.starts_with(BUILD_LEASE) {
+                store::FileLock::is_held(&self.lease_path(&container))
+            } else {
+                is_alive(&container)
+            };
+            if is_needed {
                 used.layers.extend(lease.chains);
             } else {
                 self.release(&container)?;
+            }
+        }
+        for root in roots {
+            if let RootSource::Layers(trees) = root {
+                used.layers
+                    .extend(trees.iter().filter_map(|tree| chain_of(tree)));
+            }
+        }
+        for step in self.remembered()? {
+            for chain in chain_ids(&step.diff_ids) {
+                let record = self.layers.record(&chain)?;
+                used.blobs.extend(record.map(|record| record.blob.digest));
+                used.layers.insert(chain.hex().to_owned());
             }
         }
         let mut pruned = Pruned::default();
@@ -307,6 +330,11 @@ pub(super) fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
         chains.push(chain);
     }
     chains
+}
+
+/// Returns the chain that an unpacked layer's tree belongs to.
+fn chain_of(tree: &Path) -> Option<String> {
+    Some(tree.parent()?.file_name()?.to_str()?.to_owned())
 }
 
 fn rootfs_record(reference: &ImageRef, dir: &Path) -> ImageRecord {

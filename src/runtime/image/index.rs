@@ -19,6 +19,8 @@ pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const REPO_DIGEST: &str = "dev.consort.repo-digest";
 /// What a local form looked like when it was read; unchanged, it is not read again.
 const STAMP: &str = "dev.consort.stamp";
+/// The name that an image without one had last.
+const FORMER_NAME: &str = "dev.consort.former-name";
 /// What the layers take, unpacked.
 const SIZE: &str = "dev.consort.size-bytes";
 
@@ -32,6 +34,14 @@ pub(super) struct Named {
     pub(super) manifest: Descriptor,
     pub(super) repo_digest: Option<Digest>,
     pub(super) stamp: Option<String>,
+    pub(super) size_bytes: u64,
+}
+
+/// An image that no name means any more, or never did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Nameless {
+    pub(super) manifest: Descriptor,
+    pub(super) former_name: Option<String>,
     pub(super) size_bytes: u64,
 }
 
@@ -84,22 +94,40 @@ impl Index {
     /// Returns the digests of all manifests, also of those that other tools added.
     pub(super) fn manifests(&self) -> Result<Vec<Descriptor>, ImageError> {
         let layout = self.load()?;
-        let entries = layout.manifests.into_iter();
-        Ok(entries
-            .map(|entry| Descriptor {
-                media_type: entry.media_type,
-                digest: entry.digest,
-                size: entry.size,
-            })
-            .collect())
+        Ok(layout.manifests.iter().map(descriptor).collect())
     }
 
-    /// Makes a name mean this and nothing else.
+    /// Returns the images of ours that have no name.
+    pub(super) fn nameless(&self) -> Result<Vec<Nameless>, ImageError> {
+        let layout = self.load()?;
+        Ok(layout.manifests.iter().filter_map(nameless).collect())
+    }
+
+    /// Makes a name mean this and nothing else; the image that it meant before stays, without a name.
     pub(super) fn set(&self, named: &Named) -> Result<(), ImageError> {
         self.change(|entries| {
-            entries.retain(|entry| entry.annotations.get(REF_NAME) != Some(&named.key));
+            take_name(entries, &named.key, Some(&named.manifest.digest));
+            entries
+                .retain(|entry| entry.digest != named.manifest.digest || nameless(entry).is_none());
             entries.push(entry(named));
         })
+    }
+
+    /// Keeps an image that has no name.
+    pub(super) fn keep(&self, image: &Nameless) -> Result<(), ImageError> {
+        self.change(|entries| {
+            if entries
+                .iter()
+                .all(|entry| entry.digest != image.manifest.digest)
+            {
+                entries.push(nameless_entry(image));
+            }
+        })
+    }
+
+    /// Forgets all names that mean an image, and the image itself.
+    pub(super) fn forget(&self, manifest: &Digest) -> Result<(), ImageError> {
+        self.change(|entries| entries.retain(|entry| entry.digest != *manifest))
     }
 
     /// Forgets a name; says whether it was there.
@@ -152,15 +180,78 @@ impl Index {
     }
 }
 
+/// Takes a name away; an image of ours that has no other one then stays without, unless it is `successor`.
+fn take_name(entries: &mut Vec<Entry>, key: &str, successor: Option<&Digest>) {
+    let has_name = |entry: &Entry| entry.annotations.get(REF_NAME).map(String::as_str) == Some(key);
+    let before: Vec<Nameless> = entries
+        .iter()
+        .filter(|entry| has_name(entry) && Some(&entry.digest) != successor)
+        .filter_map(named)
+        // What lies elsewhere on this disk is read again from there.
+        .filter(|named| named.stamp.is_none())
+        .map(|named| Nameless {
+            manifest: named.manifest,
+            former_name: Some(named.key),
+            size_bytes: named.size_bytes,
+        })
+        .collect();
+    entries.retain(|entry| !has_name(entry));
+    for image in before {
+        let is_gone = |entry: &Entry| entry.digest != image.manifest.digest;
+        if entries.iter().all(is_gone) {
+            entries.push(nameless_entry(&image));
+        }
+    }
+}
+
+fn nameless(entry: &Entry) -> Option<Nameless> {
+    if entry.annotations.contains_key(REF_NAME) {
+        return None;
+    }
+    Some(Nameless {
+        manifest: descriptor(entry),
+        former_name: entry.annotations.get(FORMER_NAME).cloned(),
+        size_bytes: entry.annotations.get(SIZE)?.parse().ok()?,
+    })
+}
+
+fn nameless_entry(image: &Nameless) -> Entry {
+    let annotations = [
+        (FORMER_NAME, image.former_name.clone()),
+        (SIZE, Some(image.size_bytes.to_string())),
+    ];
+    entry_of(&image.manifest, annotations)
+}
+
+fn descriptor(entry: &Entry) -> Descriptor {
+    Descriptor {
+        media_type: entry.media_type.clone(),
+        digest: entry.digest.clone(),
+        size: entry.size,
+    }
+}
+
+fn entry_of<const COUNT: usize>(
+    manifest: &Descriptor,
+    annotations: [(&str, Option<String>); COUNT],
+) -> Entry {
+    Entry {
+        media_type: manifest.media_type.clone(),
+        digest: manifest.digest.clone(),
+        size: manifest.size,
+        platform: None,
+        annotations: annotations
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect(),
+    }
+}
+
 fn named(entry: &Entry) -> Option<Named> {
     let find = |name: &str| entry.annotations.get(name);
     Some(Named {
         key: find(REF_NAME)?.clone(),
-        manifest: Descriptor {
-            media_type: entry.media_type.clone(),
-            digest: entry.digest.clone(),
-            size: entry.size,
-        },
+        manifest: descriptor(entry),
         repo_digest: find(REPO_DIGEST).and_then(|text| text.parse().ok()),
         stamp: find(STAMP).cloned(),
         size_bytes: find(SIZE)?.parse().ok()?,
@@ -175,16 +266,7 @@ fn entry(named: &Named) -> Entry {
         (STAMP, named.stamp.clone()),
         (SIZE, Some(named.size_bytes.to_string())),
     ];
-    Entry {
-        media_type: named.manifest.media_type.clone(),
-        digest: named.manifest.digest.clone(),
-        size: named.manifest.size,
-        platform: None,
-        annotations: annotations
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect(),
-    }
+    entry_of(&named.manifest, annotations)
 }
 
 /// Returns the name under which an image is kept; a root filesystem is not kept at all.

@@ -89,8 +89,19 @@ impl Layers {
         })
     }
 
-    fn folder(&self, chain: &Digest) -> PathBuf {
+    /// Returns where an unpacked layer is, or will be.
+    pub(super) fn folder(&self, chain: &Digest) -> PathBuf {
         self.dir.join(chain.hex())
+    }
+
+    /// Returns where a layer is made that has no digest yet.
+    pub(super) fn folder_of_draft(&self, name: &str) -> PathBuf {
+        self.dir.join(format!(".ingest-draft-{name}"))
+    }
+
+    /// Returns the state directory, which no container may see.
+    pub(super) fn state_dir(&self) -> PathBuf {
+        self.dir.parent().unwrap_or(&self.dir).to_owned()
     }
 
     /// Returns the tree of an unpacked layer, or `None` if it is not here.
@@ -176,7 +187,7 @@ impl Layers {
 }
 
 /// Makes and locks a folder; `None` if it was finished or removed while waiting.
-fn claim_dir(ingest: &Path, done: &Path) -> io::Result<Option<File>> {
+pub(super) fn claim_dir(ingest: &Path, done: &Path) -> io::Result<Option<File>> {
     let made = fs::DirBuilder::new().mode(0o700).create(ingest);
     match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

@@ -108,6 +108,31 @@ pub(super) fn parse(
     classify(raw, sent).map_err(|reason| refuse(reason.to_owned()))
 }
 
+/// Writes the manifest of an image that has none; `config` is its digest and its bytes.
+pub(super) fn write<'a>(
+    (digest, config): &(Digest, Vec<u8>),
+    layers: impl Iterator<Item = &'a Descriptor>,
+) -> (Descriptor, Vec<u8>) {
+    let config = Descriptor {
+        media_type: OCI_CONFIG.to_owned(),
+        digest: digest.clone(),
+        size: config.len() as u64,
+    };
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": config,
+        "layers": layers.collect::<Vec<_>>(),
+    });
+    let bytes = manifest.to_string().into_bytes();
+    let descriptor = Descriptor {
+        media_type: OCI_MANIFEST.to_owned(),
+        digest: Digest::sha256_of(&bytes),
+        size: bytes.len() as u64,
+    };
+    (descriptor, bytes)
+}
+
 /// Returns the media type that a document claims for itself.
 pub(super) fn own_media_type(bytes: &[u8]) -> Option<String> {
     let raw: RawDocument = serde_json::from_slice(bytes).ok()?;

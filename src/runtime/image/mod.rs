@@ -1,8 +1,10 @@
 //! Images: references into verified, unpacked layers on this disk.
 
 mod artifact;
+mod catalog;
 mod config;
 mod content;
+mod draft;
 mod error;
 mod images;
 mod index;
@@ -12,13 +14,20 @@ mod local;
 mod manifest;
 mod pull;
 mod record;
+mod save;
+mod steps;
 pub mod registry;
 pub mod snapshot;
 
 pub use artifact::{Artifact, ArtifactPart, Artifacts};
+pub use catalog::{Match, Removed, StoredImage, StoredLayer};
 pub use config::{ImageConfig, ImageHealthcheck};
+pub use draft::{Draft, NewLayer};
 pub use error::ImageError;
 pub use images::{Pruned, Store};
+pub use local::Loaded;
 pub use pull::{Progress, PullOptions, remote_digest};
 pub use record::{ImageRecord, LayerState, PullProgress, RootSource};
 pub use registry::{Credentials, RegistrySettings};
+pub use save::Saved;
+pub use steps::{BuildLease, StepRecord};

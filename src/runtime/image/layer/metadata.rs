@@ -139,7 +139,7 @@ fn tolerate_attribute(result: Result<(), Errno>, losses: &mut Losses) -> io::Res
 }
 
 /// Says which attributes an image may bring: none that steers an overlay or the host's security.
-fn is_kept(name: &[u8], value: &[u8]) -> bool {
+pub(super) fn is_kept(name: &[u8], value: &[u8]) -> bool {
     const CAPABILITY_V2_BYTES: usize = 20;
     const CAPABILITY_V3_BYTES: usize = 24;
     match name {

@@ -5,6 +5,7 @@ mod decode;
 mod name;
 mod metadata;
 mod extract;
+mod pack;
 mod pipe;
 mod unpack;
 
@@ -12,7 +13,8 @@ pub(super) use decode::{Compression, Decoder};
 pub(super) use extract::Below;
 pub(super) use metadata::{Losses, Privilege};
 pub(super) use name::place_in_root;
-pub(super) use tar::{Archive, Kind, TarError};
+pub(super) use pack::{Packed, Packing, RootLike, Tree, pack};
+pub(super) use tar::{Archive, Entry, Kind, TarError, TarWriter};
 pub(super) use unpack::{Expected, Outcome, SourceReader, Target, unpack};
 
 #[cfg(test)]

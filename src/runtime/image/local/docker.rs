@@ -7,8 +7,8 @@ use super::{Found, LISTING_LIMIT_BYTES, OpenLayer, chained, refuse};
 use crate::runtime::image::ImageError;
 use crate::runtime::image::config::{self, CONFIG_LIMIT_BYTES};
 use crate::runtime::image::layer::Below;
-use crate::runtime::image::layers::{LayerJob, LayerRecord};
-use crate::runtime::image::manifest::{Descriptor, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
+use crate::runtime::image::layers::LayerJob;
+use crate::runtime::image::manifest::{Descriptor, OCI_LAYER};
 use crate::value::{Digest, ImageRef, LocalImage};
 
 #[derive(Debug, Deserialize)]
@@ -25,16 +25,46 @@ pub(super) fn find<'a>(
     members: &'a Members,
     place: &'a LocalImage,
 ) -> Result<Found<'a>, ImageError> {
-    let required = |name: &str, limit_bytes| {
-        let read = members.read(name, limit_bytes);
-        let read = read.map_err(|error| ImageError::read(place.path(), error))?;
-        read.ok_or_else(|| refuse(place, &format!("it has no usable `{name}`")))
-    };
-    let listing = required("manifest.json", LISTING_LIMIT_BYTES)?;
-    let listed: Vec<Listed> = serde_json::from_slice(&listing)
-        .map_err(|error| refuse(place, &format!("its `manifest.json` is not one: {error}")))?;
-    let image = choose(listed, place)?;
-    let config = required(&image.config, CONFIG_LIMIT_BYTES)?;
+    let image = choose(list(members, place)?, place)?;
+    read_image(members, place, image)
+}
+
+/// Finds all images of an archive, each with the names it has there.
+pub(super) fn find_all<'a>(
+    members: &'a Members,
+    place: &'a LocalImage,
+) -> Result<Vec<(Vec<String>, Found<'a>)>, ImageError> {
+    let listed = list(members, place)?.into_iter();
+    let images = listed.map(|image| {
+        let names = image.repo_tags.clone().unwrap_or_default();
+        Ok((names, read_image(members, place, image)?))
+    });
+    images.collect()
+}
+
+fn list(members: &Members, place: &LocalImage) -> Result<Vec<Listed>, ImageError> {
+    let listing = required(members, place, "manifest.json", LISTING_LIMIT_BYTES)?;
+    serde_json::from_slice(&listing)
+        .map_err(|error| refuse(place, &format!("its `manifest.json` is not one: {error}")))
+}
+
+fn required(
+    members: &Members,
+    place: &LocalImage,
+    name: &str,
+    limit_bytes: u64,
+) -> Result<Vec<u8>, ImageError> {
+    let read = members.read(name, limit_bytes);
+    let read = read.map_err(|error| ImageError::read(place.path(), error))?;
+    read.ok_or_else(|| refuse(place, &format!("it has no usable `{name}`")))
+}
+
+fn read_image<'a>(
+    members: &'a Members,
+    place: &'a LocalImage,
+    image: Listed,
+) -> Result<Found<'a>, ImageError> {
+    let config = required(members, place, &image.config, CONFIG_LIMIT_BYTES)?;
     let digest = Digest::sha256_of(&config);
     check_name(&image.config, &digest)?;
     let blob = config::parse(&config, &digest)?;
@@ -120,30 +150,4 @@ fn announced(members: &Members, name: &str) -> Option<Descriptor> {
         digest: format!("sha256:{hex}").parse().ok()?,
         size: members.size_bytes(name)?,
     })
-}
-
-/// Writes the manifest that the archive does not have.
-pub(super) fn write_manifest(
-    (config_digest, config): &(Digest, Vec<u8>),
-    layers: &[LayerRecord],
-) -> (Descriptor, Vec<u8>) {
-    let config = Descriptor {
-        media_type: OCI_CONFIG.to_owned(),
-        digest: config_digest.clone(),
-        size: config.len() as u64,
-    };
-    let layers: Vec<&Descriptor> = layers.iter().map(|layer| &layer.blob).collect();
-    let manifest = serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": config,
-        "layers": layers,
-    });
-    let bytes = manifest.to_string().into_bytes();
-    let descriptor = Descriptor {
-        media_type: OCI_MANIFEST.to_owned(),
-        digest: Digest::sha256_of(&bytes),
-        size: bytes.len() as u64,
-    };
-    (descriptor, bytes)
 }

@@ -6,6 +6,9 @@
 mod members;
 mod oci;
 mod docker;
+mod load;
+
+pub use load::Loaded;
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -18,7 +21,7 @@ use super::images::chain_ids;
 use super::index::{Named, key};
 use super::layer::{Decoder, SourceReader};
 use super::layers::{LayerJob, LayerRecord, Prepared};
-use super::manifest::Descriptor;
+use super::manifest::{self, Descriptor};
 use super::{ImageError, ImageRecord, Store};
 use crate::runtime::kernel::rooted::Root;
 use crate::runtime::store;
@@ -36,6 +39,14 @@ struct Found<'a> {
     /// The manifest, where there is one; `docker save` has none worth the name.
     manifest: Option<(Descriptor, Vec<u8>)>,
     layers: Vec<(LayerJob, OpenLayer<'a>)>,
+}
+
+/// An image whose layers are in the store, before it has a name.
+struct Taken {
+    manifest: Descriptor,
+    /// Its configuration and its manifest.
+    blobs: [(Digest, Vec<u8>); 2],
+    size_bytes: u64,
 }
 
 impl Store {
@@ -92,6 +103,19 @@ impl Store {
         stamp: &str,
         found: Found<'_>,
     ) -> Result<ImageRecord, ImageError> {
+        let taken = self.take_layers(found)?;
+        let reference = ImageRef::Local(place.clone());
+        let named = Named {
+            key: key(&reference).unwrap_or_default(),
+            repo_digest: None,
+            stamp: Some(stamp.to_owned()),
+            size_bytes: taken.size_bytes,
+            manifest: taken.manifest,
+        };
+        self.publish(&reference, &named, &taken.blobs)
+    }
+
+    fn take_layers(&self, found: Found<'_>) -> Result<Taken, ImageError> {
         let mut records: Vec<LayerRecord> = Vec::new();
         for (job, open) in found.layers {
             records.push(match self.layers.prepare(job)? {
@@ -102,23 +126,17 @@ impl Store {
                 Prepared::Claimed(claim) => claim.restarted()?.run(open()?)?,
             });
         }
-        let reference = ImageRef::Local(place.clone());
+        let blobs_of = records.iter().map(|record| &record.blob);
         let (manifest, manifest_bytes) = match found.manifest {
             Some(manifest) => manifest,
-            None => docker::write_manifest(&found.config, &records),
+            None => manifest::write(&found.config, blobs_of),
         };
-        let named = Named {
-            key: key(&reference).unwrap_or_default(),
-            repo_digest: None,
-            stamp: Some(stamp.to_owned()),
-            size_bytes: records.iter().map(|record| record.size_bytes).sum(),
+        let digest = manifest.digest.clone();
+        Ok(Taken {
             manifest,
-        };
-        let blobs = [
-            found.config,
-            (named.manifest.digest.clone(), manifest_bytes),
-        ];
-        self.publish(&reference, &named, &blobs)
+            blobs: [found.config, (digest, manifest_bytes)],
+            size_bytes: records.iter().map(|record| record.size_bytes).sum(),
+        })
     }
 }
 
@@ -162,14 +180,23 @@ fn stamp(place: &LocalImage) -> Result<String, ImageError> {
 /// Lists what a tar file has; a compressed one is inflated into a nameless file first.
 fn open_members(content: &Content, place: &LocalImage, path: &Path) -> Result<Members, ImageError> {
     let open = || File::open(path).map_err(|error| ImageError::read(path, error));
-    let mut decoder = Decoder::new(open()?).map_err(|error| ImageError::read(path, error))?;
+    let decoder = Decoder::new(open()?).map_err(|error| ImageError::read(path, error))?;
     let file = if decoder.is_plain() {
         open()?
     } else {
-        let room = content.root().join("ingest");
-        let inflated = members::inflate(&mut decoder, &room);
-        inflated.map_err(|error| ImageError::write(&room, error))?
+        spooled(content, decoder)?
     };
+    list_members(place, path, file)
+}
+
+/// Writes a stream into a file without a name, so that it can be read at any place.
+fn spooled(content: &Content, mut source: impl io::Read) -> Result<File, ImageError> {
+    let room = content.root().join("ingest");
+    let inflated = members::inflate(&mut source, &room);
+    inflated.map_err(|error| ImageError::write(&room, error))
+}
+
+fn list_members(place: &LocalImage, path: &Path, file: File) -> Result<Members, ImageError> {
     Members::list(BufReader::with_capacity(64 << 10, file)).map_err(|error| match error {
         members::ListError::Refused(reason) => refuse(place, reason),
         members::ListError::Io(error) => ImageError::read(path, error),

@@ -66,23 +66,29 @@ pub(super) fn find<'a>(
     wanted: &Platform,
 ) -> Result<Found<'a>, ImageError> {
     let reader = Reader { source, place };
-    let listing = reader.required("index.json", LISTING_LIMIT_BYTES)?;
-    let digest = Digest::sha256_of(&listing);
-    let Document::Index(offers) = manifest::parse(&listing, &digest, None)? else {
-        return Err(refuse(place, "its `index.json` is not an index"));
+    let offers = reader.offers()?;
+    let chosen = reader.by_tag(&offers)?;
+    reader.found(chosen, wanted)
+}
+
+/// Finds all images of a layout for one platform, each with the name it has there.
+pub(super) fn find_all<'a>(
+    source: &'a Source<'a>,
+    place: &'a LocalImage,
+    wanted: &Platform,
+) -> Result<Vec<(Vec<String>, Found<'a>)>, ImageError> {
+    let reader = Reader { source, place };
+    let offers = reader.offers()?;
+    let name = |offer: &Offer| {
+        [CONTAINERD_NAME, REF_NAME]
+            .iter()
+            .find_map(|key| Some(offer.annotations.get(*key)?.as_str()?.to_owned()))
     };
-    let (descriptor, bytes, image) = reader.image(&offers, wanted)?;
-    let config = reader.blob(&image.config, CONFIG_LIMIT_BYTES)?;
-    let blob = config::parse(&config, &image.config.digest)?;
-    let jobs = jobs(&descriptor.digest, &image, &blob)?;
-    let open =
-        |layer: Descriptor| -> OpenLayer<'a> { Box::new(move || reader.open(&layer.digest)) };
-    let layers = jobs.into_iter().zip(image.layers.iter().cloned().map(open));
-    Ok(Found {
-        config: (image.config.digest, config),
-        manifest: Some((descriptor, bytes)),
-        layers: layers.collect(),
-    })
+    let images = offers.iter().map(|offer| {
+        let names = name(offer).into_iter().collect();
+        Ok((names, reader.found(vec![offer], wanted)?))
+    });
+    images.collect()
 }
 
 #[derive(Clone, Copy)]
@@ -91,15 +97,39 @@ struct Reader<'a> {
     place: &'a LocalImage,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn offers(&self) -> Result<Vec<Offer>, ImageError> {
+        let listing = self.required("index.json", LISTING_LIMIT_BYTES)?;
+        let digest = Digest::sha256_of(&listing);
+        match manifest::parse(&listing, &digest, None)? {
+            Document::Index(offers) => Ok(offers),
+            Document::Manifest(_) => Err(refuse(self.place, "its `index.json` is not an index")),
+        }
+    }
+
+    /// Follows index entries to one image.
+    fn found(self, chosen: Vec<&Offer>, wanted: &Platform) -> Result<Found<'a>, ImageError> {
+        let (descriptor, bytes, image) = self.image(chosen, wanted)?;
+        let config = self.blob(&image.config, CONFIG_LIMIT_BYTES)?;
+        let blob = config::parse(&config, &image.config.digest)?;
+        let jobs = jobs(&descriptor.digest, &image, &blob)?;
+        let open =
+            |layer: Descriptor| -> OpenLayer<'a> { Box::new(move || self.open(&layer.digest)) };
+        let layers = jobs.into_iter().zip(image.layers.iter().cloned().map(open));
+        Ok(Found {
+            config: (image.config.digest, config),
+            manifest: Some((descriptor, bytes)),
+            layers: layers.collect(),
+        })
+    }
+
     /// Follows the index to one manifest, through one more index where platforms are listed in one.
     fn image(
         &self,
-        offers: &[Offer],
+        mut chosen: Vec<&Offer>,
         wanted: &Platform,
     ) -> Result<(Descriptor, Vec<u8>, Manifest), ImageError> {
         let reference = ImageRef::Local(self.place.clone());
-        let mut chosen = self.by_tag(offers)?;
         if let [only] = chosen[..]
             && let (_, _, Document::Index(inner)) = self.document(&only.descriptor)?
         {

@@ -6,12 +6,14 @@
 
 mod header;
 mod pax;
+mod write;
 
 use std::io::{self, BufRead, Read};
 use std::os::fd::AsFd;
 
 use header::{BLOCK_BYTES, Header};
 use pax::Pax;
+pub(in crate::runtime::image) use write::TarWriter;
 
 /// The most bytes of one extended header.
 const EXTENSION_LIMIT_BYTES: u64 = 1 << 20;

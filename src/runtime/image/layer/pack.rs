@@ -1,0 +1,288 @@
+//! A directory tree, such as the upper directory of an overlay, into a layer's tar stream.
+//!
+//! What an overlay keeps as marks becomes what an image keeps as names: a deleted file is `.wh.NAME`, a
+//! directory that hides those below it has `.wh..wh..opq`. Names are in order, times in whole seconds,
+//! and nobody's name is in it, so that the same tree always gives the same bytes.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
+
+use super::metadata::{self, Privilege};
+use super::tar::{Entry, Kind, TarWriter};
+use crate::runtime::kernel::KernelError;
+use crate::runtime::kernel::rooted::{self, Root};
+
+/// The most bytes of the names, and of one value, of a file's attributes; Linux allows no more.
+const ATTRIBUTE_LIMIT_BYTES: usize = 64 << 10;
+
+/// What a tree is, which says how its marks are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runtime::image) enum Tree {
+    /// The changes that an overlay has kept.
+    Changes(Privilege),
+    /// All there is: nothing in it is a mark.
+    Whole,
+}
+
+/// How a tree is packed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::runtime::image) struct Packing {
+    pub(in crate::runtime::image) tree: Tree,
+    /// Later times are written as this one, for images that are the same each time.
+    pub(in crate::runtime::image) latest: Option<i64>,
+    /// The root is written only where it differs from this.
+    pub(in crate::runtime::image) root_like: RootLike,
+}
+
+/// Mode and owner of a root directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runtime::image) struct RootLike {
+    pub(in crate::runtime::image) mode: u32,
+    pub(in crate::runtime::image) uid: u32,
+    pub(in crate::runtime::image) gid: u32,
+}
+
+impl RootLike {
+    /// What an empty image begins with.
+    pub(in crate::runtime::image) const PLAIN: Self = Self {
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+    };
+}
+
+/// What went into a layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::runtime::image) struct Packed {
+    pub(in crate::runtime::image) entries: u64,
+    pub(in crate::runtime::image) content_bytes: u64,
+}
+
+/// Writes everything below a root as an archive.
+pub(in crate::runtime::image) fn pack<W: Write>(
+    root: &Root,
+    packing: &Packing,
+    sink: W,
+) -> io::Result<(W, Packed)> {
+    let mut packer = Packer {
+        writer: TarWriter::new(sink),
+        tree: packing.tree,
+        latest: packing.latest,
+        links: BTreeMap::new(),
+        packed: Packed::default(),
+    };
+    packer.root(root, packing.root_like)?;
+    for entry in root.walk(Path::new("")).map_err(failed)? {
+        packer.add(&entry.map_err(failed)?)?;
+    }
+    Ok((packer.writer.finish()?, packer.packed))
+}
+
+fn failed(error: KernelError) -> io::Error {
+    match error.errno() {
+        Some(errno) => io::Error::new(io::Error::from(errno).kind(), error),
+        None => io::Error::other(error),
+    }
+}
+
+struct Packer<W> {
+    writer: TarWriter<W>,
+    tree: Tree,
+    latest: Option<i64>,
+    /// Files with more than one name, by their numbers.
+    links: BTreeMap<(u64, u64), Vec<u8>>,
+    packed: Packed,
+}
+
+impl<W: Write> Packer<W> {
+    fn root(&mut self, root: &Root, like: RootLike) -> io::Result<()> {
+        let stat = rustix::fs::fstat(root)?;
+        let own = RootLike {
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        };
+        if own == like {
+            return Ok(());
+        }
+        let entry = self.entry(b"./", Kind::Dir, &stat);
+        self.write(&entry)
+    }
+
+    fn add(&mut self, found: &rooted::Entry) -> io::Result<()> {
+        let name = found.path.as_os_str().as_bytes();
+        let stat = &found.stat;
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Dir,
+            FileType::Symlink => Kind::Symlink,
+            FileType::Fifo => Kind::Fifo,
+            FileType::BlockDevice => Kind::BlockDevice,
+            FileType::CharacterDevice if stat.st_rdev == 0 => {
+                if matches!(self.tree, Tree::Changes(_)) {
+                    return self.mark(whiteout_name(&found.path));
+                }
+                // Outside of an overlay it is a device that no layer can hold.
+                return Ok(());
+            }
+            FileType::CharacterDevice => Kind::CharDevice,
+            // A socket is the end of a conversation that is over.
+            FileType::Socket | FileType::Unknown => return Ok(()),
+        };
+        let mut entry = self.entry(name, kind, stat);
+        if kind != Kind::Dir && stat.st_nlink > 1 && self.is_known(&mut entry, stat) {
+            return self.write(&entry);
+        }
+        match kind {
+            Kind::File => self.file(entry, found),
+            Kind::Dir => self.dir(entry, found),
+            Kind::Symlink => {
+                let text = rustix::fs::readlinkat(found.dir(), &found.name, Vec::new())?;
+                entry.link = text.into_bytes();
+                self.write(&entry)
+            }
+            Kind::CharDevice | Kind::BlockDevice => {
+                let device = stat.st_rdev;
+                entry.device = (rustix::fs::major(device), rustix::fs::minor(device));
+                self.write(&entry)
+            }
+            Kind::Fifo | Kind::HardLink => self.write(&entry),
+        }
+    }
+
+    fn entry(&self, name: &[u8], kind: Kind, stat: &Stat) -> Entry {
+        let seconds = self
+            .latest
+            .map_or(stat.st_mtime, |latest| stat.st_mtime.min(latest));
+        Entry {
+            name: name.to_vec(),
+            kind,
+            size_bytes: 0,
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mtime: (seconds, 0),
+            link: Vec::new(),
+            device: (0, 0),
+            xattrs: Vec::new(),
+        }
+    }
+
+    /// Turns an entry into a link to an earlier one, if it is another name of the same file.
+    fn is_known(&mut self, entry: &mut Entry, stat: &Stat) -> bool {
+        let number = (stat.st_dev, stat.st_ino);
+        match self.links.get(&number) {
+            Some(first) => {
+                entry.kind = Kind::HardLink;
+                entry.link.clone_from(first);
+                true
+            }
+            None => {
+                drop(self.links.insert(number, entry.name.clone()));
+                false
+            }
+        }
+    }
+
+    fn file(&mut self, mut entry: Entry, found: &rooted::Entry) -> io::Result<()> {
+        let file = found.open().map_err(failed)?;
+        entry.xattrs = attributes(file.as_fd())?;
+        // What is opened counts, not what was seen a moment before.
+        let stat = rustix::fs::fstat(&file)?;
+        entry.size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        self.packed.entries += 1;
+        self.packed.content_bytes += entry.size_bytes;
+        self.writer.file(&entry, &mut File::from(file))
+    }
+
+    fn dir(&mut self, mut entry: Entry, found: &rooted::Entry) -> io::Result<()> {
+        let dir = found.open().map_err(failed)?;
+        entry.name.push(b'/');
+        entry.xattrs = attributes(dir.as_fd())?;
+        self.write(&entry)?;
+        match self.tree {
+            Tree::Changes(privilege) if is_opaque(&dir, privilege) => {
+                entry.name.extend(b".wh..wh..opq");
+                self.mark(entry.name)
+            }
+            Tree::Changes(_) | Tree::Whole => Ok(()),
+        }
+    }
+
+    /// Writes an empty file whose name means something.
+    fn mark(&mut self, name: Vec<u8>) -> io::Result<()> {
+        self.write(&Entry {
+            name,
+            kind: Kind::File,
+            size_bytes: 0,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: (0, 0),
+            link: Vec::new(),
+            device: (0, 0),
+            xattrs: Vec::new(),
+        })
+    }
+
+    fn write(&mut self, entry: &Entry) -> io::Result<()> {
+        self.packed.entries += 1;
+        self.writer.entry(entry)
+    }
+}
+
+fn whiteout_name(path: &Path) -> Vec<u8> {
+    let mut name = path
+        .parent()
+        .unwrap_or(Path::new(""))
+        .as_os_str()
+        .as_bytes()
+        .to_vec();
+    if !name.is_empty() {
+        name.push(b'/');
+    }
+    name.extend(b".wh.");
+    name.extend(path.file_name().unwrap_or_default().as_bytes());
+    name
+}
+
+fn is_opaque(dir: &OwnedFd, privilege: Privilege) -> bool {
+    let mut value = [0; 1];
+    let read = rustix::fs::fgetxattr(dir, privilege.opaque_attribute(), &mut value);
+    matches!(read, Ok(1) if value == *b"y")
+}
+
+/// Returns the attributes that belong into an image, by name.
+fn attributes(file: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let length = match rustix::fs::flistxattr(file, &mut [0_u8; 0]) {
+        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        Ok(length) => length,
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut names = vec![0; length.min(ATTRIBUTE_LIMIT_BYTES)];
+    let length = rustix::fs::flistxattr(file, &mut names)?;
+    let mut kept = Vec::new();
+    let mut value = vec![0; ATTRIBUTE_LIMIT_BYTES];
+    for name in names[..length].split(|&byte| byte == 0) {
+        if name.is_empty() {
+            continue;
+        }
+        let length = match rustix::fs::fgetxattr(file, name, &mut value) {
+            Ok(length) => length,
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS) => continue,
+            Err(errno) => return Err(errno.into()),
+        };
+        if metadata::is_kept(name, &value[..length]) {
+            kept.push((name.to_vec(), value[..length].to_vec()));
+        }
+    }
+    kept.sort();
+    Ok(kept)
+}
