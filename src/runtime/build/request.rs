@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::value::{ImageRef, Platform};
+use crate::value::{IgnorePatterns, ImageRef, Platform};
 
 use super::graph::{ContextName, Network};
 
@@ -29,6 +29,8 @@ pub struct Request {
     pub run: RunSettings,
     /// Which steps may come from the cache.
     pub cache: CacheUse,
+    /// `SOURCE_DATE_EPOCH`: the time that the image says it was made, in seconds.
+    pub epoch: Option<i64>,
 }
 
 /// The text of a Dockerfile.
@@ -63,8 +65,8 @@ pub enum NamedContext {
 pub struct ContextFiles {
     /// The folder. All of it is untrusted: open paths below it with the kernel's `RESOLVE_IN_ROOT`.
     pub folder: PathBuf,
-    /// What of it does not belong to the context: lines of `.dockerignore`.
-    pub ignore: Vec<String>,
+    /// What of it does not belong to the context: its `.dockerignore`.
+    pub ignore: IgnorePatterns,
     /// Whether copied files keep their owner.
     pub owner: ContextOwner,
 }
