@@ -21,6 +21,7 @@ mod scenarios {
     mod examples;
     mod image_store;
     mod images;
+    mod joining;
     mod lifecycle;
     mod networks;
     mod output;

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io::Read as _;
 
 use consort::runtime::container::description::Privilege;
-use consort::runtime::container::exec::{ExecRequest, Executed, exec};
+use consort::runtime::container::exec::{ExecRequest, Executed, begin};
 use consort::runtime::container::{Container, ContainerError, Stdio};
 use consort::runtime::kernel::pidfd::Exit;
 use consort::runtime::kernel::reexec::OwnProgram;
@@ -61,20 +61,21 @@ impl Running {
             own_program: &own_program,
         };
         change(&mut request);
-        exec(request)
+        let mut executed = begin(request)?;
+        executed.wait_until_it_runs()?;
+        Ok(executed)
     }
 
     fn sh(&self, script: &str, change: impl FnOnce(&mut ExecRequest<'_>)) -> Outcome {
         let (mut reader, stdio) = captured();
-        let executed = self
+        let mut executed = self
             .start(&["sh", "-c", script], stdio, change)
             .unwrap_or_else(|error| panic!("{}", chain(&error)));
         let mut output = String::new();
         reader.read_to_string(&mut output).unwrap();
-        assert!(executed.process().wait_until_ended(Some(10_000)).unwrap());
         Outcome {
             output,
-            exit: executed.exit().unwrap().unwrap(),
+            exit: executed.wait().unwrap(),
         }
     }
 }
@@ -168,8 +169,7 @@ fn a_terminal_is_made_in_the_container() {
     let output = String::from_utf8(output).unwrap();
     assert!(output.contains("/dev/pts/0"), "{output}");
     assert!(output.contains("33 77"), "{output}");
-    assert!(executed.process().wait_until_ended(Some(10_000)).unwrap());
-    assert_eq!(executed.exit().unwrap(), Some(Exit::Code(0)));
+    assert_eq!(executed.wait().unwrap(), Exit::Code(0));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use consort::runtime::container::cgroup::{Hierarchies, Sought, leftovers};
 use consort::runtime::container::description::Terminal;
 use consort::runtime::container::{
-    Container, ContainerError, ContainerRecord, FirstProcess, JoinedNamespaces, Stdio,
+    Container, ContainerError, ContainerRecord, FirstProcess, JoinedNamespaces, JoinedPid, Stdio,
 };
 use consort::runtime::kernel::pidfd::{Exit, ProcessIdentity};
 use consort::runtime::kernel::{namespace, sys};
@@ -174,7 +174,10 @@ fn another_containers_namespaces_can_be_joined() {
     second.join = JoinedNamespaces {
         network: Some(namespace::open_of(pid, "net").unwrap()),
         ipc: Some(namespace::open_of(pid, "ipc").unwrap()),
-        pid: Some(namespace::open_of(pid, "pid").unwrap()),
+        pid: Some(JoinedPid {
+            namespace: namespace::open_of(pid, "pid").unwrap(),
+            process: owner.process().try_clone().unwrap().into_fd(),
+        }),
         uts: Some(namespace::open_of(pid, "uts").unwrap()),
     };
     let output = second.run();

@@ -224,7 +224,6 @@ fn device_rules_hold_in_a_v2_cgroup() {
     let options = CloneOptions {
         namespaces: Namespaces::empty(),
         cgroup: Some(cgroup.as_fd()),
-        sibling: false,
     };
     let made = spawn(&options, &mut child).unwrap();
     let process = Pidfd::from_parts(made.pidfd, made.pid.as_raw_nonzero().get());

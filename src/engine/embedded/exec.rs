@@ -21,7 +21,6 @@ use crate::engine::{
 use crate::runtime::container;
 use crate::runtime::container::description::Privilege;
 use crate::runtime::container::exec::{self, Executed};
-use crate::runtime::kernel::pidfd::Exit;
 use crate::runtime::monitor::bundle::Bundle;
 use crate::runtime::monitor::{self, control};
 use crate::value::ContainerName;
@@ -47,7 +46,7 @@ impl Inner {
         let not_running = || EngineError::NotRunning { name: name.clone() };
         let first = first.flatten().ok_or_else(not_running)?;
         let variables = request.environment.iter();
-        let started = exec::exec(exec::ExecRequest {
+        let started = exec::begin(exec::ExecRequest {
             own_program: &self.program,
             container: &container,
             first: &first,
@@ -64,6 +63,10 @@ impl Inner {
                 Privilege::Confined
             },
             stdio,
+        });
+        let started = started.and_then(|mut started| {
+            started.wait_until_it_runs()?;
+            Ok(started)
         });
         started.map_err(|error| {
             EngineError::act(format!("run a program in container `{name}`"), error)
@@ -90,6 +93,9 @@ impl Inner {
         };
         let mut started = self.start_inside(&record, &request, stdio)?;
         if request.detach {
+            started
+                .leave()
+                .map_err(|error| EngineError::act(act(), error))?;
             return Ok(0);
         }
         let shown = match (tty, started.take_terminal()) {
@@ -98,7 +104,9 @@ impl Inner {
             }
             _ => None,
         };
-        let exit = wait(&started).map_err(|error| EngineError::act(act(), error))?;
+        let exit = started
+            .wait()
+            .map_err(|error| EngineError::act(act(), error))?;
         if let Some(shown) = shown {
             // It ends when the terminal has nothing left to show.
             drop(shown.join());
@@ -331,13 +339,4 @@ fn feed(stdin: OwnedFd, run_dir: &Path) -> io::Result<()> {
     // It waits for input that may never come, and ends with the command.
     let _thread = thread::spawn(move || io::copy(&mut File::from(stdin), &mut fifo));
     Ok(())
-}
-
-fn wait(started: &Executed) -> Result<Exit, Box<dyn std::error::Error + Send + Sync>> {
-    loop {
-        let _ended = started.process().wait_until_ended(None)?;
-        if let Some(exit) = started.exit()? {
-            return Ok(exit);
-        }
-    }
 }

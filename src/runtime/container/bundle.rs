@@ -39,9 +39,18 @@ pub struct JoinedNamespaces {
     /// Another container's System V IPC and message queues.
     pub ipc: Option<OwnedFd>,
     /// Another container's processes.
-    pub pid: Option<OwnedFd>,
+    pub pid: Option<JoinedPid>,
     /// Another container's host name.
     pub uts: Option<OwnedFd>,
+}
+
+/// The pid namespace of another container.
+#[derive(Debug)]
+pub struct JoinedPid {
+    /// The namespace.
+    pub namespace: OwnedFd,
+    /// The first process of that container, whose /proc shows the namespace.
+    pub process: OwnedFd,
 }
 
 /// Where a program reads from and writes to.

@@ -10,14 +10,14 @@ use super::cgroup::{Cgroup, Hierarchies, Unenforced};
 use super::error::ContainerError;
 use super::handle::Container;
 use super::init::{
-    self, Act, Failure, InitPlan, MESSAGE_BYTES, Message, Parts, ProcessSettings, StdioPlan,
-    explain, own_namespace, target,
+    self, Failure, InitPlan, MESSAGE_BYTES, Message, Parts, ProcessSettings, StdioPlan, explain,
+    own_namespace, target,
 };
 use super::settings;
-use crate::runtime::kernel::channel::Channel;
-use crate::runtime::kernel::clone::{CloneOptions, Cloned, spawn};
+use crate::runtime::kernel::channel::{Channel, Received};
+use crate::runtime::kernel::clone::{CloneOptions, spawn};
 use crate::runtime::kernel::failpoint;
-use crate::runtime::kernel::namespace::{self, Namespaces};
+use crate::runtime::kernel::namespace::Namespaces;
 use crate::runtime::kernel::pidfd::Pidfd;
 use crate::runtime::kernel::rooted::TargetKind;
 use crate::runtime::kernel::sys::{self, Territory};
@@ -121,6 +121,7 @@ fn first_process(
         settings: &surroundings.settings,
         rootfs,
         join,
+        pid,
         mounted,
         tasks: cgroup.open_tasks()?,
         hierarchies: &surroundings.hierarchies,
@@ -130,7 +131,7 @@ fn first_process(
     })?;
     let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
     let namespaces = new_namespaces(&spec).difference(joined);
-    let process = clone(&plan, cgroup, namespaces, pid.as_ref(), (&ours, theirs))?;
+    let process = clone(&plan, cgroup, namespaces, (&ours, theirs))?;
     Ok((plan, ours, process))
 }
 
@@ -182,7 +183,6 @@ fn clone(
     plan: &InitPlan,
     cgroup: &Cgroup,
     namespaces: Namespaces,
-    pid_namespace: Option<&OwnedFd>,
     (ours, theirs): (&Channel, Channel),
 ) -> Result<Pidfd, ContainerError> {
     let act = "make the container's first process";
@@ -190,71 +190,12 @@ fn clone(
     let cgroup = v2.as_ref().map(|fd| fd.as_fd());
     let mut child = || init::run(plan, &theirs, ours);
     pass("container.clone")?;
-    let Some(other) = pid_namespace else {
-        let options = CloneOptions {
-            namespaces,
-            cgroup,
-            sibling: false,
-        };
-        let made = spawn(&options, &mut child).map_err(ContainerError::call(act))?;
-        return Ok(Pidfd::from_parts(
-            made.pidfd,
-            made.pid.as_raw_nonzero().get(),
-        ));
-    };
-    let options = CloneOptions {
-        namespaces,
-        cgroup,
-        sibling: true,
-    };
-    clone_in(other, &options, &mut child)
-}
-
-/// Makes a process of ours in another pid namespace, by way of one that ends at once: who has entered
-/// such a namespace cannot always leave it again.
-fn clone_in(
-    pid_namespace: &OwnedFd,
-    options: &CloneOptions<'_>,
-    child: &mut dyn FnMut() -> i32,
-) -> Result<Pidfd, ContainerError> {
-    let act = "make the container's first process in another's pid namespace";
-    let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
-    let between = CloneOptions {
-        namespaces: Namespaces::empty(),
-        cgroup: None,
-        sibling: false,
-    };
-    let mut enter_and_make = || {
-        let made = namespace::enter_raw(pid_namespace, Namespaces::NEWPID)
-            .map_err(Failure::of(Act::EnterNamespace, 0))
-            .and_then(|()| spawn(options, child).map_err(Failure::of(Act::Begin, 0)));
-        match made {
-            Ok(Cloned { pid, pidfd }) => {
-                let message = Message::Made(pid.as_raw_nonzero().get());
-                message.send(&theirs, Some(pidfd.as_fd())).map_or(1, |()| 0)
-            }
-            Err(failure) => {
-                init::report(&theirs, failure);
-                1
-            }
-        }
-    };
-    let helper = spawn(&between, &mut enter_and_make).map_err(ContainerError::call(act))?;
-    drop(theirs);
-    let mut buffer = [0; MESSAGE_BYTES];
-    let received = ours
-        .receive(&mut buffer)
-        .map_err(ContainerError::call(act))?;
-    let helper = Pidfd::from_parts(helper.pidfd, helper.pid.as_raw_nonzero().get());
-    helper
-        .wait_until_ended(None)
-        .map_err(ContainerError::kernel(act))?;
-    helper.exit(0).map_err(ContainerError::kernel(act))?;
-    match (Message::from_bytes(&buffer[..received.length]), received.fd) {
-        (Some(Message::Made(pid)), Some(fd)) => Ok(Pidfd::from_parts(fd, pid)),
-        (Some(Message::Failed(failure)), _) => Err(ContainerError::call(act)(failure.errno)),
-        _ => Err(ContainerError::EndedEarly),
-    }
+    let options = CloneOptions { namespaces, cgroup };
+    let made = spawn(&options, &mut child).map_err(ContainerError::call(act))?;
+    Ok(Pidfd::from_parts(
+        made.pidfd,
+        made.pid.as_raw_nonzero().get(),
+    ))
 }
 
 impl Created {
@@ -276,7 +217,7 @@ impl Created {
     /// Runs the program.
     ///
     /// If it cannot be run, the container is gone when this returns.
-    pub fn start(self) -> Result<Container, ContainerError> {
+    pub fn start(mut self) -> Result<Container, ContainerError> {
         let sent = pass("container.start").and_then(|()| {
             Message::Start
                 .send(&self.channel, None)
@@ -293,36 +234,74 @@ impl Created {
 
     fn wait_until_ready(&mut self) -> Result<(), ContainerError> {
         let mut buffer = [0; MESSAGE_BYTES];
-        let received = self
-            .channel
-            .receive(&mut buffer)
-            .map_err(ContainerError::call(
-                "wait for the container's first process",
-            ))?;
+        let received = self.receive(&mut buffer, SETUP_LIMIT_S)?;
         match Message::from_bytes(&buffer[..received.length]) {
             Some(Message::Ready) => {
                 self.terminal = received.fd;
                 pass("container.ready")
             }
             Some(Message::Failed(failure)) => Err(self.explain(failure)),
-            Some(Message::Start | Message::Made(_)) | None => Err(ContainerError::EndedEarly),
+            Some(Message::Start | Message::Made(_) | Message::Ended(_) | Message::Leave) | None => {
+                Err(ContainerError::EndedEarly)
+            }
         }
     }
 
-    fn wait_until_running(&self) -> Result<(), ContainerError> {
+    /// Waits until the channel ends: `execve` closes its last descriptor.
+    ///
+    /// Where the program begins among the processes of another container, that container can get hold of
+    /// the channel meanwhile, and stop the program's process.
+    fn wait_until_running(&mut self) -> Result<(), ContainerError> {
+        let mut awaits_process = self.plan.joins_processes();
         let mut buffer = [0; MESSAGE_BYTES];
-        let received = self
-            .channel
-            .receive(&mut buffer)
-            .map_err(ContainerError::call("wait for the container's program"))?;
-        match Message::from_bytes(&buffer[..received.length]) {
-            Some(Message::Failed(failure)) => Err(self.explain(failure)),
-            Some(Message::Ready | Message::Start | Message::Made(_)) => {
-                Err(ContainerError::EndedEarly)
+        loop {
+            let received = self.receive(&mut buffer, START_LIMIT_S)?;
+            if received.length == 0 {
+                break;
             }
-            // The channel has ended: `execve` closed its last descriptor.
-            None => Ok(()),
+            match Message::from_bytes(&buffer[..received.length]) {
+                Some(Message::Failed(failure)) => return Err(self.explain(failure)),
+                Some(Message::Made(pid)) if awaits_process => {
+                    awaits_process = !self.take_over(pid)?;
+                }
+                Some(
+                    Message::Ready
+                    | Message::Start
+                    | Message::Made(_)
+                    | Message::Ended(_)
+                    | Message::Leave,
+                )
+                | None => {}
+            }
         }
+        if awaits_process {
+            return Err(ContainerError::EndedEarly);
+        }
+        Ok(())
+    }
+
+    fn receive(&self, buffer: &mut [u8], limit_s: u16) -> Result<Received, ContainerError> {
+        let received = self.channel.receive_within(buffer, limit_s);
+        received.map_err(ContainerError::call(
+            "wait for the container's first process",
+        ))
+    }
+
+    /// Takes the program's process over from that which made it, if the number is that of our child.
+    fn take_over(&mut self, pid: i32) -> Result<bool, ContainerError> {
+        let act = "find the container's first process";
+        let Ok(process) = Pidfd::open(pid) else {
+            return Ok(false);
+        };
+        if pid == self.container.process().pid() || !process.is_our_child() {
+            return Ok(false);
+        }
+        let maker = self.container.replace_process(process);
+        maker
+            .wait_until_ended(Some(ABANDON_TIMEOUT_MS))
+            .map_err(ContainerError::kernel(act))?;
+        maker.exit(0).map_err(ContainerError::kernel(act))?;
+        Ok(true)
     }
 
     fn explain(&self, failure: Failure) -> ContainerError {
@@ -345,3 +324,7 @@ impl Created {
 
 /// How long the end of processes that were sent SIGKILL is waited for.
 const ABANDON_TIMEOUT_MS: u64 = 5_000;
+/// How long setting a container up may take.
+const SETUP_LIMIT_S: u16 = 120;
+/// How long a program may take to begin once it is told to.
+const START_LIMIT_S: u16 = 30;

@@ -31,6 +31,9 @@ pub enum ContainerError {
     /// The new process ended without saying why.
     #[error("set the container up: its first process ended before it was ready")]
     EndedEarly,
+    /// The process that looks after a program in the container ended before the program.
+    #[error("run a program in the container: what started and watched it has ended")]
+    ProgramLost,
     /// The program is not in the image, or not on its search path.
     #[error("run `{program}`: no such program in the container")]
     ProgramNotFound {
@@ -125,6 +128,7 @@ impl ContainerError {
             Self::Kernel { .. }
             | Self::Setup { .. }
             | Self::EndedEarly
+            | Self::ProgramLost
             | Self::NoCommand
             | Self::Setting { .. }
             | Self::NoCgroup { .. }

@@ -53,6 +53,11 @@ impl Container {
         }
     }
 
+    /// Takes another process for its first one: that which has made it is gone. Returns the latter.
+    pub(super) fn replace_process(&mut self, process: Pidfd) -> Pidfd {
+        std::mem::replace(&mut self.process, process)
+    }
+
     /// Returns its first process: to poll, to signal, to ask for its exit.
     pub fn process(&self) -> &Pidfd {
         &self.process

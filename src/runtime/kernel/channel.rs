@@ -6,6 +6,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -44,6 +45,11 @@ impl Channel {
         Self { fd }
     }
 
+    /// Tells the other side that nothing more is said or heard here.
+    pub fn close(&self) -> Result<(), Errno> {
+        rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Both)
+    }
+
     /// Gives the descriptor up, to be passed to a new process.
     pub fn into_fd(self) -> OwnedFd {
         self.fd
@@ -73,8 +79,38 @@ impl Channel {
         }
     }
 
+    /// Sends one message by the call that even a strict system call filter allows.
+    ///
+    /// Unlike [`send`](Self::send) it ends the process where the other side is gone.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Errno> {
+        rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, bytes)).map(drop)
+    }
+
     /// Waits for one message.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Received, Errno> {
+        self.take(buffer, RecvFlags::CMSG_CLOEXEC)
+    }
+
+    /// Takes one message if there is one; [`Errno::AGAIN`] if there is none yet.
+    pub fn try_receive(&self, buffer: &mut [u8]) -> Result<Received, Errno> {
+        self.take(buffer, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+    }
+
+    /// Waits for one message, at most so long; [`Errno::TIMEDOUT`] if none has come.
+    pub fn receive_within(&self, buffer: &mut [u8], limit_s: u16) -> Result<Received, Errno> {
+        let limit = Timespec {
+            tv_sec: i64::from(limit_s),
+            tv_nsec: 0,
+        };
+        let mut watched = [PollFd::new(&self.fd, PollFlags::IN)];
+        // An interruption begins the time anew: a longer wait, never a wrong one.
+        match rustix::io::retry_on_intr(|| poll(&mut watched, Some(&limit)))? {
+            0 => Err(Errno::TIMEDOUT),
+            _ => self.try_receive(buffer),
+        }
+    }
+
+    fn take(&self, buffer: &mut [u8], flags: RecvFlags) -> Result<Received, Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let length = loop {
@@ -82,7 +118,7 @@ impl Channel {
                 &self.fd,
                 &mut [IoSliceMut::new(buffer)],
                 &mut control,
-                RecvFlags::CMSG_CLOEXEC,
+                flags,
             ) {
                 Err(Errno::INTR) => {}
                 // The other side ended with something of ours unread: it is gone all the same.

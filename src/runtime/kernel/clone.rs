@@ -16,8 +16,6 @@ pub struct CloneOptions<'a> {
     pub namespaces: Namespaces,
     /// The cgroup v2 directory in which the process begins.
     pub cgroup: Option<BorrowedFd<'a>>,
-    /// Makes the new process a sibling: its parent is our parent.
-    pub sibling: bool,
 }
 
 /// A process made by [`spawn`].
@@ -60,10 +58,6 @@ pub fn spawn(options: &CloneOptions<'_>, child: &mut dyn FnMut() -> i32) -> Resu
     if let Some(cgroup) = options.cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = u64::try_from(cgroup.as_raw_fd()).map_err(|_| Errno::BADF)?;
-    }
-    if options.sibling {
-        args.flags |= CLONE_PARENT;
-        args.exit_signal = 0;
     }
     // SAFETY: no CLONE_VM: the child has its own copy of all memory and goes on here on its own copy
     // of this stack, as after fork(2). `args` and `pidfd` live through the call.
@@ -123,12 +117,25 @@ pub fn spawn_program(mut child: &mut dyn FnMut() -> i32) -> Result<Cloned, Errno
 /// What a process has as a stack that only becomes another program.
 const STACK_BYTES: usize = 64 << 10;
 
-/// Makes a process as fork(2) does, with the one call that every system call filter allows.
+/// Whose child a new process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// The process that makes it.
+    Maker,
+    /// The parent of the process that makes it.
+    MakersParent,
+}
+
+/// Makes a process as fork(2) does, with the one call that every usual system call filter allows.
 ///
 /// The same holds for `child` as with [`spawn`].
-pub fn fork(child: &mut dyn FnMut() -> i32) -> Result<Pid, Errno> {
+pub fn fork(parent: Parent, child: &mut dyn FnMut() -> i32) -> Result<Pid, Errno> {
+    let flags = match parent {
+        Parent::Maker => SIGCHLD,
+        Parent::MakersParent => SIGCHLD | CLONE_PARENT,
+    };
     // SAFETY: no CLONE_VM and no stack: the child goes on here on its own copy of everything.
-    let result = check(unsafe { libc::syscall(libc::SYS_clone, SIGCHLD, 0, 0, 0, 0) })?;
+    let result = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
     if result == 0 {
         exit_now(child());
     }

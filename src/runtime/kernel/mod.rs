@@ -15,6 +15,7 @@
 pub mod failpoint;
 pub mod sys;
 pub mod pidfd;
+pub mod family;
 pub mod namespace;
 pub mod mount;
 pub mod overlay;

@@ -180,6 +180,12 @@ impl Pidfd {
         }
     }
 
+    /// Says whether the process is a child of ours that we have not reaped.
+    pub fn is_our_child(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        rustix::process::waitid(WaitId::PidFd(self.fd.as_fd()), options).is_ok()
+    }
+
     /// Returns how the process ended, or `None` while it runs.
     ///
     /// Reaps it if it is our child. If it is somebody else's, the kernel tells once its parent has

@@ -111,6 +111,17 @@ pub fn close_from(first: u32) -> Result<(), Errno> {
     close_range(first, u32::MAX, 0)
 }
 
+/// Closes every descriptor from `first` on but this one.
+///
+/// Only for the child of a clone, as [`close_from`].
+pub fn close_from_except(first: u32, kept: &impl AsFd) -> Result<(), Errno> {
+    let kept = u32::try_from(kept.as_fd().as_raw_fd()).map_err(|_| Errno::BADF)?;
+    if kept > first {
+        close_range(first, kept - 1, 0)?;
+    }
+    close_range(first.max(kept + 1), u32::MAX, 0)
+}
+
 fn close_range(first: u32, last: u32, flags: libc::c_uint) -> Result<(), Errno> {
     // SAFETY: close_range(2) takes three numbers; who still owns a closed descriptor gets EBADF, and
     // no descriptor is made between here and `execve` or the end of the process.

@@ -21,7 +21,7 @@ use crate::runtime::container::spec::{self, Machine};
 use crate::runtime::container::users::{self, Identity};
 use crate::runtime::container::{
     self, Container, ContainerError, ContainerRecord, Created, FirstProcess, JoinedNamespaces,
-    Stdio,
+    JoinedPid, Stdio,
 };
 use crate::runtime::image::snapshot::{self, Writable};
 use crate::runtime::kernel::pidfd::{Exit, Pidfd};
@@ -152,9 +152,8 @@ fn namespaces(bundle: &Bundle, network: &Network) -> Result<JoinedNamespaces, Mo
         .transpose()
         .map_err(keep)?;
     let of = |dir: &Option<PathBuf>, kind: &str| {
-        dir.as_deref()
-            .map(|dir| namespace_of(dir, kind))
-            .transpose()
+        let opened = dir.as_deref().map(|dir| namespace_of(dir, kind));
+        Ok::<_, MonitorError>(opened.transpose()?.map(|(namespace, _)| namespace))
     };
     Ok(JoinedNamespaces {
         network: match own {
@@ -162,13 +161,21 @@ fn namespaces(bundle: &Bundle, network: &Network) -> Result<JoinedNamespaces, Mo
             None => of(&shared.network, "net")?,
         },
         ipc: of(&shared.ipc, "ipc")?,
-        pid: of(&shared.pid, "pid")?,
+        pid: shared.pid.as_deref().map(pid_namespace_of).transpose()?,
         uts: None,
     })
 }
 
-/// Opens a namespace of another container, which must run.
-fn namespace_of(dir: &Path, kind: &str) -> Result<OwnedFd, MonitorError> {
+fn pid_namespace_of(dir: &Path) -> Result<JoinedPid, MonitorError> {
+    let (namespace, process) = namespace_of(dir, "pid")?;
+    Ok(JoinedPid {
+        namespace,
+        process: process.into_fd(),
+    })
+}
+
+/// Opens a namespace of another container, which must run, and that container's first process.
+fn namespace_of(dir: &Path, kind: &str) -> Result<(OwnedFd, Pidfd), MonitorError> {
     let not_running = || MonitorError::SharedNotRunning {
         path: dir.to_owned(),
     };
@@ -179,7 +186,7 @@ fn namespace_of(dir: &Path, kind: &str) -> Result<OwnedFd, MonitorError> {
     let opened = opened.map_err(MonitorError::kernel("open another container's namespace"))?;
     // Still the same process, so what was opened by its number is its own.
     match process.has_ended() {
-        Ok(false) => Ok(opened),
+        Ok(false) => Ok((opened, process)),
         Ok(true) | Err(_) => Err(not_running()),
     }
 }
@@ -363,7 +370,7 @@ impl Running {
             .map_or(Keyboard::Ready, Console::keyboard)
     }
 
-    /// Runs a probe's command inside, with its output to `output`.
+    /// Begins a probe's command inside, with its output to `output`.
     pub(super) fn exec_probe(
         &self,
         bundle: &Bundle,
@@ -376,7 +383,7 @@ impl Running {
         })?;
         let errors = rustix::io::fcntl_dupfd_cloexec(&output, 3).map_err(keep)?;
         let own_program = OwnProgram::open().map_err(MonitorError::kernel("start a probe"))?;
-        let started = exec::exec(ExecRequest {
+        let started = exec::begin(ExecRequest {
             own_program: &own_program,
             container: &self.container,
             first: &self.first,

@@ -13,14 +13,11 @@ use super::health::HealthCheck;
 use super::launch::Running;
 use super::waits::{Source, Wake, Watched};
 use crate::runtime::container::exec::Executed;
-use crate::value::Signal;
 
 /// As much of a probe's output is kept.
 const OUTPUT_LIMIT_BYTES: usize = 4096;
-/// How long the end of a killed probe is waited for.
-const REAP_TIMEOUT_MS: u64 = 1_000;
 
-/// A probe that runs.
+/// A probe that runs; dropped, it is ended with all that it has started.
 #[derive(Debug)]
 pub(super) struct Probe {
     child: Executed,
@@ -71,23 +68,26 @@ impl Probe {
         });
         let end = Watched {
             source: Source::Probe,
-            fd: self.child.process().as_fd(),
+            fd: self.child.as_fd(),
             wake: Wake::Readable,
         };
         output.into_iter().chain([end]).collect()
     }
 
     /// Reads what it printed; returns how it ended, once it has.
-    pub(super) fn read(&mut self) -> Result<Option<ProbeEnd>, MonitorError> {
+    pub(super) fn read(&mut self) -> Option<ProbeEnd> {
         self.take_output();
-        let exit = self.child.exit()?;
-        Ok(exit.map(|exit| {
-            self.take_output();
-            ProbeEnd {
-                exit_code: exit.shell_code(),
-                output: self.said(),
+        match self.child.exit() {
+            Ok(None) => None,
+            Ok(Some(exit)) => {
+                self.take_output();
+                Some(ProbeEnd {
+                    exit_code: exit.shell_code(),
+                    output: self.said(),
+                })
             }
-        }))
+            Err(error) => Some(ProbeEnd::not_run(MonitorError::from(error))),
+        }
     }
 
     fn take_output(&mut self) {
@@ -108,10 +108,9 @@ impl Probe {
         String::from_utf8_lossy(&self.kept).into_owned()
     }
 
-    /// Ends it because its time is up.
+    /// Ends it, with all that it has started, because its time is up.
     pub(super) fn give_up(mut self) -> ProbeEnd {
         self.take_output();
-        self.end();
         let mut output = self.said();
         output.push_str("the probe ran longer than its timeout");
         ProbeEnd {
@@ -119,17 +118,15 @@ impl Probe {
             output,
         }
     }
+}
 
-    /// Ends it because its container has.
-    pub(super) fn kill(self) {
-        self.end();
-    }
-
-    /// Kills and reaps it; one that is gone already is fine.
-    fn end(&self) {
-        drop(self.child.process().signal(Signal::KILL.number()));
-        drop(self.child.process().wait_until_ended(Some(REAP_TIMEOUT_MS)));
-        drop(self.child.exit());
+impl ProbeEnd {
+    /// The end of a probe that could not be run.
+    pub(super) fn not_run(error: MonitorError) -> Self {
+        Self {
+            exit_code: 126,
+            output: error.chain(),
+        }
     }
 }
 

@@ -1,148 +1,124 @@
-//! `consort [exec]`: enters a container's namespaces and makes the program's process there.
+//! The joining process: settings → the program's process, harmless before the container can see it.
+//!
+//! The joining process enters the container's namespaces, but not its pid namespace: only the process
+//! that it makes does. So all that needs rights or descriptors of the host is done here.
+//!
+//! **Invariant:** when the program's process is made, the joining process has the container's root,
+//! working directory, user, capabilities and system call filter, and of descriptors the program's own
+//! three and the channel for its failure.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::request::ExecSettings;
 use crate::runtime::container::init::{
-    ABANDONED, Act, Failure, FinishPlan, Message, become_unseen, make_terminal, pass, report,
-    use_files,
+    ABANDONED, Act, Failure, FinishPlan, Message, become_unseen, make_program, make_terminal, pass,
+    report, use_files,
 };
 use crate::runtime::kernel::channel::Channel;
-use crate::runtime::kernel::clone::{CloneOptions, spawn};
 use crate::runtime::kernel::namespace::{self, Namespaces};
-use crate::runtime::kernel::process::{self, Dumpable};
-use crate::runtime::kernel::reexec::take_passed;
+use crate::runtime::kernel::process;
 use crate::runtime::kernel::rooted::{Target, TargetKind};
 
-/// More than any settings come to.
-const SETTINGS_LIMIT_BYTES: u64 = 16 << 20;
+/// Everything that the joining process needs, prepared while memory can still be had.
+pub(super) struct JoinPlan {
+    container: OwnedFd,
+    tasks: Vec<OwnedFd>,
+    v2: Option<OwnedFd>,
+    files: Option<[OwnedFd; 3]>,
+    terminal: Option<(u16, u16)>,
+    terminals: Target,
+    /// The host's procfs, through which the joining process reaches its own files.
+    proc: OwnedFd,
+    finish: FinishPlan,
+}
 
-/// Runs the process in between; returns what it leaves with.
-///
-/// **Invariant:** called by `main` of a fresh process, before anything else, with the descriptors
-/// that [`super::exec`] passes.
-pub fn main() -> i32 {
-    // First of all: what it is about to join must never look into it.
-    if process::set_dumpable(Dumpable::No).is_err() {
-        return ABANDONED;
+impl JoinPlan {
+    /// Takes over the descriptors that the settings speak of.
+    pub(super) fn new(
+        settings: &ExecSettings,
+        mut passed: impl Iterator<Item = OwnedFd>,
+    ) -> Result<Self, Failure> {
+        let incomplete = || Failure {
+            act: Act::Begin,
+            index: 0,
+            errno: Errno::BADMSG,
+        };
+        let container = passed.next().ok_or_else(incomplete)?;
+        let tasks: Vec<OwnedFd> = passed.by_ref().take(settings.tasks).collect();
+        let v2 = if settings.has_v2 {
+            Some(passed.next().ok_or_else(incomplete)?)
+        } else {
+            None
+        };
+        let files = if settings.has_files {
+            let mut next = || passed.next().ok_or_else(incomplete);
+            Some([next()?, next()?, next()?])
+        } else {
+            None
+        };
+        Ok(Self {
+            container,
+            tasks,
+            v2,
+            files,
+            terminal: settings.terminal,
+            terminals: Target::new(Path::new("/dev/pts"), TargetKind::Directory)
+                .map_err(|_| incomplete())?,
+            proc: open_directory(c"/proc").map_err(Failure::of(Act::Begin, 0))?,
+            finish: FinishPlan::new(&settings.process).map_err(|_| incomplete())?,
+        })
     }
-    let Some(passed) = take_passed() else {
-        return ABANDONED;
-    };
-    let mut passed = passed.into_iter();
-    let Some((settings, channel)) = receive(&mut passed) else {
-        return ABANDONED;
-    };
-    match enter(&settings, passed, &channel) {
+
+    /// Returns the v2 cgroup in which the joining process begins.
+    pub(super) fn cgroup(&self) -> Option<BorrowedFd<'_>> {
+        self.v2.as_ref().map(|fd| fd.as_fd())
+    }
+}
+
+fn open_directory(path: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
+}
+
+/// Runs the joining process; `watchers` are the watcher's ends of its channels.
+pub(super) fn run(plan: &JoinPlan, channel: &Channel, watchers: [&Channel; 2]) -> i32 {
+    let made = join(plan, channel, watchers).and_then(|()| {
+        process::close_from_except(3, channel).map_err(Failure::of(Act::Begin, 0))?;
+        plan.finish.confine()?;
+        make_program(&plan.finish, channel)
+    });
+    match made {
         Ok(()) => 0,
         Err(failure) => {
-            report(&channel, failure);
+            report(channel, failure);
             ABANDONED
         }
     }
 }
 
-fn receive(passed: &mut impl Iterator<Item = OwnedFd>) -> Option<(ExecSettings, Channel)> {
-    let file = File::from(passed.next()?);
-    let channel = Channel::from_fd(passed.next()?);
-    let mut bytes = Vec::new();
-    file.take(SETTINGS_LIMIT_BYTES)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    let settings = serde_json::from_slice(&bytes).ok()?;
-    Some((settings, channel))
-}
-
-/// Everything that the program's process needs, prepared while memory can still be had.
-struct JoinPlan {
-    container: OwnedFd,
-    tasks: Vec<OwnedFd>,
-    files: Option<[OwnedFd; 3]>,
-    terminal: Option<(u16, u16)>,
-    terminals: Target,
-    proc: Target,
-    finish: FinishPlan,
-}
-
-fn enter(
-    settings: &ExecSettings,
-    mut passed: impl Iterator<Item = OwnedFd>,
-    channel: &Channel,
-) -> Result<(), Failure> {
-    let incomplete = || Failure {
-        act: Act::Begin,
-        index: 0,
-        errno: Errno::BADMSG,
-    };
-    let container = passed.next().ok_or_else(incomplete)?;
-    let tasks: Vec<OwnedFd> = passed.by_ref().take(settings.tasks).collect();
-    let v2 = if settings.has_v2 {
-        Some(passed.next().ok_or_else(incomplete)?)
-    } else {
-        None
-    };
-    let files = if settings.has_files {
-        let mut next = || passed.next().ok_or_else(incomplete);
-        Some([next()?, next()?, next()?])
-    } else {
-        None
-    };
-    let place =
-        |path: &str| Target::new(path.as_ref(), TargetKind::Directory).map_err(|_| incomplete());
-    let plan = JoinPlan {
-        container,
-        tasks,
-        files,
-        terminal: settings.terminal,
-        terminals: place("/dev/pts")?,
-        proc: place("/proc")?,
-        finish: FinishPlan::new(&settings.process).map_err(|_| incomplete())?,
-    };
-    // Not yet the cgroup namespace: from within it nobody may be brought in from outside.
+fn join(plan: &JoinPlan, channel: &Channel, watchers: [&Channel; 2]) -> Result<(), Failure> {
+    for end in watchers {
+        // Our copies would keep the caller and us from noticing that the watcher is gone.
+        process::close_copy(end).map_err(Failure::of(Act::Begin, 0))?;
+    }
+    become_unseen().map_err(Failure::of(Act::Begin, 0))?;
+    pass("exec.enter")?;
+    for (index, tasks) in plan.tasks.iter().enumerate() {
+        // 0 is whoever writes; the file `tasks` moves one thread without the lock over all of them.
+        rustix::io::write(tasks, b"0").map_err(Failure::of(Act::EnterCgroup, index))?;
+    }
     let kinds = Namespaces::NEWNS
         | Namespaces::NEWPID
         | Namespaces::NEWNET
         | Namespaces::NEWIPC
-        | Namespaces::NEWUTS;
-    pass("exec.enter")?;
+        | Namespaces::NEWUTS
+        | Namespaces::NEWCGROUP;
     namespace::enter_raw(&plan.container, kinds).map_err(Failure::of(Act::EnterNamespace, 0))?;
-    let options = CloneOptions {
-        namespaces: Namespaces::empty(),
-        cgroup: v2.as_ref().map(|fd| fd.as_fd()),
-        sibling: true,
-    };
-    let made =
-        spawn(&options, &mut || run(&plan, channel)).map_err(Failure::of(Act::EnterCgroup, 0))?;
-    Message::Made(made.pid.as_raw_nonzero().get())
-        .send(channel, Some(made.pidfd.as_fd()))
-        .map_err(Failure::of(Act::Begin, 0))
-}
-
-/// Runs in the program's process; returns only if it did not become the program.
-fn run(plan: &JoinPlan, channel: &Channel) -> i32 {
-    let failure = match prepare(plan, channel).and_then(|()| plan.finish.confine()) {
-        Ok(()) => plan.finish.execute(),
-        Err(failure) => failure,
-    };
-    report(channel, failure);
-    ABANDONED
-}
-
-fn prepare(plan: &JoinPlan, channel: &Channel) -> Result<(), Failure> {
-    become_unseen().map_err(Failure::of(Act::Begin, 0))?;
-    for (index, tasks) in plan.tasks.iter().enumerate() {
-        rustix::io::write(tasks, b"0").map_err(Failure::of(Act::EnterCgroup, index))?;
-    }
-    namespace::enter_raw(&plan.container, Namespaces::NEWCGROUP)
-        .map_err(Failure::of(Act::EnterNamespace, 1))?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root =
-        rustix::fs::openat(CWD, c"/", flags, Mode::empty()).map_err(Failure::of(Act::Begin, 0))?;
+    let root = open_directory(c"/").map_err(Failure::of(Act::Begin, 0))?;
     let uid = plan.finish.uid();
     let terminal = match plan.terminal {
         None => None,
@@ -156,28 +132,15 @@ fn prepare(plan: &JoinPlan, channel: &Channel) -> Result<(), Failure> {
         }
     };
     let cwd = plan.finish.find_working_directory(root.as_fd())?;
-    let proc = find_proc(plan, root.as_fd());
-    plan.finish.prepare(proc.as_ref(), &cwd)?;
+    plan.finish.prepare(&plan.proc, &cwd)?;
     let stdio = match (&terminal, &plan.files) {
         (Some(terminal), _) => terminal.use_it(),
         (None, Some(files)) => use_files(files, uid),
         (None, None) => Err(Errno::BADF),
     };
     stdio.map_err(Failure::of(Act::Stdio, 0))?;
-    plan.finish
-        .take_session()
-        .map_err(Failure::of(Act::Stdio, 1))?;
     let theirs = terminal.as_ref().map(|terminal| terminal.theirs.as_fd());
     Message::Ready
         .send(channel, theirs)
         .map_err(Failure::of(Act::Begin, 0))
 }
-
-/// Opens the container's /proc, if it is one: what is written there must go to the kernel.
-fn find_proc(plan: &JoinPlan, root: BorrowedFd<'_>) -> Option<OwnedFd> {
-    let found = plan.proc.find(root).ok()?;
-    let is_proc = rustix::fs::fstatfs(&found).ok()?.f_type == PROC_MAGIC;
-    is_proc.then_some(found)
-}
-
-const PROC_MAGIC: i64 = 0x9fa0;

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Process;
 use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::PROCESS_NAME;
@@ -20,10 +21,11 @@ use crate::runtime::container::init::{
 };
 use crate::runtime::container::seccomp::Seccomp;
 use crate::runtime::container::{settings, spec, users};
-use crate::runtime::kernel::channel::Channel;
+use crate::runtime::kernel::channel::{Channel, Received};
 use crate::runtime::kernel::pidfd::{Exit, Pidfd};
 use crate::runtime::kernel::reexec::{self, OwnProgram, Session, Start};
 use crate::runtime::kernel::rooted::Root;
+use crate::value::Signal;
 
 /// A program to run in a running container.
 #[derive(Debug)]
@@ -50,21 +52,80 @@ pub struct ExecRequest<'a> {
     pub own_program: &'a OwnProgram,
 }
 
-/// A program that was started in a container; it is a child of the caller.
+/// A program that was started in a container, behind its watcher.
 ///
-/// **Invariant:** the caller asks for its [`exit`](Self::exit) once it has ended: a container cannot
-/// end as a whole while one of its processes waits to be reaped.
+/// Dropped, the program is ended with everything that it has started, and its watcher is reaped.
 #[derive(Debug)]
 pub struct Executed {
-    process: Pidfd,
+    channel: Channel,
+    has_left: bool,
+    watcher: Pidfd,
+    program: String,
     terminal: Option<OwnedFd>,
     unenforced: Vec<Unenforced>,
 }
 
+/// What the watcher tells of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Runs,
+    Ended(Exit),
+}
+
 impl Executed {
-    /// Returns the process: to poll, to signal.
-    pub fn process(&self) -> &Pidfd {
-        &self.process
+    /// Waits until the program runs, or says why it does not; the watcher sees to it that this ends.
+    pub fn wait_until_it_runs(&mut self) -> Result<(), ContainerError> {
+        let mut buffer = [0; MESSAGE_BYTES];
+        let received = self.channel.receive(&mut buffer);
+        self.understand(&buffer, received).map(drop)
+    }
+
+    /// Waits until the program has ended and returns how.
+    pub fn wait(&mut self) -> Result<Exit, ContainerError> {
+        loop {
+            let mut buffer = [0; MESSAGE_BYTES];
+            let received = self.channel.receive(&mut buffer);
+            if let Told::Ended(exit) = self.understand(&buffer, received)? {
+                return Ok(exit);
+            }
+        }
+    }
+
+    /// Returns how the program ended, once it has. Does not wait.
+    pub fn exit(&mut self) -> Result<Option<Exit>, ContainerError> {
+        loop {
+            let mut buffer = [0; MESSAGE_BYTES];
+            let received = match self.channel.try_receive(&mut buffer) {
+                Err(Errno::AGAIN) => return Ok(None),
+                received => received,
+            };
+            if let Told::Ended(exit) = self.understand(&buffer, received)? {
+                return Ok(Some(exit));
+            }
+        }
+    }
+
+    fn understand(
+        &mut self,
+        buffer: &[u8],
+        received: Result<Received, Errno>,
+    ) -> Result<Told, ContainerError> {
+        let act = "wait for the program in the container";
+        let received = received.map_err(ContainerError::call(act))?;
+        match Message::from_bytes(&buffer[..received.length]) {
+            Some(Message::Ready) => {
+                self.terminal = received.fd;
+                Ok(Told::Runs)
+            }
+            Some(Message::Ended(exit)) => Ok(Told::Ended(exit)),
+            Some(Message::Failed(failure)) => {
+                let words = || describe_exec(failure);
+                Err(explain(&self.program, failure, words))
+            }
+            Some(Message::Start | Message::Made(_) | Message::Leave) => Ok(Told::Nothing),
+            None => Err(ContainerError::ProgramLost),
+        }
     }
 
     /// Takes the caller's end of the terminal, if there is one.
@@ -77,15 +138,44 @@ impl Executed {
         &self.unenforced
     }
 
-    /// Returns how it ended, or `None` while it runs. Reaps it.
-    pub fn exit(&self) -> Result<Option<Exit>, ContainerError> {
-        self.process
-            .exit(0)
-            .map_err(ContainerError::kernel("wait for the program"))
+    /// Lets the program go on without its caller.
+    pub fn leave(mut self) -> Result<(), ContainerError> {
+        let act = "leave the program in the container";
+        let left = Message::Leave.send(&self.channel, None);
+        left.map_err(ContainerError::call(act))?;
+        self.has_left = true;
+        Ok(())
     }
 }
 
-/// What the process in between is told; descriptors go beside it.
+impl Drop for Executed {
+    fn drop(&mut self) {
+        if self.has_left {
+            return;
+        }
+        // Nothing is left to be told to a watcher that is gone.
+        self.channel.close().ok();
+        // The watcher waits for nothing without a limit either. One that is late is not waited for.
+        let ended = self.watcher.wait_until_ended(Some(END_LIMIT_MS));
+        if !ended.unwrap_or(true) {
+            drop(self.watcher.signal(Signal::KILL.number()));
+            drop(self.watcher.wait_until_ended(Some(END_LIMIT_MS)));
+        }
+        drop(self.watcher.exit(0));
+    }
+}
+
+impl AsFd for Executed {
+    /// Returns what to poll for news of the program.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+/// How long the watcher may take to end a program.
+const END_LIMIT_MS: u64 = 3_000;
+
+/// What the watcher is told; descriptors go beside it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ExecSettings {
     pub(super) process: ProcessSettings,
@@ -99,8 +189,8 @@ pub(super) struct ExecSettings {
     pub(super) has_files: bool,
 }
 
-/// Starts a program in a running container; returns once it runs, or says why it does not.
-pub fn exec(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
+/// Begins to start a program in a running container; never waits for anything in the container.
+pub fn begin(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
     if request.container.cgroup().is_paused() {
         return Err(ContainerError::setting(
             "the container of a new program",
@@ -115,38 +205,31 @@ pub fn exec(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
     };
     let (process, unenforced) = settings::of(&changed, seccomp)?;
     let program = process.args.first().cloned().unwrap_or_default();
-    let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
+    let (channel, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
     let own_program = request.own_program;
     let (settings, fds) = pack(request.container, process, request.stdio)?;
     let fds = [in_memory(&settings)?, theirs.into_fd()]
         .into_iter()
         .chain(fds)
         .collect();
-    let helper = reexec::start(
+    let watcher = reexec::start(
         own_program,
         Start {
             args: vec![PROCESS_NAME.to_owned()],
             env: Vec::new(),
             stdio: [null()?, null()?, null()?],
             fds,
-            session: Session::Same,
+            // The terminal of the caller can stop the caller, but not the watcher.
+            session: Session::New,
         },
     )
     .map_err(ContainerError::kernel("start a program in the container"))?;
-    let answer = listen(&ours, &program);
-    let act = "wait for the process that enters the container";
-    helper
-        .process
-        .wait_until_ended(None)
-        .map_err(ContainerError::kernel(act))?;
-    helper
-        .process
-        .exit(0)
-        .map_err(ContainerError::kernel(act))?;
-    let (process, terminal) = answer?;
     Ok(Executed {
-        process,
-        terminal,
+        channel,
+        has_left: false,
+        watcher: watcher.process,
+        program,
+        terminal: None,
         unenforced,
     })
 }
@@ -266,39 +349,4 @@ fn null() -> Result<OwnedFd, ContainerError> {
     let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
     rustix::fs::open(c"/dev/null", flags, rustix::fs::Mode::empty())
         .map_err(ContainerError::call("open the null device"))
-}
-
-/// Collects the answers until the channel ends: then the program runs.
-fn listen(channel: &Channel, program: &str) -> Result<(Pidfd, Option<OwnedFd>), ContainerError> {
-    let (mut process, mut terminal, mut failed) = (None, None, None);
-    let mut buffer = [0; MESSAGE_BYTES];
-    loop {
-        let received = channel.receive(&mut buffer).map_err(ContainerError::call(
-            "wait for the program in the container",
-        ))?;
-        match Message::from_bytes(&buffer[..received.length]) {
-            Some(Message::Made(pid)) => {
-                process = received.fd.map(|fd| Pidfd::from_parts(fd, pid));
-            }
-            Some(Message::Ready) => terminal = Some(received.fd),
-            Some(Message::Failed(failure)) => failed = Some(failure),
-            Some(Message::Start) => return Err(ContainerError::EndedEarly),
-            None => break,
-        }
-    }
-    match (process, terminal, failed) {
-        (Some(process), Some(terminal), None) => Ok((process, terminal)),
-        (process, _, failed) => {
-            if let Some(process) = process {
-                // It ends by itself; without being reaped it would stay as long as we do.
-                let act = "wait for the program in the container";
-                process
-                    .wait_until_ended(None)
-                    .map_err(ContainerError::kernel(act))?;
-                process.exit(0).map_err(ContainerError::kernel(act))?;
-            }
-            let failure = failed.ok_or(ContainerError::EndedEarly)?;
-            Err(explain(program, failure, || describe_exec(failure)))
-        }
-    }
 }

@@ -47,9 +47,17 @@ pub(super) enum Keep {
 }
 
 impl MountStep {
-    /// Makes and attaches the mount; returns it.
-    pub(super) fn perform(&self, root: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
+    /// Makes and attaches the mount, or attaches the one that is `given`; returns it.
+    pub(super) fn perform(
+        &self,
+        root: BorrowedFd<'_>,
+        given: Option<OwnedFd>,
+    ) -> Result<Option<OwnedFd>, Errno> {
         let target = self.target.ensure(root)?;
+        if let Some(mount) = given {
+            self.attach(&mount, &target)?;
+            return Ok(Some(mount));
+        }
         match &self.from {
             MountFrom::New {
                 kind,
@@ -70,7 +78,12 @@ impl MountStep {
                     mount::restrict(tree, *add, *remove, *depth)?;
                 }
                 self.attach(tree, &target)?;
-                Ok(None)
+                match self.keep {
+                    Keep::Nothing => Ok(None),
+                    Keep::Proc | Keep::Terminals => {
+                        rustix::io::fcntl_dupfd_cloexec(tree, 3).map(Some)
+                    }
+                }
             }
         }
     }

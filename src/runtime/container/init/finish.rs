@@ -169,7 +169,9 @@ impl FinishPlan {
     }
 
     /// Sets what needs the host's rights: limits, scores, profile, working directory.
-    pub(crate) fn prepare(&self, proc: Option<&OwnedFd>, cwd: &OwnedFd) -> Result<(), Failure> {
+    ///
+    /// `proc` is a procfs of the host's: what is written there must go to the kernel.
+    pub(crate) fn prepare(&self, proc: &OwnedFd, cwd: &OwnedFd) -> Result<(), Failure> {
         rustix::process::fchdir(cwd).map_err(Failure::of(Act::WorkingDirectory, 0))?;
         rustix::process::umask(self.umask);
         if let Some(score) = &self.oom_score_adj {
@@ -243,9 +245,8 @@ impl FinishPlan {
     }
 }
 
-/// Writes a file about this process, below a procfs that is known to be one.
-fn write_own(proc: Option<&OwnedFd>, path: &std::ffi::CStr, bytes: &[u8]) -> Result<(), Errno> {
-    let proc = proc.ok_or(Errno::NOENT)?;
+/// Writes a file about this process.
+fn write_own(proc: &OwnedFd, path: &std::ffi::CStr, bytes: &[u8]) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(proc, path, flags, Mode::empty())?;
     rustix::io::write(&file, bytes)?;

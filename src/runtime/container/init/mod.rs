@@ -16,8 +16,10 @@
 
 mod filesystem;
 mod finish;
+mod joined;
 mod options;
 mod plan;
+mod program;
 mod reaper;
 mod report;
 mod setup;
@@ -27,6 +29,7 @@ mod words;
 
 pub(super) use finish::{FinishPlan, ProcessSettings, RESOURCES, resource_number};
 pub(super) use plan::{InitPlan, Parts, StdioPlan, own_namespace, target};
+pub(super) use program::make as make_program;
 pub(super) use report::{Act, Failure, MESSAGE_BYTES, Message};
 pub(super) use setup::{ABANDONED, become_unseen, pass, report, run};
 pub(super) use terminal::{make as make_terminal, use_files};

@@ -10,7 +10,7 @@ use super::plan::InitPlan;
 use super::report::{Act, Failure};
 use super::setup::{INIT_NAME, report};
 use crate::runtime::kernel::channel::Channel;
-use crate::runtime::kernel::clone;
+use crate::runtime::kernel::clone::{self, Parent};
 use crate::runtime::kernel::process;
 
 /// Makes the program's process and looks after it; returns only if there is none.
@@ -39,7 +39,9 @@ fn start(plan: &InitPlan, channel: &Channel) -> Result<Pid, Errno> {
         report(channel, failure);
         NOT_RUN
     };
-    let made = clone::fork(&mut program)?;
+    // The program, once it runs, can look at us.
+    process::close_from_except(3, channel)?;
+    let made = clone::fork(Parent::Maker, &mut program)?;
     // Our copies of the program's output and of the channel shall not outlive the program's.
     process::close_from(0)?;
     process::set_name(INIT_NAME)?;

@@ -1,4 +1,4 @@
-//! The fixed-size messages between the container's first process and whoever made it.
+//! The fixed-size messages between a process that is being set up and those that wait for it.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::runtime::kernel::channel::Channel;
+use crate::runtime::kernel::pidfd::Exit;
 
 /// A step that can fail in the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) enum Act {
     AttachRoot,
     /// Make a mount; the index is that of the mount.
     Mount,
+    /// Find the /proc of the container whose processes it shares.
+    JoinedProc,
     /// Make a device; the index is that of the device.
     Device,
     /// Make the usual links in /dev.
@@ -61,6 +64,10 @@ pub(crate) enum Act {
     Stdio,
     /// Fork the program off the small init.
     Reaper,
+    /// Make the program's process.
+    Program,
+    /// Begin in time.
+    Late,
     /// Find the program.
     Find,
     /// Run the program.
@@ -71,7 +78,7 @@ pub(crate) enum Act {
     Failpoint,
 }
 
-const ACTS: [Act; 29] = [
+const ACTS: [Act; 32] = [
     Act::Begin,
     Act::EnterCgroup,
     Act::EnterNamespace,
@@ -80,6 +87,7 @@ const ACTS: [Act; 29] = [
     Act::Propagation,
     Act::AttachRoot,
     Act::Mount,
+    Act::JoinedProc,
     Act::Device,
     Act::Links,
     Act::Terminal,
@@ -97,6 +105,8 @@ const ACTS: [Act; 29] = [
     Act::Capabilities,
     Act::Stdio,
     Act::Reaper,
+    Act::Program,
+    Act::Late,
     Act::Find,
     Act::Execute,
     Act::Interpreter,
@@ -134,9 +144,13 @@ pub(crate) enum Message {
     Start,
     /// Child to parent: it did not work.
     Failed(Failure),
-    /// `exec` to its caller: the program's process is made, has this number, and its handle comes
-    /// with the message.
+    /// The process that set everything up, to its parent: the program's process is made and has this
+    /// number. The program's process holds the channel too, so the parent checks that it is its child.
     Made(i32),
+    /// The watcher of `exec` to its caller: the program has ended.
+    Ended(Exit),
+    /// The caller of `exec` to the watcher: it leaves, and the program goes on.
+    Leave,
 }
 
 /// The length of every message.
@@ -148,6 +162,11 @@ impl Message {
         channel.send(&self.to_bytes(), fd)
     }
 
+    /// Sends the message as a process does that is confined already.
+    pub(crate) fn write(self, channel: &Channel) -> Result<(), Errno> {
+        channel.write(&self.to_bytes())
+    }
+
     fn to_bytes(self) -> [u8; MESSAGE_BYTES] {
         let mut bytes = [0; MESSAGE_BYTES];
         match self {
@@ -157,6 +176,16 @@ impl Message {
                 bytes[0] = b'm';
                 bytes[2..6].copy_from_slice(&pid.to_ne_bytes());
             }
+            Self::Ended(exit) => {
+                let (kind, value) = match exit {
+                    Exit::Code(code) => (b'c', code),
+                    Exit::Signal(signal) => (b's', signal),
+                    Exit::Unknown => (b'u', 0),
+                };
+                bytes[..2].copy_from_slice(&[b'e', kind]);
+                bytes[2..6].copy_from_slice(&value.to_ne_bytes());
+            }
+            Self::Leave => bytes[0] = b'l',
             Self::Failed(Failure { act, index, errno }) => {
                 bytes[0] = b'f';
                 bytes[1] = act as u8;
@@ -177,6 +206,15 @@ impl Message {
             [b'm', _, p0, p1, p2, p3, ..] => {
                 Some(Self::Made(i32::from_ne_bytes([*p0, *p1, *p2, *p3])))
             }
+            [b'e', kind, v0, v1, v2, v3, ..] => {
+                let value = i32::from_ne_bytes([*v0, *v1, *v2, *v3]);
+                Some(Self::Ended(match kind {
+                    b'c' => Exit::Code(value),
+                    b's' => Exit::Signal(value),
+                    _ => Exit::Unknown,
+                }))
+            }
+            [b'l', ..] => Some(Self::Leave),
             [b'f', act, i0, i1, i2, i3, e0, e1, e2, e3] => Some(Self::Failed(Failure {
                 act: *ACTS.get(usize::from(*act))?,
                 index: usize::try_from(u32::from_ne_bytes([*i0, *i1, *i2, *i3])).ok()?,
@@ -201,6 +239,10 @@ mod tests {
                 errno: Errno::NOENT,
             };
             let message = Message::Failed(failure);
+            assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
+        }
+        for exit in [Exit::Code(300), Exit::Signal(9), Exit::Unknown] {
+            let message = Message::Ended(exit);
             assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
         }
         assert_eq!(Message::from_bytes(&[]), None);

@@ -10,7 +10,8 @@ use super::filesystem::{self, Keep, Masks};
 use super::plan::{InitPlan, StdioPlan};
 use super::report::{Act, Failure, MESSAGE_BYTES, Message};
 use super::sysctl::Sysctl;
-use super::{reaper, terminal};
+use super::{joined, program, reaper, terminal};
+use crate::runtime::container::bundle::JoinedPid;
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::kernel::mount::{self, Depth, Propagation, Restrictions};
@@ -26,9 +27,13 @@ pub(in crate::runtime::container) fn run(
     parent_end: &Channel,
 ) -> i32 {
     let failure = match prepare(plan, channel, parent_end) {
-        Ok(()) => match wait_for_start(channel) {
-            Started::Yes => launch(plan, channel),
-            Started::No => return ABANDONED,
+        Ok(()) => match (wait_for_start(channel), &plan.pid) {
+            (Started::No, _) => return ABANDONED,
+            (Started::Yes, None) => launch(plan, channel),
+            (Started::Yes, Some(pid)) => match launch_among_others(plan, pid, channel) {
+                Ok(()) => return 0,
+                Err(failure) => failure,
+            },
         },
         Err(failure) => failure,
     };
@@ -61,14 +66,36 @@ fn wait_for_start(channel: &Channel) -> Started {
 }
 
 fn launch(plan: &InitPlan, channel: &Channel) -> Failure {
-    if let Err(failure) = pass("container.confine").and_then(|()| plan.finish.confine()) {
-        return failure;
+    match confine(plan) {
+        Err(failure) => failure,
+        Ok(()) => run_program(plan, channel),
     }
+}
+
+fn confine(plan: &InitPlan) -> Result<(), Failure> {
+    pass("container.confine")?;
+    plan.finish.confine()
+}
+
+/// Becomes the program, or what looks after it; returns only why not.
+fn run_program(plan: &InitPlan, channel: &Channel) -> Failure {
     if plan.reaper {
-        reaper::run(plan, channel)
-    } else {
-        plan.finish.execute()
+        return reaper::run(plan, channel);
     }
+    plan.finish.execute()
+}
+
+/// Makes the program's process in another container's pid namespace, whose processes will see it: so
+/// first of all everything of the host is given up.
+fn launch_among_others(plan: &InitPlan, pid: &JoinedPid, channel: &Channel) -> Result<(), Failure> {
+    namespace::enter_raw(&pid.namespace, Namespaces::NEWPID)
+        .map_err(Failure::of(Act::EnterNamespace, plan.join.len()))?;
+    process::close_from_except(3, channel).map_err(Failure::of(Act::Begin, 0))?;
+    confine(plan)?;
+    if plan.reaper {
+        return program::make_with(channel, &mut || reaper::run(plan, channel));
+    }
+    program::make(&plan.finish, channel)
 }
 
 /// Passes a failpoint.
@@ -111,14 +138,14 @@ fn prepare(plan: &InitPlan, channel: &Channel, parent_end: &Channel) -> Result<(
     hide(plan)?;
     pass("container.pivot")?;
     pivot(plan).map_err(Failure::of(Act::Pivot, 0))?;
-    plan.finish.prepare(kept.proc.as_ref(), &cwd)?;
+    plan.finish.prepare(&plan.own_proc, &cwd)?;
     let stdio = match (&plan.stdio, &terminal) {
         (StdioPlan::Files(files), _) => terminal::use_files(files, plan.finish.uid()),
         (StdioPlan::Terminal { .. }, Some(made)) => made.use_it(),
         (StdioPlan::Terminal { .. }, None) => Err(Errno::NOTTY),
     };
     stdio.map_err(Failure::of(Act::Stdio, 0))?;
-    if !plan.reaper {
+    if !plan.reaper && plan.pid.is_none() {
         plan.finish
             .take_session()
             .map_err(Failure::of(Act::Stdio, 1))?;
@@ -177,10 +204,17 @@ struct Kept {
 fn mount_all(plan: &InitPlan, kept: &mut Kept) -> Result<(), Failure> {
     mount::set_propagation_of_all(Propagation::Private)
         .map_err(Failure::of(Act::Propagation, 0))?;
+    let mut joined_proc = match &plan.pid {
+        Some(pid) => Some(joined::copy_proc(pid).map_err(Failure::of(Act::JoinedProc, 0))?),
+        None => None,
+    };
     attach_root(plan).map_err(Failure::of(Act::AttachRoot, 0))?;
     let root = plan.rootfs.as_fd();
     for (index, step) in plan.mounts.iter().enumerate() {
-        let mounted = step.perform(root).map_err(Failure::of(Act::Mount, index))?;
+        let given = joined_proc.take_if(|_| step.keep == Keep::Proc);
+        let mounted = step
+            .perform(root, given)
+            .map_err(Failure::of(Act::Mount, index))?;
         match step.keep {
             Keep::Nothing => {}
             Keep::Proc => kept.proc = mounted,

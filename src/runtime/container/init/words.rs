@@ -56,6 +56,7 @@ fn words(act: Act) -> &'static str {
         Act::Propagation => "cut its mounts off from the host's",
         Act::AttachRoot => "attach its root filesystem",
         Act::Mount => "mount",
+        Act::JoinedProc => "find the `/proc` of the container whose processes it shares",
         Act::Device => "make device",
         Act::Links => "make the usual links in `/dev`",
         Act::Terminal => "make its terminal",
@@ -73,6 +74,10 @@ fn words(act: Act) -> &'static str {
         Act::Capabilities => "narrow its capabilities",
         Act::Stdio => "set up its standard input and output",
         Act::Reaper => "fork its program",
+        Act::Program => {
+            "make its program's process, which its limit of processes or its system call filter may forbid"
+        }
+        Act::Late => "begin in time",
         Act::Find | Act::Execute | Act::Interpreter => "run its program",
         Act::Failpoint => "pass a failpoint",
     }

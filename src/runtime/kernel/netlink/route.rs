@@ -142,7 +142,6 @@ impl RouteSocket {
         let options = CloneOptions {
             namespaces: Namespaces::empty(),
             cgroup: None,
-            sibling: false,
         };
         let Cloned { pid, pidfd } = spawn(&options, &mut child)?;
         Ok(Pidfd::from_parts(pidfd, pid.as_raw_nonzero().get()))

@@ -61,6 +61,7 @@ impl Monitor {
 
     /// Records how the container's first process ended, and what comes after it.
     pub(super) fn ended(&mut self, exit: Exit) {
+        self.probe = None;
         self.pump_console();
         self.output.finish();
         let exit_code = match exit {
@@ -75,9 +76,6 @@ impl Monitor {
             // A cgroup that was killed once is not used again: since Linux 6.10 a process that is
             // cloned into it counts as older than the kill, and dies at birth.
             running.clean_up();
-        }
-        if let Some(probe) = self.probe.take() {
-            probe.kill();
         }
         self.health = None;
         self.after_run(exit_code);

@@ -196,7 +196,7 @@ impl Monitor {
             Source::Output(stream) => drop(self.output.pump(stream)?),
             Source::Console => self.pump_console(),
             Source::Process => self.process_ended()?,
-            Source::Probe | Source::ProbeOutput => self.probe_moved()?,
+            Source::Probe | Source::ProbeOutput => self.probe_moved(),
         }
         Ok(())
     }
@@ -268,6 +268,7 @@ impl Monitor {
     }
 
     fn kill_all(&mut self) -> Result<(), MonitorError> {
+        self.probe = None;
         match &self.phase {
             Phase::Running(running) => running.kill_all(),
             Phase::Pausing { .. } | Phase::Ended => Ok(()),

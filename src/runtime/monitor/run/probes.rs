@@ -1,10 +1,10 @@
 //! Probes of the container's health: started when they are due, read, and given up.
 
 use super::{Monitor, Phase};
+use crate::runtime::monitor::clock;
 use crate::runtime::monitor::health::HealthMachine;
 use crate::runtime::monitor::probe::{Probe, ProbeEnd};
 use crate::runtime::monitor::state::{Health, ProbeResult, Status};
-use crate::runtime::monitor::{MonitorError, clock};
 
 impl Monitor {
     pub(super) fn new_health(&self) -> Option<HealthMachine> {
@@ -26,25 +26,18 @@ impl Monitor {
         health.probe_started(now);
         match Probe::start(&self.bundle, running, health.check(), now) {
             Ok(probe) => self.probe = Some(probe),
-            Err(error) => {
-                let end = ProbeEnd {
-                    exit_code: 126,
-                    output: error.chain(),
-                };
-                self.probe_ended(end);
-            }
+            Err(error) => self.probe_ended(ProbeEnd::not_run(error)),
         }
     }
 
-    pub(super) fn probe_moved(&mut self) -> Result<(), MonitorError> {
+    pub(super) fn probe_moved(&mut self) {
         let Some(probe) = &mut self.probe else {
-            return Ok(());
+            return;
         };
-        if let Some(end) = probe.read()? {
+        if let Some(end) = probe.read() {
             self.probe = None;
             self.probe_ended(end);
         }
-        Ok(())
     }
 
     pub(super) fn probe_timed_out(&mut self) {

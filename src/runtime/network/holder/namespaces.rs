@@ -72,7 +72,6 @@ impl Namespaces {
         let options = CloneOptions {
             namespaces: namespace::Namespaces::NEWUSER | namespace::Namespaces::NEWNET,
             cgroup: None,
-            sibling: false,
         };
         // This process has one thread, so the copy may do whatever it could do itself.
         let mut first_inside = || {

@@ -74,7 +74,6 @@ pub(super) fn start(
     let options = CloneOptions {
         namespaces: Namespaces::empty(),
         cgroup: None,
-        sibling: false,
     };
     let child = spawn(&options, &mut child).map_err(|error| unfit(name, error.to_string()))?;
     let process = Pidfd::from_parts(child.pidfd, child.pid.as_raw_nonzero().get());

@@ -8,10 +8,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
+use rustix::fs::{Mode, OFlags};
 
 use super::filesystem::{DeviceStep, MountStep};
 use super::finish::{FinishPlan, ProcessSettings};
 use super::sysctl::{self, OwnNamespaces, Sysctl};
+use crate::runtime::container::bundle::JoinedPid;
 use crate::runtime::container::cgroup::Hierarchies;
 use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::mount::Propagation;
@@ -29,6 +31,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) rootfs: OwnedFd,
     /// Namespaces of others to enter in the child.
     pub(crate) join: Vec<(OwnedFd, Namespaces)>,
+    /// The pid namespace of another container, in which the program begins.
+    pub(crate) pid: Option<JoinedPid>,
     /// What is mounted already, detached, by its target.
     pub(crate) mounted: BTreeMap<PathBuf, OwnedFd>,
     /// The v1 `tasks` files to enter.
@@ -54,6 +58,9 @@ pub(crate) struct InitPlan {
     pub(super) tasks: Vec<OwnedFd>,
     pub(super) own_cgroup_namespace: bool,
     pub(super) join: Vec<(OwnedFd, Namespaces)>,
+    pub(super) pid: Option<JoinedPid>,
+    /// The host's procfs, through which the child reaches its own files.
+    pub(super) own_proc: OwnedFd,
     pub(super) hostname: Option<Vec<u8>>,
     pub(super) domainname: Option<Vec<u8>>,
     pub(super) rootfs: OwnedFd,
@@ -105,6 +112,8 @@ impl InitPlan {
             tasks: parts.tasks,
             own_cgroup_namespace: own(LinuxNamespaceType::Cgroup),
             join: parts.join,
+            pid: parts.pid,
+            own_proc: open_own_proc()?,
             hostname: spec
                 .hostname()
                 .as_ref()
@@ -130,6 +139,18 @@ impl InitPlan {
             reaper: parts.reaper,
             finish: FinishPlan::new(settings)?,
         })
+    }
+}
+
+fn open_own_proc() -> Result<OwnedFd, ContainerError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(c"/proc", flags, Mode::empty()).map_err(ContainerError::call("open `/proc`"))
+}
+
+impl InitPlan {
+    /// Says whether the program begins among the processes of another container.
+    pub(crate) fn joins_processes(&self) -> bool {
+        self.pid.is_some()
     }
 }
 
