@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Va
 
 use super::commands::Verb;
 use super::{complete, flags};
+use crate::compose::model::CONTAINER_LIMIT;
 use crate::report::Ansi;
 
 /// Runs Compose projects on this machine: no Docker, no daemon, no root needed
@@ -163,6 +164,9 @@ impl std::str::FromStr for Scale {
         let replicas = count
             .parse()
             .map_err(|source| ScaleError::Count { source })?;
+        if u64::from(replicas) > CONTAINER_LIMIT {
+            return Err(ScaleError::TooMany);
+        }
         Ok(Self {
             service: service.to_owned(),
             replicas,
@@ -179,6 +183,8 @@ pub(super) enum ScaleError {
     NoService,
     #[error("the count must be a whole number: {source}")]
     Count { source: std::num::ParseIntError },
+    #[error("a project may have {CONTAINER_LIMIT} containers in all")]
+    TooMany,
 }
 
 impl CommandLine {

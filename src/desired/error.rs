@@ -56,6 +56,20 @@ pub enum DesiredError {
         /// Where it is written.
         place: Option<Place>,
     },
+    /// The services have more containers together than a project may have.
+    #[error(
+        "run {replicas} containers of service `{service}`: a project may have {limit} containers in all"
+    )]
+    TooMany {
+        /// The service.
+        service: String,
+        /// How many containers it should have.
+        replicas: u32,
+        /// How many containers all services may have together.
+        limit: u64,
+        /// Where the count is written.
+        place: Option<Place>,
+    },
     /// Two services want the same container name.
     #[error("give the container name `{name}` to both `{first}` and `{second}`")]
     SameName {
@@ -100,6 +114,7 @@ impl DesiredError {
             Self::Value { place, .. }
             | Self::NotSupported { place, .. }
             | Self::Shared { place, .. }
+            | Self::TooMany { place, .. }
             | Self::SameName { place, .. }
             | Self::Unknown { place, .. }
             | Self::Content { place, .. } => place.as_ref(),

@@ -38,9 +38,20 @@ impl<N: Ord + Clone, E: Clone> Cycle<N, E> {
     }
 }
 
+/// How many nodes of a cycle are printed: those beyond it are left out in the middle.
+const PRINTED_LIMIT: usize = 20;
+
 impl<N: fmt::Display, E> fmt::Display for Cycle<N, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (node, _) in &self.steps {
+        let left_out = self.steps.len().saturating_sub(PRINTED_LIMIT);
+        let (first, rest) = self.steps.split_at(self.steps.len().min(PRINTED_LIMIT - 1));
+        for (node, _) in first {
+            write!(f, "{node} → ")?;
+        }
+        if left_out > 0 {
+            write!(f, "({left_out} more) → ")?;
+        }
+        for (node, _) in &rest[left_out..] {
             write!(f, "{node} → ")?;
         }
         self.steps.first().map_or(Ok(()), |(first, _)| first.fmt(f))
@@ -237,6 +248,16 @@ mod tests {
         let cycle = dag(&[(9, 1), (1, 2), (2, 3), (3, 1), (3, 4)]).unwrap_err();
         assert_eq!(cycle.to_string(), "1 → 2 → 3 → 1");
         assert_eq!(cycle.steps, [(1, 1), (2, 2), (3, 3)]);
+    }
+
+    #[test]
+    fn a_long_cycle_is_printed_with_its_middle_left_out() {
+        let cycle = Cycle {
+            steps: (0..5000).map(|node| (node, ())).collect(),
+        };
+        let text = cycle.to_string();
+        assert!(text.starts_with("0 → 1 → 2 → "), "{text}");
+        assert!(text.ends_with("18 → (4980 more) → 4999 → 0"), "{text}");
     }
 
     #[test]

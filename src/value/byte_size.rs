@@ -62,11 +62,11 @@ fn scaled(text: &str) -> Option<i64> {
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
     let power = match unit.as_str() {
         "" | "b" => 0,
-        "k" | "kb" | "ki" | "kib" => 1,
-        "m" | "mb" | "mi" | "mib" => 2,
-        "g" | "gb" | "gi" | "gib" => 3,
-        "t" | "tb" | "ti" | "tib" => 4,
-        "p" | "pb" | "pi" | "pib" => 5,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        "p" | "pb" | "pib" => 5,
         _ => return None,
     };
     #[expect(
@@ -97,6 +97,8 @@ mod tests {
             ("1.5G", 1_610_612_736),
             ("64kb", 65_536),
             ("10B", 10),
+            ("512MiB", 536_870_912),
+            ("1 g", 1_073_741_824),
             ("+1k", 1024),
             ("1_000k", 1_024_000),
         ];
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "m", "12x", "-5m", "1,5g", "lots"] {
+        for text in ["", "m", "12x", "-5m", "1,5g", "lots", "512Mi", "1Bb"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }

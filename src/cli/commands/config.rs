@@ -7,6 +7,7 @@ use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
@@ -29,9 +30,9 @@ pub(in crate::cli) struct ConfigArgs {
     #[arg(value_name = "SERVICE", add = complete::service())]
     services: Vec<String>,
 
-    /// Write in this format
-    #[arg(long, value_name = "FORMAT", default_value = "yaml")]
-    format: ConfigFormat,
+    /// Write in this format [default: yaml, and a table for `--variables`]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<ConfigFormat>,
 
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
@@ -140,6 +141,13 @@ impl From<ConfigFormat> for Format {
     }
 }
 
+impl ConfigArgs {
+    /// What a project is written as.
+    fn whole_format(&self) -> Format {
+        self.format.map_or(Format::Yaml, Format::from)
+    }
+}
+
 /// Writes the project, or a part of it.
 pub(in crate::cli) fn config(
     invocation: &Invocation,
@@ -154,7 +162,7 @@ pub(in crate::cli) fn config(
     if args.no_interpolate && !args.part.is_any() {
         let options = invocation.load_options(&args.services, switches(args));
         let (text, warnings) =
-            render::uninterpolated(&options, invocation.source(), args.format.into())
+            render::uninterpolated(&options, invocation.source(), args.whole_format())
                 .map_err(|error| CommandError::compose(invocation, error))?;
         show_warnings(invocation, &warnings)?;
         return hand_over(invocation, args, &text);
@@ -176,13 +184,13 @@ pub(in crate::cli) fn config(
             Ok(ExitStatus::Done)
         }
         None if args.lock_image_digests => {
-            let text = render::images_only(&project, args.format.into());
+            let text = render::images_only(&project, args.whole_format());
             hand_over(invocation, args, &text)
         }
         None => hand_over(
             invocation,
             args,
-            &render::config(&project, args.format.into()),
+            &render::config(&project, args.whole_format()),
         ),
     }
 }
@@ -191,7 +199,8 @@ pub(in crate::cli) fn config(
 fn check(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let options = invocation.load_options(&args.services, switches(args));
     let loaded = compose::load(&options, invocation.source());
-    if args.format == ConfigFormat::Json && !args.quiet {
+    let is_json = args.format == Some(ConfigFormat::Json);
+    if is_json && !args.quiet {
         let report = match &loaded {
             Ok(loaded) => &loaded.warnings,
             Err(error) => &*error.report,
@@ -199,11 +208,10 @@ fn check(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, Comma
         let text = pretty_json(&report.documents())?;
         invocation.stdout().bytes(text.as_bytes())?;
     }
-    let is_shown = args.format == ConfigFormat::Yaml;
     match loaded {
-        Ok(loaded) if is_shown => show_warnings(invocation, &loaded.warnings)?,
+        Ok(loaded) if !is_json => show_warnings(invocation, &loaded.warnings)?,
         Ok(loaded) => annotate_warnings(invocation, &loaded.warnings)?,
-        Err(error) if is_shown => return Err(CommandError::compose(invocation, error)),
+        Err(error) if !is_json => return Err(CommandError::compose(invocation, error)),
         Err(error) => return Err(CommandError::compose_written(error)),
     }
     Ok(ExitStatus::Done)
@@ -292,13 +300,28 @@ fn variables(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, C
         .collect();
     let mut output = invocation.stdout();
     match args.format {
-        ConfigFormat::Json => {
+        Some(ConfigFormat::Json) => {
             let by_name = rows.iter().map(|row| (&row.name, row));
             format::write_json(&mut output, &by_name.collect::<BTreeMap<_, _>>())?;
         }
-        ConfigFormat::Yaml => write_variables(&mut output, &rows)?,
+        Some(ConfigFormat::Yaml) => output.bytes(variables_as_yaml(&rows).as_bytes())?,
+        None => write_variables(&mut output, &rows)?,
     }
     Ok(ExitStatus::Done)
+}
+
+/// Writes variables under the keys that Docker Compose's YAML has.
+fn variables_as_yaml(rows: &[VariableRow]) -> String {
+    let row = |row: &VariableRow| {
+        let value = json!({
+            "name": row.name,
+            "defaultvalue": row.default_value,
+            "presencevalue": row.presence_value,
+            "required": row.required,
+        });
+        (row.name.clone(), value)
+    };
+    render::to_yaml(&Value::Object(rows.iter().map(row).collect()))
 }
 
 /// Writes the text where it was asked for, if at all.

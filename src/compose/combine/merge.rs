@@ -67,6 +67,17 @@ pub(crate) fn merge(earlier: &mut Node, later: Node, faults: &mut Vec<Diagnostic
     .merge(earlier, later);
 }
 
+/// Merges a named resource, such as a service, over another one of its kind.
+pub(crate) fn merge_resource(
+    earlier: &mut Node,
+    later: Node,
+    (kind, name): (&str, &str),
+    faults: &mut Vec<Diagnostic>,
+) {
+    let path = vec![kind.to_owned(), name.to_owned()];
+    Merger { path, faults }.merge(earlier, later);
+}
+
 /// Merges a service over the one that it extends.
 pub(crate) fn extend_service(base: &mut Node, service: Node, faults: &mut Vec<Diagnostic>) {
     let path = vec!["services".to_owned(), "x".to_owned()];

@@ -5,6 +5,6 @@ mod merge;
 mod reset;
 mod unique;
 
-pub(crate) use merge::{dependency, extend_service, into_names, merge, nothing};
-pub(crate) use reset::apply_resets;
+pub(crate) use merge::{dependency, extend_service, into_names, merge, merge_resource, nothing};
+pub(crate) use reset::{apply_resets, apply_resets_below};
 pub(crate) use unique::enforce_unique;

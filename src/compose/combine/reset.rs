@@ -9,6 +9,16 @@ pub(crate) fn apply_resets(node: &mut Node, paths: &[Path]) {
     }
 }
 
+/// Applies those of `paths` that lead into the value at `at`, which is `node`.
+pub(crate) fn apply_resets_below(node: &mut Node, at: &[&str], paths: &[Path]) {
+    for path in paths {
+        let parts = path.parts();
+        if parts.len() > at.len() && at.iter().zip(parts).all(|(at, part)| at == part) {
+            remove(node, &parts[at.len()..]);
+        }
+    }
+}
+
 fn remove(node: &mut Node, parts: &[String]) {
     // Elements of lists cannot be removed by number: a path never leads through a list.
     let Some(map) = node.as_map_mut() else { return };

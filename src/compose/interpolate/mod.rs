@@ -183,9 +183,45 @@ fn advise(path: &[&str], node: &Node) -> Option<String> {
             format!("the long form has one port; for a range write `\"{text}:{text}\"` instead");
         return Some(hint);
     }
+    if is_below("ulimits")
+        && let Some(hint) = limits_of(text)
+    {
+        return Some(hint);
+    }
     let (name, value) = text.split_once(':')?;
     let is_pair = name.chars().all(char::is_alphabetic) && !value.starts_with(' ');
     is_pair.then(|| format!("put a space behind the `:`: `{name}: {value}`"))
+}
+
+/// Says how limits are written that other tools write as one text, such as `1024:2048` or `soft=1024`.
+fn limits_of(text: &str) -> Option<String> {
+    let number = |text: &str| text.trim().parse::<i64>().ok();
+    let named = |name: &str| {
+        let mut parts = text.split([',', ' ', ';']);
+        number(parts.find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))?)
+    };
+    let (soft, hard) = match text.split_once(':') {
+        Some((soft, hard)) if number(soft).is_some() => (number(soft), number(hard)),
+        _ => (named("soft"), named("hard")),
+    };
+    let (soft, hard) = (soft.or(hard)?, hard.or(soft)?);
+    Some(format!("write `{{soft: {soft}, hard: {hard}}}`"))
+}
+
+/// Finds `${NAME:=value}` or `${NAME=value}`, which shells have, and says what to write.
+fn assignment(template: &str) -> Option<String> {
+    template.split("${").skip(1).find_map(|rest| {
+        let end = rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric())?;
+        let (name, rest) = rest.split_at(end);
+        let (operator, rest) = match rest.strip_prefix(":=") {
+            Some(rest) => (":-", rest),
+            None => ("-", rest.strip_prefix('=')?),
+        };
+        let value = rest.split('}').next().unwrap_or_default();
+        Some(format!(
+            "only shells assign a value: a default is written `${{{name}{operator}{value}}}`"
+        ))
+    })
 }
 
 /// Turns a problem of a template into a diagnostic.
@@ -199,7 +235,11 @@ fn explain(
         Problem::Invalid(text) => {
             Diagnostic::error(span, format!("`{text}` is no valid use of a variable"))
                 .expected("expected `${NAME}`, `${NAME:-default}`, `${NAME:?message}` or the like")
-                .hint("a `$` that stands for itself is written `$$`")
+                .hint(
+                    assignment(text).unwrap_or_else(|| {
+                        "a `$` that stands for itself is written `$$`".to_owned()
+                    }),
+                )
         }
         Problem::Required { name, reason } => {
             let near = suggestion(name, environment.keys().map(String::as_str), faults);

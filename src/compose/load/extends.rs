@@ -7,11 +7,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::compose::budget::TooMuch;
-use crate::compose::combine::{apply_resets, extend_service};
-use crate::compose::diagnostic::Diagnostic;
+use crate::compose::combine::{apply_resets_below, extend_service};
+use crate::compose::diagnostic::{About, Diagnostic, Severity};
+use crate::compose::load::consistency::CIRCLE_NOTES_LIMIT;
+use crate::compose::load::has_errors;
 use crate::compose::load::layer::{Level, Loader};
+use crate::compose::schema;
 use crate::compose::suggest::nearest;
 use crate::compose::tree::{Entry, Map, Node, Path, Span, Value};
+use crate::graph::Cycle;
 
 /// The longest chain of services that extend each other.
 const CHAIN_LIMIT: usize = 200;
@@ -34,6 +38,8 @@ pub(super) struct ExtendsCache {
     too_long: bool,
     files: BTreeMap<(PathBuf, String), Option<Rc<Scope>>>,
     services: BTreeMap<(usize, String), Option<Node>>,
+    /// Mistakes in those files, as warnings: only what is extended must be right.
+    doubts: Vec<Diagnostic>,
 }
 
 /// One step of a chain of services that extend each other.
@@ -92,6 +98,14 @@ impl Loader<'_> {
         }
     }
 
+    /// Warns of mistakes in extended files that no service took over.
+    pub(super) fn tell_doubts(&mut self) {
+        let told: BTreeSet<Span> = self.faults.iter().map(|fault| fault.span).collect();
+        let doubts = std::mem::take(&mut self.extends.doubts).into_iter();
+        let new = doubts.filter(|it| !told.contains(&it.span) && !self.aside.tells_of(it.span));
+        self.faults.extend(new);
+    }
+
     /// Returns a service merged over what it extends.
     fn extended(
         &mut self,
@@ -101,6 +115,13 @@ impl Loader<'_> {
         chain: &mut Vec<Link>,
     ) -> Option<Node> {
         let service = &scope.services.get(name)?.node;
+        let before = self.faults.len();
+        if let Some(extends) = service.get("extends") {
+            schema::check(extends, &schema::EXTENDS, "extends", &mut self.faults);
+        }
+        if has_errors(&self.faults[before..]) {
+            return None;
+        }
         let Some(extends) = read_extends(service) else {
             return Some(service.clone());
         };
@@ -148,7 +169,8 @@ impl Loader<'_> {
             self.faults.push(Diagnostic::error(extends.span, message));
             return None;
         }
-        let mut base = without_what_is_reset(base, name, &scope.resets);
+        let mut base = base;
+        apply_resets_below(&mut base, &["services", name], &scope.resets);
         extend_service(&mut base, service.clone(), &mut self.faults);
         base.remove("extends");
         Some(base)
@@ -169,11 +191,12 @@ impl Loader<'_> {
             |link: &Link| link.service == name && (link.scope == scope.id || same_file(link));
         if let Some(start) = chain.iter().position(same) {
             let circle = &chain[start..];
-            let names: Vec<&str> = circle.iter().map(|link| link.service.as_str()).collect();
-            let way = format!("{} → {name}", names.join(" → "));
+            let way = Cycle {
+                steps: circle.iter().map(|link| (&link.service, ())).collect(),
+            };
             let message = format!("the service `{name}` extends itself: {way}");
             let mut fault = Diagnostic::error(circle[0].span, message);
-            for link in &circle[1..] {
+            for link in circle[1..].iter().take(CIRCLE_NOTES_LIMIT) {
                 fault = fault.note(
                     link.span,
                     format!("`{}` extends the next one here", link.service),
@@ -210,6 +233,14 @@ impl Loader<'_> {
         let directory = path.parent().unwrap_or(path);
         let documents = self.parse(path, directory, Some(span))?;
         let (mut tree, resets) = self.plain_layers(documents, level);
+        let mut found = Vec::new();
+        schema::check(&tree, &schema::PROJECT, "", &mut found);
+        // What a part lacks may come from what extends it.
+        let written = found.into_iter().filter(|it| it.about == About::Written);
+        self.extends.doubts.extend(written.map(|it| Diagnostic {
+            severity: Severity::Warning,
+            ..it
+        }));
         let base = super::include::relative(&level.directory, directory);
         self.resolve_paths(&mut tree, (&base, directory), level.home.as_deref());
         let Some(Value::Map(services)) = tree.remove("services").map(|node| node.value) else {
@@ -246,12 +277,8 @@ fn read_extends(service: &Node) -> Option<Extends> {
             span: extends.span,
         }),
         Value::Map(_) => {
-            // Without a service the shape is wrong, which the checker says.
             let service = extends.get("service")?;
-            let file = extends
-                .get("file")
-                .filter(|file| file.as_text().is_some())
-                .cloned();
+            let file = extends.get("file").filter(|file| !file.is_null()).cloned();
             Some(Extends {
                 service: service.as_text()?.to_owned(),
                 file,
@@ -275,19 +302,4 @@ fn unknown(extends: &Extends, scope: &Scope) -> Diagnostic {
 fn names(services: &BTreeMap<String, Entry>) -> String {
     let names: Vec<&str> = services.keys().map(String::as_str).take(20).collect();
     names.join("`, `")
-}
-
-/// Applies the resets of an extending service to what it extends.
-fn without_what_is_reset(base: Node, name: &str, resets: &[Path]) -> Node {
-    let mut base = base;
-    for path in resets {
-        if let [first, service, rest @ ..] = path.parts()
-            && (first.as_str(), service.as_str()) == ("services", name)
-            && !rest.is_empty()
-        {
-            let parts: Vec<&str> = rest.iter().map(String::as_str).collect();
-            apply_resets(&mut base, &[Path::of(&parts)]);
-        }
-    }
-    base
 }

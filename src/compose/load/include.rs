@@ -1,17 +1,20 @@
 //! `include`: whole projects that become part of this one, each with its own directory and
 //! variables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use crate::compose::budget::TooMuch;
+use crate::compose::combine::{apply_resets_below, merge_resource};
 use crate::compose::diagnostic::Diagnostic;
+use crate::compose::load::has_errors;
 use crate::compose::load::layer::{Level, Loader, Paths};
 use crate::compose::load::locate::origins;
 use crate::compose::model::plain;
+use crate::compose::schema;
 use crate::compose::settle::{absolute, join};
-use crate::compose::tree::{Map, Node, Span, Value};
+use crate::compose::tree::{Map, Node, Path as TreePath, Span, Value};
 
 /// How deep projects may include each other.
 const DEPTH_LIMIT: usize = 50;
@@ -28,27 +31,40 @@ struct Include {
 type Variables = (BTreeMap<String, String>, BTreeMap<String, PathBuf>);
 
 impl Loader<'_> {
-    /// Loads what a document includes and adds it to the document.
-    pub(super) fn apply_includes(&mut self, root: &mut Node, level: &Level) {
-        let Some(list) = root.get("include") else {
-            return;
+    /// Loads what a document includes and lays the document over it; `resets` are what the document drops.
+    ///
+    /// Returns the services that more than one of them describes.
+    pub(super) fn apply_includes(
+        &mut self,
+        root: &mut Node,
+        resets: &[TreePath],
+        level: &Level,
+    ) -> BTreeSet<String> {
+        let mut laid_over = BTreeSet::new();
+        let Some(list) = root.remove("include").filter(|list| !list.is_null()) else {
+            return laid_over;
         };
-        // A wrong shape stays, and the checker says what is wrong.
-        let Some(items) = list.as_list() else { return };
-        let Some(includes) = items.iter().map(read_include).collect::<Option<Vec<_>>>() else {
-            return;
-        };
-        root.remove("include");
-        for include in includes {
+        let before = self.faults.len();
+        schema::check(&list, &schema::INCLUDE, "include", &mut self.faults);
+        if has_errors(&self.faults[before..]) {
+            return laid_over;
+        }
+        let items = list.as_list().unwrap_or_default();
+        for include in items.iter().filter_map(read_include) {
             if let Some(included) = self.include(&include, level) {
-                self.import(root, included);
+                self.import(root, included, resets, &mut laid_over);
             }
         }
+        laid_over
     }
 
     fn include(&mut self, include: &Include, level: &Level) -> Option<Node> {
         let paths = self.paths(include, level)?;
-        let main = paths.first()?.0.clone();
+        let Some((main, _)) = paths.first().cloned() else {
+            let warning = Diagnostic::warning(include.span, "this includes no file");
+            self.faults.push(warning.hint("name a file with `path`"));
+            return None;
+        };
         let real = self.source.resolve_links(&main);
         let same = |file: &PathBuf| *file == main || self.source.resolve_links(file) == real;
         if let Some(start) = level.included.iter().position(same) {
@@ -133,8 +149,14 @@ impl Loader<'_> {
         Some((found, from))
     }
 
-    /// Adds the resources of an included project; two different ones of a name are a conflict.
-    fn import(&mut self, root: &mut Node, mut included: Node) {
+    /// Adds the resources of an included project; what is there already under the same name is laid over them.
+    fn import(
+        &mut self,
+        root: &mut Node,
+        mut included: Node,
+        resets: &[TreePath],
+        laid_over: &mut BTreeSet<String>,
+    ) {
         for kind in [
             "services", "volumes", "networks", "secrets", "configs", "models",
         ] {
@@ -144,48 +166,38 @@ impl Loader<'_> {
             if root.get(kind).is_none_or(Node::is_null) {
                 root.set(kind, Node::new(Value::Map(Map::new()), Span::default()));
             }
+            // The checker says what is wrong with anything but a mapping.
             let Some(own) = root.get_mut(kind).and_then(Node::as_map_mut) else {
                 continue;
             };
             for (name, entry) in resources {
-                match own.get(&name) {
-                    None => {
-                        own.insert(name, entry);
-                    }
-                    Some(known) if plain(&known.node) == plain(&entry.node) => {}
-                    Some(known) => {
-                        let singular = kind.trim_end_matches('s');
-                        let message =
-                            format!("the {singular} `{name}` is included and written here too");
-                        self.faults.push(
-                            Diagnostic::error(known.key, message)
-                                .note(entry.key, "the included one is here")
-                                .hint("rename one of them, or change the included one in a further file after its `path`"),
-                        );
-                    }
+                let Some(known) = own.get_mut(&name) else {
+                    own.insert(name, entry);
+                    continue;
+                };
+                if plain(&known.node) == plain(&entry.node) {
+                    continue;
+                }
+                let later = std::mem::replace(&mut known.node, entry.node);
+                apply_resets_below(&mut known.node, &[kind, &name], resets);
+                merge_resource(&mut known.node, later, (kind, &name), &mut self.faults);
+                if kind == "services" {
+                    laid_over.insert(name);
                 }
             }
         }
     }
 }
 
+/// Reads an element that has the right shape; nothing asks for nothing.
 fn read_include(node: &Node) -> Option<Include> {
-    let list = |node: Option<&Node>| -> Option<Vec<Node>> {
-        match node {
-            None => Some(Vec::new()),
-            Some(Node {
-                value: Value::Text(_),
-                ..
-            }) => node.cloned().map(|node| vec![node]),
-            Some(Node {
-                value: Value::List(items),
-                ..
-            }) => items
-                .iter()
-                .all(|item| item.as_text().is_some())
-                .then(|| items.clone()),
-            Some(_) => None,
-        }
+    let list = |key: &str| match node.get(key) {
+        Some(Node {
+            value: Value::List(items),
+            ..
+        }) => items.clone(),
+        Some(text) if text.as_text().is_some() => vec![text.clone()],
+        _ => Vec::new(),
     };
     let span = node.span;
     if node.as_text().is_some() {
@@ -198,16 +210,13 @@ fn read_include(node: &Node) -> Option<Include> {
         });
     }
     node.as_map()?;
-    let directory = match node.get("project_directory") {
-        Some(directory) if !directory.is_null() => Some(directory.as_text()?),
-        _ => None,
-    };
+    let directory = node.get("project_directory").and_then(Node::as_text);
     Some(Include {
-        paths: list(node.get("path"))?,
+        paths: list("path"),
         directory: directory
             .filter(|directory| !directory.is_empty())
             .map(str::to_owned),
-        env_files: list(node.get("env_file"))?,
+        env_files: list("env_file"),
         span,
     })
 }

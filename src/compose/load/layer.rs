@@ -164,10 +164,11 @@ impl<'a> Loader<'a> {
         let before = self.faults.len();
         self.interpolate(&mut root, level);
         self.set_aside(&mut root, before, RestMust::BeChecked);
-        self.apply_extends(&mut root, &resets, level);
+        let mut own = service_names(&root);
+        // What is included comes first, so that services can extend it.
+        own.extend(self.apply_includes(&mut root, &resets, level));
         apply_resets(tree, &resets);
-        let own = service_names(&root);
-        self.apply_includes(&mut root, level);
+        self.apply_extends(&mut root, &resets, level);
         if tree.span.line == 0 {
             tree.span = root.span;
         }

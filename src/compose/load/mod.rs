@@ -174,6 +174,7 @@ fn layered(
         level.environment = Rc::new([(PROJECT_NAME.to_owned(), name.clone())].into());
     }
     let mut root = loader.layers(documents, &level);
+    loader.tell_doubts();
     if root.as_map().is_none_or(Map::is_empty) && !has_errors(&loader.faults) {
         loader.faults.push(
             Diagnostic::error(root.span, "the Compose file is empty")

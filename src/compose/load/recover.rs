@@ -33,6 +33,11 @@ impl Aside {
         self.faults.is_empty()
     }
 
+    /// Tells whether a mistake at this place was set aside.
+    pub(super) fn tells_of(&self, span: Span) -> bool {
+        self.faults.iter().any(|fault| fault.span == span)
+    }
+
     /// Sets the mistakes from `from` on aside if the tree makes sense without what they are in.
     pub(super) fn take(
         &mut self,

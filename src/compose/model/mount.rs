@@ -37,8 +37,8 @@ record! {
         selinux: Option<String> = "selinux",
         /// How mounts below it propagate.
         propagation: Option<String> = "propagation",
-        /// Makes a missing directory on the host.
-        create_host_path: bool = "create_host_path",
+        /// Makes a missing directory on the host; it is made unless this says no.
+        create_host_path: Option<bool> = "create_host_path",
         /// How mounts below it are bound.
         recursive: Option<String> = "recursive",
     }

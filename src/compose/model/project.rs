@@ -14,6 +14,9 @@ pub struct UnusedExternal {
     pub volumes: BTreeSet<String>,
 }
 
+/// How many containers the services of a project may have together.
+pub const CONTAINER_LIMIT: u64 = 10_000;
+
 /// A loaded project.
 #[derive(Debug, Clone, Default)]
 pub struct Project {

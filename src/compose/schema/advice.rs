@@ -65,6 +65,12 @@ fn of_plain(node: &Node, shape: &Shape) -> Option<String> {
     }
     let is_number = matches!(node.value, Value::Int(_) | Value::Float(_));
     let takes_list = shape.list.is_some() && shape.map.is_none();
+    let counted = shape.list.and_then(|list| list.item.map);
+    if counted.is_some_and(|item| is_number && knows(item, "count")) {
+        return Some(format!(
+            "write `- count: {value}` on a line below it, or `all`"
+        ));
+    }
     (takes_list && is_number).then(|| format!("make it a list: `[{value}]`"))
 }
 

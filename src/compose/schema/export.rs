@@ -1,7 +1,7 @@
 //! The table as a JSON Schema, for editors.
 //!
-//! An editor sees one file as it is written, and the checker sees all files merged. So the schema asks for less:
-//! a mapping may lack keys that another file adds, and a list may repeat what merging makes one.
+//! An editor sees one file as it is written, and the checker sees all files merged. So in the schema a list may repeat
+//! what merging makes one. Keys that must be there are required, as in the schema of the Compose Specification.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -16,7 +16,7 @@ const UNUSED: &[(&str, &str)] = &[(
 
 /// Returns the JSON Schema of a Compose file.
 pub fn json_schema() -> Json {
-    let mut schema = shape(&PROJECT, Whole::Merged);
+    let mut schema = shape(&PROJECT);
     if let Json::Object(out) = &mut schema {
         out.insert(
             "$schema".to_owned(),
@@ -27,17 +27,8 @@ pub fn json_schema() -> Json {
     schema
 }
 
-/// Where a mapping gets its keys from.
-#[derive(Clone, Copy, PartialEq)]
-enum Whole {
-    /// From all files that have it.
-    Merged,
-    /// From one place: elements of lists are not merged key by key.
-    Alone,
-}
-
 /// Turns a shape into a schema: one alternative for each kind of value.
-fn shape(shape: &Shape, whole: Whole) -> Json {
+fn shape(shape: &Shape) -> Json {
     let mut alternatives = Vec::new();
     if shape.null {
         alternatives.push(json!({ "type": "null" }));
@@ -48,7 +39,7 @@ fn shape(shape: &Shape, whole: Whole) -> Json {
     alternatives.extend(shape.number.map(number));
     alternatives.extend(shape.text.map(text));
     alternatives.extend(shape.list.map(list));
-    alternatives.extend(shape.map.map(|map| mapping(map, whole)));
+    alternatives.extend(shape.map.map(mapping));
     if alternatives.len() == 1 {
         return alternatives.remove(0);
     }
@@ -80,14 +71,14 @@ fn text(text: Text) -> Json {
 }
 
 fn list(list: &List) -> Json {
-    json!({ "type": "array", "items": shape(&list.item, Whole::Alone) })
+    json!({ "type": "array", "items": shape(&list.item) })
 }
 
-fn mapping(mapping: &Mapping, whole: Whole) -> Json {
+fn mapping(mapping: &Mapping) -> Json {
     let mut out = json!({ "type": "object" });
     let mut properties = Map::new();
     for (key, inner) in mapping.keys {
-        let mut schema = shape(inner, whole);
+        let mut schema = shape(inner);
         let mut about = mapping.about.iter().chain(UNUSED);
         let about = about.find(|(name, _)| name == key);
         if let Some((_, about)) = about {
@@ -98,12 +89,12 @@ fn mapping(mapping: &Mapping, whole: Whole) -> Json {
     if !properties.is_empty() {
         out["properties"] = Json::Object(properties);
     }
-    if !mapping.required.is_empty() && whole == Whole::Alone {
+    if !mapping.required.is_empty() {
         out["required"] = json!(mapping.required);
     }
     let mut patterns = Map::new();
     if let Some(named) = mapping.named {
-        patterns.insert(named.names.pattern.to_owned(), shape(&named.value, whole));
+        patterns.insert(named.names.pattern.to_owned(), shape(&named.value));
     }
     if mapping.extensions {
         patterns.insert("^x-".to_owned(), json!({}));
@@ -142,6 +133,19 @@ mod tests {
         if !schema["items"].is_null() {
             undescribed(&schema["items"], &format!("{path}[]"), found);
         }
+    }
+
+    #[test]
+    fn keys_that_must_be_there_are_required() {
+        let schema = json_schema();
+        let project = &schema["properties"];
+        let service = &project["services"]["patternProperties"]["^[a-zA-Z0-9._-]+$"];
+        let dependency = &service["properties"]["depends_on"]["anyOf"][1]["patternProperties"];
+        let of = |schema: &Json| schema["required"].clone();
+        assert_eq!(of(&dependency["^[a-zA-Z0-9._-]+$"]), json!(["condition"]));
+        assert_eq!(of(&service["properties"]["provider"]), json!(["type"]));
+        let model = &project["models"]["patternProperties"]["^[a-zA-Z0-9._-]+$"];
+        assert_eq!(of(model), json!(["model"]));
     }
 
     #[test]

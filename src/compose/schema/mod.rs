@@ -12,4 +12,5 @@ mod shape;
 
 pub(crate) use check::check;
 pub use export::json_schema;
-pub(crate) use project::PROJECT;
+pub(crate) use project::{INCLUDE, PROJECT};
+pub(crate) use service::EXTENDS;

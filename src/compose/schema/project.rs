@@ -3,17 +3,20 @@
 use crate::compose::model::{IpamPool, Model, Network, Volume};
 use crate::compose::schema::pieces::{ANY_NAME, EXTERNAL, NAME, OPEN_EXTERNAL, OPTIONS, PAIRS};
 use crate::compose::schema::service::SERVICE;
-use crate::compose::schema::shape::{FLAG, List, Mapping, Shape, TEXT, TEXT_OR_TEXTS, TEXTS};
+use crate::compose::schema::shape::{FLAG, List, Mapping, Shape, TEXT, TEXTS};
 
 const TEXT_OPTIONS: Shape = Shape::NONE.or_map(&Mapping::named(&ANY_NAME, TEXT));
 
-const INCLUDE: Shape = Shape::NONE.or_list(&List {
-    item: TEXT.or_map(
+const INCLUDED_FILES: Shape = TEXTS.or_text().or_null();
+
+/// The shape of `include`.
+pub(crate) const INCLUDE: Shape = Shape::NONE.or_null().or_list(&List {
+    item: TEXT.or_null().or_map(
         &Mapping::of(
             &[
-                ("path", TEXT_OR_TEXTS),
-                ("env_file", TEXT_OR_TEXTS),
-                ("project_directory", TEXT),
+                ("path", INCLUDED_FILES),
+                ("env_file", INCLUDED_FILES),
+                ("project_directory", TEXT.or_null()),
             ],
             &[
                 ("path", "The file, or several that are merged."),

@@ -301,6 +301,16 @@ fn has_interval(policy: &str) -> bool {
     rest.len() < interval.len() && rest.starts_with(['w', 'd', 'h', 'm', 's'])
 }
 
+/// The shape of `extends`.
+pub(crate) const EXTENDS: Shape = TEXT.or_map(
+    &Mapping::of(
+        &[("service", TEXT), ("file", TEXT.or_null())],
+        Extends::KEYS,
+    )
+    .requiring(&["service"])
+    .without_extensions(),
+);
+
 const KEYS: &[(&str, Shape)] = &[
     ("develop", DEVELOP),
     ("deploy", DEPLOY),
@@ -349,14 +359,7 @@ const KEYS: &[(&str, Shape)] = &[
             unique: true,
         }),
     ),
-    (
-        "extends",
-        TEXT.or_map(
-            &Mapping::of(&[("service", TEXT), ("file", TEXT)], Extends::KEYS)
-                .requiring(&["service"])
-                .without_extensions(),
-        ),
-    ),
+    ("extends", EXTENDS),
     ("provider", PROVIDER),
     ("external_links", UNIQUE_TEXTS),
     ("extra_hosts", EXTRA_HOSTS),

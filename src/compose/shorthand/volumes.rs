@@ -31,7 +31,7 @@ pub fn parse_volume(text: &str) -> Result<ServiceVolume, VolumeError> {
         "volume".clone_into(&mut volume.kind);
         return Ok(volume);
     }
-    let parts = split(text);
+    let parts = lettered(text).unwrap_or_else(|| split(text));
     if parts.iter().any(String::is_empty) {
         return Err(VolumeError::EmptyPart);
     }
@@ -52,6 +52,21 @@ pub fn parse_volume(text: &str) -> Result<ServiceVolume, VolumeError> {
     }
     settle_kind(&mut volume);
     Ok(volume)
+}
+
+/// Splits `a:/b`: before a path of a container one letter is a volume, though it looks like a drive.
+fn lettered(text: &str) -> Option<Vec<String>> {
+    let (letter, target) = text.split_once(':')?;
+    let is_letter = letter.len() == 1 && letter.starts_with(|c: char| c.is_ascii_alphabetic());
+    let path = target.split(':').next().unwrap_or_default();
+    let rest = target.get(path.len() + 1..);
+    // Behind a path of this machine on a drive comes another path.
+    let is_last = rest.is_none_or(|rest| !rest.contains([':', '/', '\\']));
+    if !is_letter || !path.starts_with('/') || !is_last {
+        return None;
+    }
+    let parts = [letter, path].into_iter().chain(rest);
+    Some(parts.map(str::to_owned).collect())
 }
 
 /// Splits at colons, but not behind a drive letter and not inside `${…}`.
@@ -108,7 +123,7 @@ fn bind(volume: &mut ServiceVolume) -> &mut BindOptions {
 fn settle_kind(volume: &mut ServiceVolume) {
     if volume.source.as_deref().is_some_and(is_path) {
         "bind".clone_into(&mut volume.kind);
-        bind(volume).create_host_path = true;
+        bind(volume).create_host_path = Some(true);
     } else {
         "volume".clone_into(&mut volume.kind);
         volume.volume.get_or_insert_default();
@@ -161,6 +176,18 @@ mod tests {
         );
         assert_eq!(read("/only"), ("volume".into(), None, "/only".into()));
         assert_eq!(
+            read("a:/srv"),
+            ("volume".into(), Some("a".into()), "/srv".into())
+        );
+        assert_eq!(
+            read("a:/srv:ro"),
+            ("volume".into(), Some("a".into()), "/srv".into())
+        );
+        assert_eq!(
+            read("c:/data:/srv"),
+            ("bind".into(), Some("c:/data".into()), "/srv".into())
+        );
+        assert_eq!(
             read("C:\\x:/y"),
             ("bind".into(), Some("C:\\x".into()), "/y".into())
         );
@@ -173,7 +200,7 @@ mod tests {
         let bind = volume.bind.unwrap();
         assert_eq!(bind.selinux.as_deref(), Some("z"));
         assert_eq!(bind.propagation.as_deref(), Some("rshared"));
-        assert!(bind.create_host_path);
+        assert_eq!(bind.create_host_path, Some(true));
     }
 
     #[test]

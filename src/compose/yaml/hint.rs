@@ -1,6 +1,10 @@
 //! A scanner's complaint into advice: what people mostly did where it stopped.
 
+use std::collections::BTreeSet;
+
 use saphyr_parser::ScanError;
+
+use crate::compose::suggest::nearest;
 
 /// Advises on a complaint about a text.
 pub(super) fn of(text: &str, error: &ScanError) -> Option<String> {
@@ -19,7 +23,7 @@ pub(super) fn of(text: &str, error: &ScanError) -> Option<String> {
         return Some("YAML is indented with spaces; this line begins with a tab".to_owned());
     }
     if says("unknown anchor") {
-        return Some("an anchor `&name` must stand above, in the same file".to_owned());
+        return Some(near_anchor(text, error));
     }
     if says("mapping values are not allowed") {
         return Some(no_mapping_here(text, number));
@@ -49,6 +53,34 @@ pub(super) fn of(text: &str, error: &ScanError) -> Option<String> {
         return None;
     };
     Some(advice.to_owned())
+}
+
+/// Says which anchor an unknown alias could mean.
+fn near_anchor(text: &str, error: &ScanError) -> String {
+    let word = |text: &str| -> String {
+        let is_end = |c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}' | '[' | '{');
+        text.chars().take_while(|c| !is_end(*c)).collect()
+    };
+    let number = error.marker().line().saturating_sub(1);
+    let line = text.lines().nth(number).unwrap_or_default();
+    let from_here: String = line.chars().skip(error.marker().col()).collect();
+    let alias = word(from_here.trim_start_matches('*'));
+    let anchors = |text: &str| -> BTreeSet<String> {
+        let found = text.match_indices('&').filter(|(at, _)| {
+            text[..*at].ends_with(|c: char| c.is_whitespace() || matches!(c, '[' | '{' | ','))
+        });
+        let names = found.map(|(at, _)| word(&text[at + 1..]));
+        names.filter(|name| !name.is_empty()).collect()
+    };
+    let above: Vec<&str> = text.lines().take(number + 1).collect();
+    let known = anchors(&above.join("\n"));
+    if let Some(near) = nearest(&alias, known.iter().map(String::as_str)) {
+        return format!("did you mean `*{near}`?");
+    }
+    if anchors(text).contains(&alias) {
+        return format!("the anchor `&{alias}` stands below: move it above its first use");
+    }
+    "an anchor `&name` must stand above, in the same file".to_owned()
 }
 
 /// Returns which line a complaint is about, from zero: that of a key without `:` is only missed below it.
@@ -107,11 +139,27 @@ fn no_mapping_here(text: &str, number: usize) -> String {
             format!("the line above, `{key}`, has no `:` behind its key, or no `#` before it")
         }
         Some(key) => format!("the line above, `{key}`, has no `:` behind its key"),
-        None => {
+        None => key_behind_a_key(text, number).unwrap_or_else(|| {
             "a value that contains `: ` must be quoted; also check the indentation of this line"
                 .to_owned()
-        }
+        }),
     }
+}
+
+/// Finds `key: another: value` in one line.
+fn key_behind_a_key(text: &str, number: usize) -> Option<String> {
+    let line = text.lines().nth(number)?.trim().trim_start_matches("- ");
+    let (first, rest) = line.split_once(": ")?;
+    let (second, _) = rest.trim_start().split_once(": ")?;
+    let is_key = |word: &str| {
+        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        !word.is_empty() && word.chars().all(letter)
+    };
+    (is_key(first) && is_key(second)).then(|| {
+        format!(
+            "if `{second}` is a key below `{first}`, put it on a line of its own, indented further; a value that contains `: ` must be quoted"
+        )
+    })
 }
 
 /// Replaces the tab between `:` and a value that the parser stumbled over; columns stay as they are.

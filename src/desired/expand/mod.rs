@@ -49,11 +49,14 @@ pub fn expand(project: &Project, options: &Options<'_>) -> Result<DesiredState, 
     let networks = resource::networks(&mut desk);
     let volumes = resource::volumes(&mut desk);
     let mut services = BTreeMap::new();
+    let mut left = model::CONTAINER_LIMIT;
     for (key, model) in &project.services {
         let Some(service) = desk.service_name(key) else {
             continue;
         };
-        let replicas = options.scale.get(&service).copied();
+        let wanted = u32::try_from(model.replicas()).unwrap_or(u32::MAX);
+        let replicas = options.scale.get(&service).copied().unwrap_or(wanted);
+        let replicas = within(&mut desk, &service, replicas, &mut left);
         let expanded = one_service(&mut desk, &service, model, replicas);
         services.insert(service, expanded);
     }
@@ -138,16 +141,30 @@ fn refused_name(
     }])
 }
 
+/// Takes the containers of a service from those that the project may have; refuses more than are left.
+fn within(desk: &mut Desk<'_>, name: &ServiceName, replicas: u32, left: &mut u64) -> u32 {
+    if let Some(rest) = left.checked_sub(u64::from(replicas)) {
+        *left = rest;
+        return replicas;
+    }
+    desk.open(name);
+    desk.refuse(DesiredError::TooMany {
+        service: name.to_string(),
+        replicas,
+        limit: model::CONTAINER_LIMIT,
+        place: desk.place("scale"),
+    });
+    0
+}
+
 fn one_service(
     desk: &mut Desk<'_>,
     name: &ServiceName,
     model: &model::Service,
-    replicas: Option<u32>,
+    replicas: u32,
 ) -> DesiredService {
     desk.open(name);
     unsupported::check(desk, model);
-    let wanted = u32::try_from(model.replicas()).unwrap_or(u32::MAX);
-    let replicas = replicas.unwrap_or(wanted);
     service::check_replicas(desk, model, replicas);
     let dependencies = dependencies(desk, model);
     let template = service::Template {

@@ -62,8 +62,9 @@ fn bind(desk: &mut Desk<'_>, volume: &model::ServiceVolume) -> Option<BindMount>
         Some("Z") => Some(Relabel::Private),
         _ => None,
     };
-    // Docker Compose makes the directory also when there is no `bind` section at all.
-    let create_host_path = options.is_none_or(|bind| bind.create_host_path);
+    let create_host_path = options
+        .and_then(|bind| bind.create_host_path)
+        .unwrap_or(true);
     Some(BindMount {
         source,
         create_host_path,

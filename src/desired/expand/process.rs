@@ -79,7 +79,8 @@ pub(super) fn restart(desk: &mut Desk<'_>, model: &model::Service) -> RestartPol
     if let Some(policy) = deployed {
         let max_retries = policy.max_attempts.and_then(|max| u32::try_from(max).ok());
         return match policy.condition.as_deref() {
-            Some("none") => RestartPolicy::No,
+            Some("none" | "no") => RestartPolicy::No,
+            Some("unless-stopped") => RestartPolicy::UnlessStopped,
             Some("on-failure") => RestartPolicy::OnFailure { max_retries },
             _ => RestartPolicy::Always,
         };

@@ -5,13 +5,14 @@ mod doubts;
 use std::collections::BTreeMap;
 
 use crate::compose::diagnostic::Diagnostic;
-use crate::compose::model::{Dependency, Project, Service};
+use crate::compose::model::{CONTAINER_LIMIT, Dependency, Project, Service};
 use crate::compose::suggest::suggestion;
 use crate::compose::tree::Span;
 use crate::graph::Dag;
 
 /// Checks the services that are switched on.
 pub(super) fn check(project: &mut Project, faults: &mut Vec<Diagnostic>) {
+    let mut containers = 0;
     for service in project.services.values() {
         let mut checker = Checker {
             project,
@@ -24,8 +25,10 @@ pub(super) fn check(project: &mut Project, faults: &mut Vec<Diagnostic>) {
         checker.healthcheck();
         checker.dependencies();
         checker.resources();
-        checker.scale();
+        checker.scale(&mut containers);
         checker.limits();
+        checker.sizes();
+        checker.restart();
         checker.watch();
         checker.mounts();
         doubts::tell(project, service, faults);
@@ -44,6 +47,18 @@ pub(super) fn check(project: &mut Project, faults: &mut Vec<Diagnostic>) {
     }
     circles(project, faults);
 }
+
+/// When a container starts again; `on-failure` may have a count behind it.
+const RESTART_POLICIES: &[&str] = &["no", "always", "unless-stopped", "on-failure"];
+/// The same for `deploy`, with its own words first and those that Docker Compose passes on.
+const RESTART_CONDITIONS: &[&str] = &[
+    "none",
+    "on-failure",
+    "any",
+    "no",
+    "always",
+    "unless-stopped",
+];
 
 struct Checker<'a> {
     project: &'a Project,
@@ -179,15 +194,26 @@ impl Checker<'_> {
             let disabled = self.project.disabled_services.contains_key(name);
             if !known && (!disabled || *required) {
                 let path = format!("depends_on.{name}");
-                let whole = format!("services.{}.{path}", self.service.name);
-                let who = if self.project.places.is_implied(&whole) {
-                    format!("the service `{}`", self.service.name)
-                } else {
-                    "`depends_on`".to_owned()
-                };
+                let who = format!("`{}`", self.asking_for(&path));
                 self.unknown_service(&path, name, &who);
             }
         }
+    }
+
+    /// Names the key that a dependency follows from: `depends_on`, or another one that needs the service.
+    fn asking_for(&self, dependency: &str) -> &'static str {
+        let service = self.service;
+        let listed = |key: &'static str, count: usize| {
+            (0..count).map(move |index| (key, format!("{key}.{index}")))
+        };
+        let links = listed("links", service.links.len());
+        let volumes = listed("volumes_from", service.volumes_from.len());
+        let namespaces = ["network_mode", "ipc", "pid", "uts", "cgroup"];
+        let namespaces = namespaces.map(|key| (key, key.to_owned()));
+        let span = self.span(dependency);
+        let mut others = links.chain(volumes).chain(namespaces);
+        let found = others.find(|(_, path)| self.span(path) == span);
+        found.map_or("depends_on", |(key, _)| key)
     }
 
     fn unknown_service(&mut self, path: &str, name: &str, what: &str) {
@@ -292,7 +318,8 @@ impl Checker<'_> {
         }
     }
 
-    fn scale(&mut self) {
+    /// Checks how many containers a service has; `containers` counts those of the services before it.
+    fn scale(&mut self, containers: &mut u64) {
         let service = self.service;
         let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
         if let (Some(scale), Some(replicas)) = (service.scale, replicas)
@@ -309,6 +336,20 @@ impl Checker<'_> {
             if value.is_some_and(|value| value < 0) {
                 self.fault(path, format!("`{path}` cannot be negative"));
             }
+        }
+        let fits = *containers <= CONTAINER_LIMIT;
+        *containers = containers.saturating_add(service.replicas());
+        if fits && *containers > CONTAINER_LIMIT {
+            let path = if service.scale.is_some() {
+                "scale"
+            } else if replicas.is_some() {
+                "deploy.replicas"
+            } else {
+                ""
+            };
+            let message = format!("the project has more than {CONTAINER_LIMIT} containers");
+            let found = format!("with this service it has {containers}");
+            self.fault(path, message).expected = Some(found);
         }
         let several = service.scale.or(replicas).is_some_and(|count| count > 1);
         if let (true, Some(name)) = (several, &service.container_name) {
@@ -360,6 +401,89 @@ impl Checker<'_> {
                     &left,
                     &right,
                 );
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        let service = self.service;
+        let deploy = service.deploy.as_ref();
+        let condition =
+            deploy.and_then(|deploy| deploy.restart_policy.as_ref()?.condition.as_ref());
+        let counted = |text: &str| {
+            let count = text.strip_prefix("on-failure:");
+            count.is_some_and(|count| count.parse::<u32>().is_ok())
+        };
+        let path = "deploy.restart_policy.condition";
+        for (path, key, value, words) in [
+            (
+                "restart",
+                "restart",
+                service.restart.as_ref(),
+                RESTART_POLICIES,
+            ),
+            (path, "condition", condition, RESTART_CONDITIONS),
+        ] {
+            // With `--no-interpolate` a variable is still there.
+            let Some(text) = value.filter(|text| !text.contains('$')) else {
+                continue;
+            };
+            if words.contains(&text.as_str()) || key == "restart" && counted(text) {
+                continue;
+            }
+            let near = suggestion(text, words.iter().copied(), self.faults);
+            let fault = self.fault(path, format!("`{key}` cannot be `{text}`"));
+            fault.expected = Some(format!("expected `{}`", words.join("`, `")));
+            fault.hint = near.map(|near| format!("did you mean `{near}`?"));
+        }
+    }
+
+    /// Sizes are not negative; -1 is no limit where there can be one.
+    fn sizes(&mut self) {
+        let service = self.service;
+        let resources = service.deploy.as_ref().map(|deploy| &deploy.resources);
+        let most = resources.and_then(|resources| resources.limits.as_ref()?.memory);
+        let promised = resources.and_then(|resources| resources.reservations.as_ref()?.memory);
+        for (path, size) in [
+            ("mem_limit", service.mem_limit),
+            ("mem_reservation", service.mem_reservation),
+            ("memswap_limit", service.memswap_limit),
+            ("mem_swappiness", service.mem_swappiness),
+            ("deploy.resources.limits.memory", most),
+            ("deploy.resources.reservations.memory", promised),
+        ] {
+            if size.is_some_and(|size| size.bytes() < -1) {
+                let message = format!("`{path}` cannot be negative");
+                self.fault(path, message).expected = Some("expected -1 or more".to_owned());
+            }
+        }
+        let build = service.build.as_ref().and_then(|build| build.shm_size);
+        let mut others = vec![
+            ("shm_size".to_owned(), service.shm_size),
+            ("build.shm_size".to_owned(), build),
+        ];
+        for (index, volume) in service.volumes.iter().enumerate() {
+            let size = volume.tmpfs.as_ref().and_then(|tmpfs| tmpfs.size);
+            others.push((format!("volumes.{index}.tmpfs.size"), size));
+        }
+        let io = service.blkio_config.iter();
+        let rates = io.flat_map(|io| {
+            [
+                ("device_read_bps", &io.device_read_bps),
+                ("device_write_bps", &io.device_write_bps),
+                ("device_read_iops", &io.device_read_iops),
+                ("device_write_iops", &io.device_write_iops),
+            ]
+        });
+        for (key, list) in rates {
+            let paths = (0..list.len()).map(|index| format!("blkio_config.{key}.{index}.rate"));
+            others.extend(paths.zip(list.iter().map(|throttle| throttle.rate)));
+        }
+        for (path, size) in others {
+            if size.is_some_and(|size| size.bytes() < 0) {
+                let key = path.rsplit('.').next().unwrap_or_default();
+                let message = format!("`{key}` cannot be negative");
+                self.fault(&path, message);
             }
         }
     }
@@ -423,6 +547,9 @@ pub(super) fn container_names(project: &Project, faults: &mut Vec<Diagnostic>) {
     }
 }
 
+/// How many steps of a circle are shown with their places, beside the first.
+pub(super) const CIRCLE_NOTES_LIMIT: usize = 20;
+
 /// Services cannot wait for each other in a circle.
 fn circles(project: &Project, faults: &mut Vec<Diagnostic>) {
     let edges = project.services.values().flat_map(|service| {
@@ -447,7 +574,7 @@ fn circles(project: &Project, faults: &mut Vec<Diagnostic>) {
     };
     let message = format!("the services wait for each other: {circle}");
     let mut fault = Diagnostic::error(span(first.0, first.1), message);
-    for (from, to) in rest {
+    for (from, to) in rest.iter().take(CIRCLE_NOTES_LIMIT) {
         fault = fault.note(span(from, to), format!("`{from}` waits for `{to}` here"));
     }
     faults.push(fault.hint("remove one of these dependencies"));

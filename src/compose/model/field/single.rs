@@ -179,14 +179,17 @@ impl Field for String {
 }
 
 /// Reads a value that parses itself from its text.
-fn parsed<T: FromStr>(node: &Node, expected: &str, faults: &mut Vec<Diagnostic>) -> Option<T> {
+fn parsed<T: FromStr>(node: &Node, expected: &str) -> Result<T, Diagnostic> {
     let text = node.value.to_plain();
-    let value = text.parse().ok();
-    if value.is_none() {
-        let fault = Diagnostic::error(node.span, format!("cannot read `{text}`"));
-        faults.push(fault.expected(expected));
-    }
-    value
+    let fault = || Diagnostic::error(node.span, format!("cannot read `{text}`")).expected(expected);
+    text.parse().map_err(|_| fault())
+}
+
+/// Says how Docker writes a size with the unit of another tool, such as `512Mi`.
+fn size_hint(text: &str) -> Option<String> {
+    let whole = format!("{text}B");
+    let is_short = text.ends_with('i') && whole.parse::<ByteSize>().is_ok();
+    is_short.then(|| format!("write `{whole}`"))
 }
 
 impl Field for Option<ByteSize> {
@@ -195,7 +198,13 @@ impl Field for Option<ByteSize> {
             return None;
         }
         let expected = "expected a size such as `512m`, `1.5gb` or a number of bytes";
-        parsed::<ByteSize>(node, expected, faults).filter(|size| size.bytes() != 0)
+        match parsed::<ByteSize>(node, expected) {
+            Ok(size) => Some(size).filter(|size| size.bytes() != 0),
+            Err(fault) => {
+                faults.push(fault.maybe_hint(size_hint(&node.value.to_plain())));
+                None
+            }
+        }
     }
 
     fn schema() -> Json {
@@ -212,11 +221,10 @@ impl Field for Option<Duration> {
         if node.is_null() {
             return None;
         }
-        parsed(
-            node,
-            "expected a duration such as `10s`, `1m30s` or `500ms`",
-            faults,
-        )
+        let expected = "expected a duration such as `10s`, `1m30s` or `500ms`";
+        parsed(node, expected)
+            .map_err(|fault| faults.push(fault))
+            .ok()
     }
 
     fn schema() -> Json {
