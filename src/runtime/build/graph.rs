@@ -76,6 +76,20 @@ pub struct BaseImage {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContextName(pub String);
 
+impl ContextName {
+    /// Takes a name as it is written; `docker.io/library/` and `:latest` say nothing.
+    pub fn of(name: &str) -> Self {
+        let Ok(ImageRef::Registry(image)) = name.parse::<ImageRef>() else {
+            return Self(name.to_owned());
+        };
+        let tag = image.tag().filter(|tag| *tag != "latest");
+        let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
+        let digest = image.digest().map(|digest| format!("@{digest}"));
+        let name = image.familiar_name();
+        Self(format!("{name}{tag}{}", digest.unwrap_or_default()))
+    }
+}
+
 /// One instruction, ready to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
@@ -269,7 +283,7 @@ pub struct Copy {
     pub instruction: CopyInstruction,
     /// What to copy, in order.
     pub sources: Vec<CopySource>,
-    /// Where to: absolute; a `/` at the end was written or follows from several sources.
+    /// Where to: absolute; a `/` at the end says that it is a folder.
     pub dest: String,
     /// `--chown` as words; none means 0:0 for the context and unchanged for stages and images.
     pub chown: Option<String>,

@@ -11,6 +11,8 @@ pub struct Dockerfile {
     pub global_args: Vec<Instruction>,
     /// The stages, in order of appearance.
     pub stages: Vec<Stage>,
+    /// The last lines of instructions that have an empty line in the middle.
+    pub empty_continuations: Vec<usize>,
 }
 
 /// `# key=value` lines above everything else.
@@ -20,6 +22,8 @@ pub struct Directives {
     pub syntax: Option<String>,
     /// Which character continues a line.
     pub escape: Escape,
+    /// Whether a directive said so.
+    pub escape_written: bool,
     /// Settings of the lint checks.
     pub check: Option<String>,
 }
@@ -70,6 +74,8 @@ pub struct Stage {
     pub name: Option<String>,
     /// `--platform`, not expanded.
     pub platform: Option<String>,
+    /// The comment lines directly above its `FROM`.
+    pub comments: Vec<String>,
     /// Its instructions.
     pub instructions: Vec<Instruction>,
 }
@@ -224,11 +230,11 @@ pub enum CopySource {
 pub struct Heredoc {
     /// The delimiter; it is the file's name as well.
     pub name: String,
-    /// The text, with the tabs of `<<-` removed.
+    /// The text as it stands; `<<-` has not removed tabs yet.
     pub content: String,
     /// Whether variables in it are expanded: the delimiter was not quoted.
     pub expand: bool,
-    /// Whether `<<-` removed leading tabs.
+    /// Whether leading tabs are removed: `<<-`.
     pub chomp: bool,
     /// The file descriptor before `<<`; 0 where there is none.
     pub descriptor: u32,
