@@ -12,6 +12,7 @@
 //! | `start`, `stop`, `exec` | containers run, and programs in them |
 //! | `observe`, `process`, `logs`, `events` | what is there, what it wrote, what happened |
 //! | `watch`, `wait` | until something changes |
+//! | `workshop` | what builds work with |
 //! | `recover` | what a crash interrupted |
 
 mod assemble;
@@ -36,6 +37,7 @@ mod turns;
 mod volume;
 mod wait;
 mod watch;
+mod workshop;
 
 use std::sync::Arc;
 
@@ -47,6 +49,7 @@ use super::{
 };
 use crate::observed::{ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
+use crate::runtime::build::{Events, Workshop};
 use crate::runtime::image::{Pruned, Store, StoredImage};
 use crate::value::{ContainerName, ProjectName};
 use inner::Inner;
@@ -72,6 +75,11 @@ impl Embedded {
     /// Returns the image store.
     pub fn images(&self) -> &Store {
         &self.inner.store
+    }
+
+    /// Returns what builds on this machine work with.
+    pub fn workshop(&self, events: Events) -> Workshop {
+        Inner::workshop(&self.inner, events)
     }
 
     /// Removes from the disk what no image with a name and no container needs.

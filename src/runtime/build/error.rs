@@ -1,7 +1,8 @@
 //! What can go wrong in a build.
 
-use super::dockerfile::Mistake;
 use std::io;
+
+use super::dockerfile::Mistake;
 
 use crate::runtime::container::ContainerError;
 use crate::runtime::image::ImageError;
@@ -45,7 +46,10 @@ pub enum BuildError {
         output: String,
     },
     /// A source is not where it should be.
-    #[error("copy `{path}`: there is no such file or folder{}", ignored_by(excluded))]
+    #[error(
+        "copy `{path}`: there is no such file or folder{}",
+        ignored_by(excluded)
+    )]
     NoSource {
         /// The path as written.
         path: String,

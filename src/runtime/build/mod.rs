@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`request`] is what the caller wants, [`dockerfile`] reads the text, [`resolve`]
 //! makes a [`graph`] of it, the build with nothing left to decide; [`document`] is the configuration
-//! that an image carries.
+//! that an image carries. [`execute()`] does it, with the store and the networks of a [`Workshop`].
 
 pub mod request;
 pub mod dockerfile;
@@ -10,5 +10,15 @@ pub mod resolve;
 pub mod graph;
 pub mod document;
 mod error;
+mod event;
+mod workshop;
+mod key;
+mod files;
+mod execute;
+mod export;
 
 pub use error::BuildError;
+pub use event::{BuildEvent, Events};
+pub use execute::{Built, execute};
+pub use export::Archive;
+pub use workshop::{MakeNetwork, StepNetwork, Workshop};

@@ -126,6 +126,14 @@ impl Store {
         }
     }
 
+    /// Returns the configuration of an image as it is stored.
+    pub fn config_bytes(&self, id: &Digest) -> Result<Vec<u8>, ImageError> {
+        let bytes = self.content.read(id, CONFIG_LIMIT_BYTES)?;
+        bytes.ok_or_else(|| ImageError::NoSuchImage {
+            text: id.to_string(),
+        })
+    }
+
     /// Gives an image one more name; what the name meant before stays without it.
     pub fn tag(&self, image: &StoredImage, name: &RegistryRef) -> Result<(), ImageError> {
         let _keep = self.keep()?;

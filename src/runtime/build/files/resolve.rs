@@ -36,9 +36,10 @@ pub(in crate::runtime::build) fn resolve(root: &Root, path: &Path) -> Result<Pat
             let act = format!("follow the links of `{}`", path.display());
             return Err(BuildError::refused(act, "they never end"));
         }
-        let text = root
-            .read_link(&next)
-            .map_err(BuildError::kernel(format!("read link `/{}`", next.display())))?;
+        let text = root.read_link(&next).map_err(BuildError::kernel(format!(
+            "read link `/{}`",
+            next.display()
+        )))?;
         let target = Path::new(OsStr::from_bytes(text.as_bytes()));
         if target.is_absolute() {
             done = PathBuf::new();

@@ -4,9 +4,9 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 
-use super::View;
+use super::view::View;
 use crate::runtime::build::BuildError;
 use crate::runtime::kernel::mount::{FsContext, Restrictions};
 use crate::runtime::kernel::overlay::{self, Overlay};
@@ -66,18 +66,18 @@ impl Tree {
         })
     }
 
-    /// Makes a tree in memory that has one file.
+    /// Makes a tree in memory that has one file; `time` is in seconds since 1970.
     pub(in crate::runtime::build) fn of_file(
         name: &str,
         mode: u32,
         content: &[u8],
+        time: i64,
     ) -> Result<Self, BuildError> {
         let act = || format!("keep the file `{name}`");
         let root = empty_root()?;
         let plain = name.rsplit('/').next().unwrap_or(name);
-        let plain = CString::new(plain).map_err(|_| {
-            BuildError::refused(act(), "its name contains NUL")
-        })?;
+        let plain =
+            CString::new(plain).map_err(|_| BuildError::refused(act(), "its name contains NUL"))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&root, &plain, flags, Mode::RUSR | Mode::WUSR);
         let file = file.map_err(BuildError::io(act()))?;
@@ -87,6 +87,15 @@ impl Tree {
             let count = rustix::io::write(&file, rest).map_err(BuildError::io(act()))?;
             rest = &rest[count..];
         }
+        let time = Timespec {
+            tv_sec: time,
+            tv_nsec: 0,
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        rustix::fs::futimens(&file, &times).map_err(BuildError::io(act()))?;
         Ok(Self {
             root: Root::from_fd(root),
             view: View::everything(),
@@ -99,7 +108,9 @@ impl Tree {
 pub(in crate::runtime::build) fn empty_root() -> Result<OwnedFd, BuildError> {
     let act = "make a folder in memory";
     let context = FsContext::new(c"tmpfs").map_err(BuildError::io(act))?;
-    let _ = context.string(c"mode", c"0755").map_err(BuildError::io(act))?;
+    let _ = context
+        .string(c"mode", c"0755")
+        .map_err(BuildError::io(act))?;
     context
         .mount(Restrictions::empty())
         .map_err(BuildError::io(act))

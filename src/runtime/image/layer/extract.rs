@@ -96,6 +96,8 @@ pub(in crate::runtime::image) enum Below {
     Layers,
     /// There is nothing that could be hidden.
     Nothing,
+    /// Files of the very tree that is unpacked into: a whiteout removes them.
+    Files,
 }
 
 /// A layer on its way into a directory.
@@ -104,6 +106,8 @@ pub(super) struct Extractor {
     root: Root,
     privilege: Privilege,
     below: Below,
+    /// Who gets everything, whatever the archive says.
+    owner: Option<(u32, u32)>,
     /// The directory of the last entry: the next one is mostly in it as well.
     last_parent: Option<(PathBuf, OwnedFd)>,
     /// Directories whose time is set when nothing is created in them any more.
@@ -119,12 +123,19 @@ impl Extractor {
             root,
             privilege,
             below,
+            owner: None,
             last_parent: None,
             dirs: Vec::new(),
             remembered_bytes: 0,
             unchecked_bytes: 0,
             unpacked: Unpacked::default(),
         }
+    }
+
+    /// Gives everything to one owner.
+    pub(super) fn owned_by(mut self, owner: Option<(u32, u32)>) -> Self {
+        self.owner = owner;
+        self
     }
 
     /// Unpacks all entries of an archive.
@@ -140,9 +151,12 @@ impl Extractor {
                 problem,
             };
             let next = archive.next_entry();
-            let Some(entry) = next.map_err(|error| failed(Vec::new(), error.into()))? else {
+            let Some(mut entry) = next.map_err(|error| failed(Vec::new(), error.into()))? else {
                 break;
             };
+            if let Some((uid, gid)) = self.owner {
+                (entry.uid, entry.gid) = (uid, gid);
+            }
             let done = self.entry(&entry, archive);
             done.map_err(|problem| failed(entry.name.clone(), problem))?;
             self.unpacked.entries = number;
@@ -289,6 +303,9 @@ impl Extractor {
         }
         let name = c_name(place)?;
         self.open_parent(place.parent())?;
+        if self.below == Below::Files {
+            return self.clear(place, &name);
+        }
         match look(self.parent_fd(), &name)? {
             // What this layer itself has there stays; only what is below goes.
             Some(stat) if is_dir(&stat) => {
@@ -310,6 +327,9 @@ impl Extractor {
             return Ok(());
         }
         self.open_parent(path)?;
+        if self.below == Below::Files {
+            return remove_tree(&self.root, path);
+        }
         let dir = self
             .root
             .open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;

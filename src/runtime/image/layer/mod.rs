@@ -6,13 +6,16 @@ mod name;
 mod metadata;
 mod extract;
 mod pack;
+mod add;
 mod pipe;
 mod unpack;
 
+pub use add::{is_archive, unpack_archive};
 pub(super) use decode::{Compression, Decoder};
 pub(super) use extract::Below;
 pub(super) use metadata::{Losses, Privilege};
 pub(super) use name::place_in_root;
+pub use pack::pack_files;
 pub(super) use pack::{Packed, Packing, RootLike, Tree, pack};
 pub(super) use tar::{Archive, Entry, Kind, TarError, TarWriter};
 pub(super) use unpack::{Expected, Outcome, SourceReader, Target, unpack};

@@ -65,6 +65,17 @@ pub(in crate::runtime::image) struct Packed {
     pub(in crate::runtime::image) content_bytes: u64,
 }
 
+/// Writes all files of a root filesystem as an archive; times after `latest` are written as that.
+pub fn pack_files(root: &Root, latest: Option<i64>, sink: impl Write) -> io::Result<()> {
+    let packing = Packing {
+        tree: Tree::Whole,
+        latest,
+        root_like: RootLike::PLAIN,
+    };
+    let (mut sink, _) = pack(root, &packing, sink)?;
+    sink.flush()
+}
+
 /// Writes everything below a root as an archive.
 pub(in crate::runtime::image) fn pack<W: Write>(
     root: &Root,

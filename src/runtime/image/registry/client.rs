@@ -223,12 +223,17 @@ impl Client {
     }
 }
 
-fn http_client(endpoint: &Endpoint) -> Result<reqwest::Client, reqwest::Error> {
+/// Says which library does the cryptography of TLS; called before each client is made.
+pub(super) fn provide_tls() {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        // Fails only when somebody installed a provider before, which serves as well.
+        // Fails only when a provider was installed before, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
     });
+}
+
+fn http_client(endpoint: &Endpoint) -> Result<reqwest::Client, reqwest::Error> {
+    provide_tls();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("consort/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)

@@ -113,7 +113,8 @@ fn times(stat: &Stat) -> Timestamps {
     }
 }
 
-fn copy_content(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+/// Copies a file's bytes, sharing blocks where the filesystem can.
+pub fn copy_content(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
     if rustix::fs::ioctl_ficlone(to, from).is_ok() {
         return Ok(());
     }
@@ -151,7 +152,7 @@ fn copy_by_hand(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// Copies attributes, except those that only mean something where they were.
-fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
+pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut names = vec![0; ATTRIBUTE_LIMIT_BYTES];
     let length = match rustix::fs::flistxattr(from, &mut names) {
         Ok(length) => length,

@@ -1,0 +1,112 @@
+//! What of this machine a build works with: the image store, folders, registries and networks.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::BuildError;
+use super::document::ImageDocument;
+use super::event::{BuildEvent, Events};
+use super::graph::{BaseImage, Images};
+use crate::runtime::image::{Credentials, PullOptions, RegistrySettings, RootSource, Store};
+use crate::value::{ImageRef, Platform};
+
+/// Makes a network of its own for one step.
+pub type MakeNetwork = Arc<dyn Fn() -> io::Result<StepNetwork> + Send + Sync>;
+
+/// A network namespace with a way out.
+pub struct StepNetwork {
+    /// The namespace.
+    pub namespace: OwnedFd,
+    /// What `/etc/resolv.conf` says in it.
+    pub resolv_conf: String,
+    /// Kept as long as the step runs.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl fmt::Debug for StepNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StepNetwork({:?})", self.namespace)
+    }
+}
+
+/// The surroundings of builds.
+#[derive(Clone)]
+pub struct Workshop {
+    /// The image store.
+    pub store: Store,
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// Names this installation in marks of the kernel.
+    pub installation: String,
+    /// Mirrors and rules of registries.
+    pub registries: RegistrySettings,
+    /// What is shown to registries that ask.
+    pub credentials: Credentials,
+    /// Makes networks for steps.
+    pub network: MakeNetwork,
+    /// Who is told of what happens.
+    pub events: Events,
+}
+
+impl fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Workshop({})", self.state_dir.display())
+    }
+}
+
+#[async_trait]
+impl Images for Workshop {
+    async fn find(
+        &self,
+        name: &ImageRef,
+        platform: &Platform,
+    ) -> Result<Arc<BaseImage>, BuildError> {
+        let failed = |source| BuildError::ResolveImage {
+            name: name.to_string(),
+            source,
+        };
+        let here = self.store.find(name).map_err(failed)?;
+        let record = match here.filter(|record| record.platform.satisfies(platform)) {
+            Some(record) => record,
+            None => {
+                let options = PullOptions {
+                    platform: Some(platform.clone()),
+                    registries: self.registries.clone(),
+                    credentials: self.credentials.clone(),
+                };
+                let tell = |progress| {
+                    (self.events)(BuildEvent::Pull {
+                        image: name.to_string(),
+                        progress,
+                    });
+                };
+                self.store
+                    .pull(name, &options, &tell)
+                    .await
+                    .map_err(failed)?
+            }
+        };
+        if let RootSource::HostDir(_) = record.root {
+            let act = format!("build on `{name}`");
+            return Err(BuildError::refused(
+                act,
+                "it is a folder of this machine and no image",
+            ));
+        }
+        let bytes = self.store.config_bytes(&record.id).map_err(failed)?;
+        let document: ImageDocument = serde_json::from_slice(&bytes).map_err(|error| {
+            BuildError::refused(format!("read image `{name}`"), error.to_string())
+        })?;
+        Ok(Arc::new(BaseImage {
+            name: name.to_string(),
+            id: record.id,
+            document,
+        }))
+    }
+}
