@@ -33,7 +33,7 @@ pub enum BuildError {
         text: String,
         /// Why.
         #[source]
-        source: Box<BuildError>,
+        source: Box<Self>,
     },
     /// A command of a `RUN` ended with another code than 0.
     #[error("run `{command}`: exit code {code}")]
@@ -48,7 +48,7 @@ pub enum BuildError {
     /// A source is not where it should be.
     #[error(
         "copy `{path}`: there is no such file or folder{}",
-        ignored_by(excluded)
+        ignored_by(*excluded)
     )]
     NoSource {
         /// The path as written.
@@ -112,8 +112,8 @@ pub enum BuildError {
     Cancelled,
 }
 
-fn ignored_by(excluded: &bool) -> &'static str {
-    if *excluded {
+fn ignored_by(excluded: bool) -> &'static str {
+    if excluded {
         ": the ignore file takes it out of the context"
     } else {
         ""

@@ -13,10 +13,12 @@ mod error;
 mod event;
 mod workshop;
 mod key;
+mod archive;
 mod files;
 mod execute;
 mod export;
 
+pub use archive::{is_context_archive, unpack_context};
 pub use error::BuildError;
 pub use event::{BuildEvent, Events};
 pub use execute::{Built, execute};

@@ -45,9 +45,20 @@ pub(super) struct StageDone {
     pub(super) has_new_layer: bool,
 }
 
+/// How far a stage is.
+#[derive(Debug, Default)]
+enum StageProgress {
+    /// It runs, or will.
+    #[default]
+    Going,
+    /// It will never be done.
+    Failed,
+    Done(StageDone),
+}
+
 #[derive(Debug, Default)]
 struct Slot {
-    done: Mutex<Option<Option<StageDone>>>,
+    progress: Mutex<StageProgress>,
     changed: Condvar,
 }
 
@@ -91,16 +102,14 @@ impl Job {
     /// Waits until a stage is done.
     pub(super) fn stage(&self, index: usize) -> Result<StageDone, BuildError> {
         let slot = self.stages.get(index).ok_or(BuildError::Cancelled)?;
-        let mut done = slot.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = slot.progress.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match &*done {
-                Some(Some(stage)) => return Ok(stage.clone()),
-                Some(None) => return Err(BuildError::Cancelled),
-                None => {
-                    done = slot
-                        .changed
-                        .wait(done)
-                        .unwrap_or_else(PoisonError::into_inner);
+            match &*progress {
+                StageProgress::Done(stage) => return Ok(stage.clone()),
+                StageProgress::Failed => return Err(BuildError::Cancelled),
+                StageProgress::Going => {
+                    let changed = slot.changed.wait(progress);
+                    progress = changed.unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
@@ -114,8 +123,8 @@ impl Job {
             drop(writer.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
         if let Some(slot) = self.stages.get(index) {
-            let mut done = slot.done.lock().unwrap_or_else(PoisonError::into_inner);
-            *done = Some(result);
+            let mut progress = slot.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            *progress = result.map_or(StageProgress::Failed, StageProgress::Done);
             slot.changed.notify_all();
         }
     }

@@ -47,11 +47,7 @@ pub(super) fn run_all(job: &Job) -> Result<Built, BuildError> {
 }
 
 fn is_cancelled(error: &BuildError) -> bool {
-    match error {
-        BuildError::Cancelled => true,
-        BuildError::Step { source, .. } => is_cancelled(source),
-        _ => false,
-    }
+    matches!(error, BuildError::Cancelled)
 }
 
 fn image(job: &Job, index: usize) -> Result<Built, BuildError> {
@@ -108,13 +104,13 @@ fn one(job: &Job, index: usize) -> Result<StageDone, BuildError> {
                 stage: index,
                 step: number,
             });
-            match error {
-                BuildError::Cancelled => error,
-                other => BuildError::Step {
-                    line: step.line,
-                    text: step.text.clone(),
-                    source: Box::new(other),
-                },
+            if is_cancelled(&error) {
+                return error;
+            }
+            BuildError::Step {
+                line: step.line,
+                text: step.text.clone(),
+                source: Box::new(error),
             }
         })?;
     }
