@@ -13,6 +13,7 @@
 mod support;
 
 mod scenarios {
+    mod addresses;
     mod attached;
     mod bad_input;
     mod connections;

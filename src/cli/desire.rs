@@ -11,7 +11,7 @@ use super::select;
 use crate::compose::Project;
 use crate::compose::source::Source;
 use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
-use crate::observed::{ImageQuery, Refresh, Scope};
+use crate::observed::{ImageQuery, Refresh, Scope, Subnets};
 use crate::plan::Dependencies;
 use crate::value::{Duration, NameError, Place, ServiceName};
 
@@ -139,6 +139,11 @@ pub(super) fn scope(desired: &DesiredState, pull: Option<PullPolicy>) -> Scope {
     }
     images.sort_unstable();
     images.dedup();
+    let fixes_subnets = desired
+        .networks
+        .values()
+        .flat_map(|network| &network.ipam.pools)
+        .any(|pool| pool.subnet.is_some());
     Scope {
         project: desired.project.clone(),
         networks: desired
@@ -152,6 +157,11 @@ pub(super) fn scope(desired: &DesiredState, pull: Option<PullPolicy>) -> Scope {
             .map(|volume| volume.name.clone())
             .collect(),
         images,
+        subnets: if fixes_subnets {
+            Subnets::Occupied
+        } else {
+            Subnets::Unasked
+        },
     }
 }
 

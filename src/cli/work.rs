@@ -272,7 +272,9 @@ impl From<ReconcileError> for CommandError {
 impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
         let place = match &error {
-            PlanError::ImageMissing { place, .. } => place.iter().cloned().collect(),
+            PlanError::ImageMissing { place, .. }
+            | PlanError::NetworkInUse { place, .. }
+            | PlanError::SubnetInUse { place, .. } => place.iter().cloned().collect(),
             PlanError::Cycle { places, .. } => places.clone(),
             PlanError::UnknownService { .. }
             | PlanError::Tangled { .. }
@@ -300,6 +302,17 @@ fn plan_advice(error: &PlanError) -> String {
         }
         PlanError::ExternalNetwork { .. } | PlanError::ExternalVolume { .. } => {
             "make it first, or remove `external`".to_owned()
+        }
+        PlanError::NetworkInUse { others, .. } => {
+            let projects: BTreeSet<String> = others
+                .iter()
+                .map(|user| format!("`consort -p {} down`", user.project))
+                .collect();
+            let projects: Vec<String> = projects.into_iter().collect();
+            format!("take off it what uses it first: {}", projects.join(", "))
+        }
+        PlanError::SubnetInUse { .. } => {
+            "choose another subnet, or leave `ipam` out: then a free one is chosen".to_owned()
         }
         PlanError::ImageMissing { .. } => "`consort pull` fetches it".to_owned(),
     }

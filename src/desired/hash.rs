@@ -7,12 +7,21 @@ use serde_json::Value;
 /// Returns what matters of a stored spec of a container, network or volume.
 ///
 /// Left out is what says where the project is and how it is looked at, not what runs: labels of
-/// [`label`], the pull policy and whether output is shown.
+/// [`label`], places, the pull policy, whether output is shown and which addresses are others'.
 pub fn comparable(mut spec: Value) -> Value {
     let Some(fields) = spec.as_object_mut() else {
         return spec;
     };
     fields.shift_remove("attach");
+    fields.shift_remove("place");
+    let endpoints = fields
+        .get_mut("network")
+        .and_then(|network| network.get_mut("endpoints")?.as_array_mut());
+    for endpoint in endpoints.into_iter().flatten() {
+        if let Some(endpoint) = endpoint.as_object_mut() {
+            endpoint.shift_remove("kept_free");
+        }
+    }
     if let Some(image) = fields.get_mut("image").and_then(Value::as_object_mut) {
         image.shift_remove("pull");
     }
@@ -33,6 +42,7 @@ pub fn config_hash(spec: &ContainerSpec) -> String {
     common.number = 0;
     for endpoint in common.network.endpoints_mut() {
         endpoint.aliases.retain(|alias| alias != spec.name.as_str());
+        endpoint.kept_free.clear();
     }
     if let Ok(name) = NOBODY.parse() {
         common.name = name;

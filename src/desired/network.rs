@@ -1,9 +1,9 @@
 //! Networks, and how a container hangs on them.
 
-use crate::value::{ContainerName, NetworkName, ProjectName, ServiceName};
+use crate::value::{ContainerName, NetworkName, Place, ProjectName, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
@@ -35,6 +35,9 @@ pub struct NetworkSpec {
     pub enable_ipv6: Option<bool>,
     /// All labels, those of [`super::label`] included.
     pub labels: BTreeMap<String, String>,
+    /// Where its addresses are written, or else the network itself.
+    #[serde(default)]
+    pub place: Option<Place>,
 }
 
 /// How a network's addresses are given out.
@@ -113,6 +116,9 @@ pub struct EndpointSpec {
     pub ipv4_address: Option<Ipv4Addr>,
     /// A fixed IPv6 address.
     pub ipv6_address: Option<Ipv6Addr>,
+    /// Addresses that other containers of the file have fixed: none of them is given out here.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kept_free: BTreeSet<IpAddr>,
     /// Additional addresses that are only valid on the link.
     pub link_local_ips: Vec<IpAddr>,
     /// A fixed hardware address.

@@ -10,5 +10,7 @@ mod resource;
 pub use container::{
     Health, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState, StoredSpec,
 };
-pub use resource::{ObservedImage, ObservedNetwork, ObservedVolume};
-pub use state::{ImageQuery, ObservedState, ProjectSummary, Refresh, Scope};
+pub use resource::{
+    NetworkUser, ObservedImage, ObservedNetwork, ObservedVolume, Occupant, OccupiedSubnet,
+};
+pub use state::{ImageQuery, ObservedState, ProjectSummary, Refresh, Scope, Subnets};

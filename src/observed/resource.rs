@@ -1,8 +1,10 @@
 //! Networks, volumes and images as they are.
 
-use crate::value::{Digest, ImageRef, NetworkName, Platform, ProjectName, VolumeName};
+use crate::value::{
+    Cidr, ContainerName, Digest, ImageRef, NetworkName, Place, Platform, ProjectName, VolumeName,
+};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{collections::BTreeMap, fmt, time::SystemTime};
 
 /// A network as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,72 @@ pub struct ObservedNetwork {
     /// When it was made.
     #[serde(default)]
     pub created: Option<SystemTime>,
+    /// The containers of other projects than the one that was looked at that are connected to it.
+    #[serde(default)]
+    pub others: Vec<NetworkUser>,
+}
+
+/// A container that is connected to a network of another project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkUser {
+    /// The container.
+    pub container: ContainerName,
+    /// Its project.
+    pub project: ProjectName,
+}
+
+impl fmt::Display for NetworkUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { container, project } = self;
+        write!(f, "container `{container}` of project `{project}`")
+    }
+}
+
+/// A subnet that this machine uses already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OccupiedSubnet {
+    /// The subnet.
+    pub subnet: Cidr,
+    /// What uses it.
+    pub by: Occupant,
+}
+
+/// What uses a subnet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occupant {
+    /// A network.
+    Network {
+        /// Its name.
+        name: NetworkName,
+        /// Its project.
+        project: ProjectName,
+        /// Where it is written.
+        place: Option<Place>,
+    },
+    /// The machine itself, by a route out of one of its links.
+    Link {
+        /// The link's name.
+        link: String,
+    },
+}
+
+impl fmt::Display for Occupant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network {
+                name,
+                project,
+                place,
+            } => {
+                write!(f, "network `{name}` of project `{project}`")?;
+                place
+                    .as_ref()
+                    .map_or(Ok(()), |place| write!(f, " ({place})"))
+            }
+            Self::Link { link } => write!(f, "a route of this machine on link `{link}`"),
+        }
+    }
 }
 
 /// A volume as it is.

@@ -1,6 +1,8 @@
 //! The snapshot that a plan is made from, and what it is asked to cover.
 
-use super::{ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, RunState};
+use super::{
+    ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, OccupiedSubnet, RunState,
+};
 use crate::value::{
     ContainerName, ImageRef, NetworkName, Platform, ProjectName, ServiceName, VolumeName,
 };
@@ -18,6 +20,17 @@ pub struct Scope {
     pub volumes: Vec<VolumeName>,
     /// Images to report.
     pub images: Vec<ImageQuery>,
+    /// Whether the subnets that are in use on this machine are reported.
+    pub subnets: Subnets,
+}
+
+/// Whether the subnets that are in use on this machine are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subnets {
+    /// They are not, because none is fixed.
+    Unasked,
+    /// They are.
+    Occupied,
 }
 
 impl Scope {
@@ -28,6 +41,7 @@ impl Scope {
             networks: Vec::new(),
             volumes: Vec::new(),
             images: Vec::new(),
+            subnets: Subnets::Unasked,
         }
     }
 }
@@ -63,6 +77,8 @@ pub struct ObservedState {
     pub volumes: BTreeMap<VolumeName, ObservedVolume>,
     /// The images asked for that are here, by reference.
     pub images: BTreeMap<ImageRef, ObservedImage>,
+    /// The subnets that are in use on this machine, where they were asked for.
+    pub subnets: Vec<OccupiedSubnet>,
 }
 
 impl ObservedState {

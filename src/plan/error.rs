@@ -1,6 +1,8 @@
 //! Why there is no plan.
 
-use crate::value::{ImageRef, NetworkName, Place, ServiceName, VolumeName};
+use super::FieldChange;
+use crate::observed::{NetworkUser, OccupiedSubnet};
+use crate::value::{Cidr, ImageRef, NetworkName, Place, ServiceName, VolumeName};
 
 /// Why there is no plan; reads after "cannot".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +35,30 @@ pub enum PlanError {
         /// The network.
         network: NetworkName,
     },
+    /// A network differs from what is wanted, and containers of other projects are connected to it.
+    #[error("change network `{network}` while {} uses it: {}", users(.others), differences(.changes))]
+    NetworkInUse {
+        /// The network.
+        network: NetworkName,
+        /// What differs.
+        changes: Vec<FieldChange>,
+        /// Who uses it.
+        others: Vec<NetworkUser>,
+        /// Where it is written.
+        place: Option<Place>,
+    },
+    /// A network is to have addresses that are in use already.
+    #[error("use subnet `{subnet}` for network `{network}`: it overlaps `{}` of {}", .occupied.subnet, .occupied.by)]
+    SubnetInUse {
+        /// The network.
+        network: NetworkName,
+        /// Its subnet.
+        subnet: Cidr,
+        /// What uses addresses of it.
+        occupied: OccupiedSubnet,
+        /// Where the subnet is written.
+        place: Option<Place>,
+    },
     /// A volume is said to be there and is not.
     #[error("find volume `{volume}`, which is declared as external")]
     ExternalVolume {
@@ -49,4 +75,14 @@ pub enum PlanError {
         /// Where it is written.
         place: Option<Place>,
     },
+}
+
+fn users(others: &[NetworkUser]) -> String {
+    let users: Vec<String> = others.iter().map(ToString::to_string).collect();
+    users.join(", ")
+}
+
+fn differences(changes: &[FieldChange]) -> String {
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    changes.join(", ")
 }

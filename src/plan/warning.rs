@@ -1,6 +1,7 @@
 //! What a plan leaves undone, and what the user should be asked.
 
 use super::FieldChange;
+use crate::observed::NetworkUser;
 use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -32,6 +33,13 @@ pub enum Warning {
     UnmanagedNetwork {
         /// The network.
         network: NetworkName,
+    },
+    /// A network stays, because containers of other projects are connected to it.
+    NetworkInUse {
+        /// The network.
+        network: NetworkName,
+        /// Who uses it.
+        others: Vec<NetworkUser>,
     },
     /// A dependency that is not required cannot be waited for.
     DependencyUnavailable {
@@ -76,6 +84,7 @@ impl Warning {
             | Self::VolumeDiverged { .. }
             | Self::UnmanagedVolume { .. }
             | Self::UnmanagedNetwork { .. }
+            | Self::NetworkInUse { .. }
             | Self::NoContainer { .. } => None,
         }
     }
@@ -110,6 +119,14 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "network `{network}` was not made for this project and is used as it is"
+                )
+            }
+            Self::NetworkInUse { network, others } => {
+                let users: Vec<String> = others.iter().map(ToString::to_string).collect();
+                let users = users.join(", ");
+                write!(
+                    f,
+                    "network `{network}` stays: Resource is still in use by {users}"
                 )
             }
             Self::DependencyUnavailable {

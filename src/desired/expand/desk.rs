@@ -3,7 +3,14 @@
 use crate::compose::{Project, model, source::Source};
 use crate::desired::{DesiredError, Notice, Places};
 use crate::value::{ImageRef, Place, ProjectName, ServiceName};
-use std::{borrow::Cow, error::Error, path::Path, str::FromStr};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    net::IpAddr,
+    path::Path,
+    str::FromStr,
+};
 
 pub(super) struct Desk<'a> {
     pub(super) project: &'a Project,
@@ -15,6 +22,29 @@ pub(super) struct Desk<'a> {
     service: Option<ServiceName>,
     faults: Vec<DesiredError>,
     notices: Vec<Notice>,
+    /// The addresses that services have fixed, disabled ones included, by the network's key.
+    fixed: BTreeMap<&'a str, BTreeSet<IpAddr>>,
+}
+
+fn fixed_addresses(project: &Project) -> BTreeMap<&str, BTreeSet<IpAddr>> {
+    let mut fixed: BTreeMap<&str, BTreeSet<IpAddr>> = BTreeMap::new();
+    let services = project.services.values();
+    for service in services.chain(project.disabled_services.values()) {
+        for (key, network) in &service.networks {
+            let addresses = network.iter().flat_map(fixed_of);
+            fixed.entry(key).or_default().extend(addresses);
+        }
+    }
+    fixed
+}
+
+/// Returns the addresses that a service has fixed on one network; what is none is refused elsewhere.
+fn fixed_of(network: &model::ServiceNetwork) -> impl Iterator<Item = IpAddr> {
+    let texts = [&network.ipv4_address, &network.ipv6_address];
+    texts
+        .into_iter()
+        .flatten()
+        .filter_map(|text| text.parse().ok())
 }
 
 impl<'a> Desk<'a> {
@@ -28,7 +58,21 @@ impl<'a> Desk<'a> {
             service: None,
             faults: Vec::new(),
             notices: Vec::new(),
+            fixed: fixed_addresses(project),
         }
+    }
+
+    /// Returns the addresses on a network that other services have fixed.
+    pub(super) fn fixed_by_others(
+        &self,
+        key: &str,
+        own: &model::ServiceNetwork,
+    ) -> BTreeSet<IpAddr> {
+        let mut others = self.fixed.get(key).cloned().unwrap_or_default();
+        for address in fixed_of(own) {
+            others.remove(&address);
+        }
+        others
     }
 
     /// Puts a service on the desk.

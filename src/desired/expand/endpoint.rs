@@ -92,6 +92,7 @@ fn endpoint(
             &format!("{field}.ipv6_address"),
             network.ipv6_address.as_ref(),
         ),
+        kept_free: desk.fixed_by_others(key, network),
         link_local_ips,
         mac_address: network.mac_address.clone(),
         interface_name: network.interface_name.clone(),

@@ -38,6 +38,7 @@ fn network_spec(desk: &mut Desk<'_>, key: &str, network: &model::Network) -> Opt
         enable_ipv4: network.enable_ipv4,
         enable_ipv6: network.enable_ipv6,
         labels: labels(desk, &network.labels, (label::NETWORK, key)),
+        place: desk.place("ipam.config"),
     })
 }
 

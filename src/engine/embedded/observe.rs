@@ -12,8 +12,8 @@ use super::record::{ContainerRecord, NetworkRecord, folders};
 use crate::desired::label;
 use crate::engine::EngineError;
 use crate::observed::{
-    Health, ObservedContainer, ObservedEndpoint, ObservedNetwork, ObservedPort, ObservedState,
-    ObservedVolume, OneOff, ProjectSummary, RunState, Scope, StoredSpec,
+    Health, NetworkUser, ObservedContainer, ObservedEndpoint, ObservedNetwork, ObservedPort,
+    ObservedState, ObservedVolume, OneOff, ProjectSummary, RunState, Scope, StoredSpec, Subnets,
 };
 use crate::runtime::container::Container;
 use crate::runtime::kernel::pidfd::Pidfd;
@@ -34,16 +34,15 @@ impl Inner {
     pub(super) fn observe(&self, scope: &Scope) -> Result<ObservedState, EngineError> {
         let mut observed = ObservedState::default();
         let containers = self.observe_containers(&scope.project)?;
+        let own: Vec<String> = containers.iter().map(|one| one.id.clone()).collect();
         let named = containers.into_iter().map(|one| (one.name.clone(), one));
         observed.containers.extend(named);
         for network in self.networks()? {
             let name = &network.spec.name;
             if network.spec.project == scope.project || scope.networks.contains(name) {
-                drop(
-                    observed
-                        .networks
-                        .insert(name.clone(), observed_network(&network)),
-                );
+                let others = self.users_beside(name, &own)?;
+                let found = observed_network(&network, others);
+                drop(observed.networks.insert(name.clone(), found));
             }
         }
         let wanted: BTreeSet<&VolumeName> = scope.volumes.iter().collect();
@@ -58,6 +57,9 @@ impl Inner {
             if one.project.as_ref() == Some(&scope.project) || wanted.contains(&one.name) {
                 drop(observed.volumes.insert(one.name.clone(), one));
             }
+        }
+        if scope.subnets == Subnets::Occupied {
+            observed.subnets = self.occupied_subnets()?;
         }
         self.observe_images(scope, &mut observed)?;
         Ok(observed)
@@ -378,7 +380,7 @@ fn endpoints(record: &ContainerRecord) -> BTreeMap<NetworkName, ObservedEndpoint
         .collect()
 }
 
-fn observed_network(record: &NetworkRecord) -> ObservedNetwork {
+fn observed_network(record: &NetworkRecord, others: Vec<NetworkUser>) -> ObservedNetwork {
     let spec = &record.spec;
     ObservedNetwork {
         id: record.id.clone(),
@@ -389,6 +391,7 @@ fn observed_network(record: &NetworkRecord) -> ObservedNetwork {
         hash: label::config_hash(&spec.labels),
         labels: spec.labels.clone(),
         created: Some(record.created.into()),
+        others,
     }
 }
 

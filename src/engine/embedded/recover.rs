@@ -132,7 +132,7 @@ impl Inner {
                 let lock = self.lock_addresses()?;
                 self.raise_network(&record, &lock).map(drop)
             }
-            Some(record) => self.raze_network(&record),
+            Some(record) => self.raze_network(&record).map(drop),
             None => self.discard_network(&name),
         }
     }

@@ -34,6 +34,7 @@ impl Inner {
         }
         self.keep_files(&record, files)?;
         self.check_files_are_kept(&record)?;
+        self.check_fixed_addresses(&record)?;
         self.raise_networks(&record)?;
         let bundle = self.assemble(&record)?;
         pipes::make(&bundle.run_dir).map_err(|error| EngineError::act(act(), error))?;

@@ -43,6 +43,7 @@ impl World {
             hash: String::new(),
             labels: spec.labels.clone(),
             created: Some(self.now()),
+            others: Vec::new(),
         };
         self.networks.entry(spec.name.clone()).or_insert(network);
         Performed::Done

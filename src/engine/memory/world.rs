@@ -3,8 +3,8 @@
 use crate::desired::ContainerSpec;
 use crate::engine::{EngineError, Performed};
 use crate::observed::{
-    Health, ObservedContainer, ObservedImage, ObservedNetwork, ObservedState, ObservedVolume,
-    ProjectSummary, RunState, Scope,
+    Health, NetworkUser, ObservedContainer, ObservedImage, ObservedNetwork, ObservedState,
+    ObservedVolume, ProjectSummary, RunState, Scope,
 };
 use crate::plan::{Action, Until};
 use crate::value::{ContainerName, ImageRef, NetworkName, ProjectName, ServiceName, VolumeName};
@@ -137,6 +137,10 @@ impl World {
             .filter(|kept| kept.spec.project == scope.project);
         let networks = self.networks.values();
         let networks = networks.filter(|it| ours(&it.project) || scope.networks.contains(&it.name));
+        let with_others = |network: &ObservedNetwork| ObservedNetwork {
+            others: self.users_of_others(&network.name, &scope.project),
+            ..network.clone()
+        };
         let volumes = self.volumes.values();
         let volumes = volumes.filter(|it| ours(&it.project) || scope.volumes.contains(&it.name));
         let images = scope
@@ -147,7 +151,9 @@ impl World {
             containers: containers
                 .map(|kept| (kept.observed.name.clone(), kept.observed.clone()))
                 .collect(),
-            networks: networks.map(|it| (it.name.clone(), it.clone())).collect(),
+            networks: networks
+                .map(|it| (it.name.clone(), with_others(it)))
+                .collect(),
             volumes: volumes.map(|it| (it.name.clone(), it.clone())).collect(),
             images: images
                 .flat_map(|image| {
@@ -157,7 +163,19 @@ impl World {
                         .map(|name| (name.clone(), image.clone()))
                 })
                 .collect(),
+            subnets: Vec::new(),
         }
+    }
+
+    fn users_of_others(&self, network: &NetworkName, project: &ProjectName) -> Vec<NetworkUser> {
+        let others = self.containers.values().filter(|kept| {
+            kept.spec.project != *project && kept.observed.endpoints.contains_key(network)
+        });
+        let user = |kept: &Kept| NetworkUser {
+            container: kept.observed.name.clone(),
+            project: kept.spec.project.clone(),
+        };
+        others.map(user).collect()
     }
 
     pub(super) fn projects(&self) -> Vec<ProjectSummary> {

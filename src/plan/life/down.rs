@@ -123,6 +123,13 @@ impl Owned<'_> {
             let containers = self.observed.containers.values();
             let on_it = containers.filter(|one| one.endpoints.contains_key(&network.name));
             if let Some(after) = all_removed(on_it, self.removed) {
+                if !network.others.is_empty() {
+                    sketch.warn(Warning::NetworkInUse {
+                        network: network.name.clone(),
+                        others: network.others.clone(),
+                    });
+                    continue;
+                }
                 let action = Action::RemoveNetwork {
                     name: network.name.clone(),
                 };

@@ -6,7 +6,7 @@
 //!
 //! | files | what they plan |
 //! |---|---|
-//! | `departure`, `stops`, `port` | what goes and what stops; a port that passes from one to another |
+//! | `departure`, `stops`, `port` | what goes and what stops; a port or address that passes to another |
 //! | `volume`, `network`, `image` | what containers need |
 //! | `service`, `replica` | what becomes of each replica |
 //! | `replace`, `keep`, `start` | a new one in its place, or the same one; and how it starts |

@@ -2,10 +2,10 @@
 //! it with everything it had.
 
 use super::{Up, changes, named};
-use crate::desired::NetworkSpec;
-use crate::observed::{ObservedContainer, ObservedNetwork};
+use crate::desired::{IpamPool, NetworkSpec};
+use crate::observed::{ObservedContainer, ObservedNetwork, Occupant, OccupiedSubnet};
 use crate::plan::{Action, Cause, PlanError, StepId, Warning, stored};
-use crate::value::NetworkName;
+use crate::value::{Cidr, NetworkName};
 use std::collections::BTreeSet;
 
 impl<'a> Up<'a> {
@@ -18,11 +18,12 @@ impl<'a> Up<'a> {
                     });
                 }
                 None => {
+                    self.check_subnets(spec)?;
                     let made = self.create_network(spec, Cause::NotFound, Vec::new());
                     self.networks.insert(spec.name.clone(), made);
                 }
                 Some(_) if self.desired.external.networks.contains(&spec.name) => {}
-                Some(there) => self.existing_network(spec, there),
+                Some(there) => self.existing_network(spec, there)?,
             }
         }
         Ok(())
@@ -44,17 +45,72 @@ impl<'a> Up<'a> {
             .add(Action::CreateNetwork(Box::new(spec.clone())), cause, after)
     }
 
-    fn existing_network(&mut self, spec: &NetworkSpec, there: &ObservedNetwork) {
+    /// Refuses a network whose fixed addresses are in use already, before anything moves.
+    fn check_subnets(&self, spec: &NetworkSpec) -> Result<(), PlanError> {
+        let subnets = spec.ipam.pools.iter();
+        // What is no subnet is refused where the network is made.
+        let subnets = subnets.filter_map(fixed_subnet);
+        for subnet in subnets {
+            let observed = self.observed.subnets.iter().cloned();
+            let mut occupied = observed.chain(self.wanted_subnets());
+            let in_the_way = occupied.find(|occupied| {
+                occupied.subnet.overlaps(&subnet) && !is_itself(spec, &occupied.by)
+            });
+            if let Some(occupied) = in_the_way {
+                return Err(PlanError::SubnetInUse {
+                    network: spec.name.clone(),
+                    subnet,
+                    occupied,
+                    place: spec.place.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The fixed subnets of all networks of the project.
+    fn wanted_subnets(&self) -> impl Iterator<Item = OccupiedSubnet> {
+        let used = self.used_networks().into_iter();
+        used.flat_map(|spec| {
+            let by = Occupant::Network {
+                name: spec.name.clone(),
+                project: spec.project.clone(),
+                place: spec.place.clone(),
+            };
+            let subnets = spec.ipam.pools.iter().filter_map(fixed_subnet);
+            subnets.map(move |subnet| OccupiedSubnet {
+                subnet,
+                by: by.clone(),
+            })
+        })
+    }
+
+    fn existing_network(
+        &mut self,
+        spec: &NetworkSpec,
+        there: &ObservedNetwork,
+    ) -> Result<(), PlanError> {
         if there.project.as_ref() != Some(&self.desired.project) {
             self.sketch.warn(Warning::UnmanagedNetwork {
                 network: spec.name.clone(),
             });
-            return;
+            return Ok(());
         }
         let changes = changes(&there.spec, spec);
-        if !changes.is_empty() {
-            self.recreate_network(spec, &Cause::Changed(changes));
+        if changes.is_empty() {
+            return Ok(());
         }
+        if !there.others.is_empty() {
+            return Err(PlanError::NetworkInUse {
+                network: spec.name.clone(),
+                changes,
+                others: there.others.clone(),
+                place: spec.place.clone(),
+            });
+        }
+        self.check_subnets(spec)?;
+        self.recreate_network(spec, &Cause::Changed(changes));
+        Ok(())
     }
 
     /// Takes everyone off the network, makes it again, and remembers who gets back on it.
@@ -145,5 +201,16 @@ impl<'a> Up<'a> {
                     .add(action, cause, after.into_iter().chain(stopped));
             }
         }
+    }
+}
+
+fn fixed_subnet(pool: &IpamPool) -> Option<Cidr> {
+    pool.subnet.as_deref()?.parse().ok()
+}
+
+fn is_itself(spec: &NetworkSpec, by: &Occupant) -> bool {
+    match by {
+        Occupant::Network { name, .. } => *name == spec.name,
+        Occupant::Link { .. } => false,
     }
 }

@@ -1,15 +1,16 @@
-//! Ports of the host that move from one container to another: who has one stops before who gets it
-//! starts.
+//! Ports of the host and fixed addresses that move from one container to another: who has one stops
+//! before who gets it starts.
 //!
-//! **Invariant:** what has a port that another one gets never waits for that other one to start.
+//! **Invariant:** what has a port or an address that another one gets never waits for that other one to
+//! start.
 
 use super::Up;
-use crate::desired::{ContainerSpec, PortSpec};
-use crate::observed::{ObservedContainer, ObservedPort};
+use crate::desired::{ContainerSpec, EndpointSpec, PortSpec};
+use crate::observed::{ObservedContainer, ObservedEndpoint, ObservedPort};
 use crate::plan::StepId;
 
 impl Up<'_> {
-    /// Whether a container has a port that another one is to have.
+    /// Whether a container has a port or an address that another one is to have.
     pub(super) fn is_contested(&self, there: &ObservedContainer) -> bool {
         let own = &there.final_name;
         self.meant()
@@ -17,7 +18,7 @@ impl Up<'_> {
             .any(|spec| spec.name != *own && takes_over(spec, there))
     }
 
-    /// Lets everyone who takes a port over start after the one who has it has stopped.
+    /// Lets everyone who takes a port or an address over start after the one who has it has stopped.
     pub(super) fn hand_ports_over(&mut self) {
         let mut arrows: Vec<(StepId, StepId)> = Vec::new();
         for (spec, start) in &self.starts {
@@ -36,12 +37,20 @@ impl Up<'_> {
     }
 }
 
-/// Whether a container, once it starts, wants a port that another one has now.
+/// Whether a container, once it starts, wants a port or an address that another one has now.
 fn takes_over(spec: &ContainerSpec, there: &ObservedContainer) -> bool {
-    let wanted = spec.ports.iter();
-    wanted
-        .filter_map(fixed)
-        .any(|(number, wanted)| there.ports.iter().any(|port| is_same(number, wanted, port)))
+    let mut ports = spec.ports.iter().filter_map(fixed);
+    let mut endpoints = spec.network.endpoints().iter();
+    ports.any(|(number, wanted)| there.ports.iter().any(|port| is_same(number, wanted, port)))
+        || endpoints.any(|wanted| {
+            let there = there.endpoints.get(&wanted.network);
+            there.is_some_and(|there| has_address_of(wanted, there))
+        })
+}
+
+fn has_address_of(wanted: &EndpointSpec, there: &ObservedEndpoint) -> bool {
+    (wanted.ipv4_address.is_some() && wanted.ipv4_address == there.ipv4_address)
+        || (wanted.ipv6_address.is_some() && wanted.ipv6_address == there.ipv6_address)
 }
 
 /// The one port of the host that will do, if there is only one.

@@ -59,6 +59,12 @@ pub enum VolumeError {
         /// The path.
         path: PathBuf,
     },
+    /// A socket of this machine that should be mounted is not there.
+    #[error("mount `{path}`: no program listens there, and no folder is made in place of a socket")]
+    SocketMissing {
+        /// The path.
+        path: PathBuf,
+    },
     /// A path inside a volume is not there, or leads nowhere inside it.
     #[error("open `{subpath}` in volume `{name}`")]
     Subpath {

@@ -366,6 +366,12 @@ pub fn prepare_bind(path: &Path, missing: Missing) -> Result<Created, VolumeErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(VolumeError::write(path)(error)),
     }
+    // A folder in the place of a socket would be in the way of the program that makes it.
+    if path.extension().is_some_and(|it| it == "sock") {
+        return Err(VolumeError::SocketMissing {
+            path: path.to_owned(),
+        });
+    }
     if missing == Missing::Refuse {
         return Err(VolumeError::SourceMissing {
             path: path.to_owned(),

@@ -261,6 +261,10 @@ fn a_missing_bind_source_is_made_or_refused() {
     let path = dir.path().join("a/b");
     let refused = prepare_bind(&path, Missing::Refuse).unwrap_err();
     assert!(matches!(refused, VolumeError::SourceMissing { .. }));
+    let socket = dir.path().join("docker.sock");
+    let refused = prepare_bind(&socket, Missing::Create).unwrap_err();
+    assert!(matches!(refused, VolumeError::SocketMissing { .. }));
+    assert!(!socket.exists(), "no folder takes a socket's place");
     assert_eq!(prepare_bind(&path, Missing::Create).unwrap(), Created::New);
     assert_eq!(
         prepare_bind(&path, Missing::Refuse).unwrap(),

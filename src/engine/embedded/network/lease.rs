@@ -8,9 +8,10 @@ use crate::desired::{ContainerSpec, EndpointSpec};
 use crate::engine::EngineError;
 use crate::engine::embedded::inner::Inner;
 use crate::engine::embedded::record::{ContainerRecord, Lease, SubnetRecord, folders};
+use crate::observed::NetworkUser;
 use crate::runtime::network::address::MacAddress;
 use crate::runtime::store::{Durability, make_dir, read_json, remove_tree, write_json};
-use crate::value::NetworkName;
+use crate::value::{NetworkName, ProjectName};
 
 impl Inner {
     /// Gives a container its addresses on all its networks.
@@ -69,17 +70,23 @@ impl Inner {
             |error| EngineError::act(format!("find an address on network `{name}`"), error);
         let network = self.find_network(name)?;
         let network = network.ok_or_else(|| EngineError::NetworkNotFound { name: name.clone() })?;
-        let leased = self.leased(name)?;
+        let leases = self.leases(name)?;
+        let leased: BTreeSet<IpAddr> = leases.iter().flat_map(addresses).collect();
+        let reserved: BTreeSet<IpAddr> = &leased | &endpoint.kept_free;
         let choose = |subnet: &Option<SubnetRecord>, fixed: Option<IpAddr>| {
             let Some(record) = subnet else {
                 return Ok(None);
             };
             let subnet = subnet_of(&network.spec, record)?;
-            let address = match fixed {
-                Some(address) => subnet.claim(address, &leased),
-                None => subnet.allocate(&leased),
+            let Some(address) = fixed else {
+                return subnet.allocate(&reserved).map(Some).map_err(failed);
             };
-            address.map(Some).map_err(failed)
+            let holders = leases
+                .iter()
+                .filter(|lease| addresses(lease).any(|it| it == address));
+            self.check_holders(spec, endpoint, holders)?;
+            let free = BTreeSet::new();
+            subnet.claim(address, &free).map(Some).map_err(failed)
         };
         let ipv4 = choose(&network.ipv4, endpoint.ipv4_address.map(IpAddr::V4))?;
         let ipv6 = choose(&network.ipv6, endpoint.ipv6_address.map(IpAddr::V6))?;
@@ -111,29 +118,118 @@ impl Inner {
         Ok(lease)
     }
 
+    /// Refuses a fixed address that another container has and will keep.
+    ///
+    /// The container of the same name is being replaced by this one. What another container of the
+    /// project has fixed may pass from one to the other; it is checked once more when this one starts.
+    fn check_holders<'a>(
+        &self,
+        spec: &ContainerSpec,
+        endpoint: &EndpointSpec,
+        holders: impl Iterator<Item = &'a Lease>,
+    ) -> Result<(), EngineError> {
+        for lease in holders {
+            let Some(holder) = self.record(&lease.project, &lease.container) else {
+                continue;
+            };
+            let gives_it_up = holder.spec.project == spec.project
+                && (holder.spec.name == spec.name || has_fixed(&holder, endpoint));
+            if !gives_it_up {
+                return Err(taken(endpoint, &holder));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to start a container with a fixed address that a running one has.
+    pub(in crate::engine::embedded) fn check_fixed_addresses(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<(), EngineError> {
+        for endpoint in record.spec.network.endpoints() {
+            if endpoint.ipv4_address.is_none() && endpoint.ipv6_address.is_none() {
+                continue;
+            }
+            for lease in self.leases(&endpoint.network)? {
+                let is_it = |address| match address {
+                    IpAddr::V4(v4) => endpoint.ipv4_address == Some(v4),
+                    IpAddr::V6(v6) => endpoint.ipv6_address == Some(v6),
+                };
+                if lease.container == record.id || !addresses(&lease).any(is_it) {
+                    continue;
+                }
+                let Some(holder) = self.record(&lease.project, &lease.container) else {
+                    continue;
+                };
+                if self.state(&holder)?.has_process_or_pause() {
+                    return Err(taken(endpoint, &holder));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the addresses that containers have on a network; those of gone ones are freed.
-    fn leased(&self, name: &NetworkName) -> Result<BTreeSet<IpAddr>, EngineError> {
+    fn leases(&self, name: &NetworkName) -> Result<Vec<Lease>, EngineError> {
         let dir = self.layout.network(name).join("leases");
         let failed =
             |error| EngineError::act(format!("read the addresses on network `{name}`"), error);
-        let mut addresses = BTreeSet::new();
+        let mut leases = Vec::new();
         for file in folders(&dir).map_err(failed)? {
             let path = dir.join(file);
             let Ok(Some(lease)) = read_json::<Lease>(&path) else {
                 continue;
             };
-            if !self
-                .layout
-                .container(&lease.project, &lease.container)
-                .exists()
-            {
+            if self.has_container(&lease) {
+                leases.push(lease);
+            } else {
                 remove_tree(&path).map_err(failed)?;
+            }
+        }
+        Ok(leases)
+    }
+
+    fn has_container(&self, lease: &Lease) -> bool {
+        let folder = self.layout.container(&lease.project, &lease.container);
+        folder.exists()
+    }
+
+    /// Returns the containers of other projects that are connected to a network.
+    pub(in crate::engine::embedded) fn other_users(
+        &self,
+        network: &NetworkName,
+        project: &ProjectName,
+    ) -> Result<Vec<NetworkUser>, EngineError> {
+        let own = self.container_ids(project)?;
+        self.users_beside(network, &own)
+    }
+
+    /// Returns the containers that are connected to a network, without those of these ids, whose
+    /// files are not read.
+    pub(in crate::engine::embedded) fn users_beside(
+        &self,
+        network: &NetworkName,
+        own: &[String],
+    ) -> Result<Vec<NetworkUser>, EngineError> {
+        let dir = self.layout.network(network).join("leases");
+        let failed = |error| EngineError::act(format!("look who is on network `{network}`"), error);
+        let mut users = Vec::new();
+        for file in folders(&dir).map_err(failed)? {
+            let id = file.strip_suffix(".json").unwrap_or_default();
+            if own.iter().any(|own| own == id) {
                 continue;
             }
-            addresses.extend(lease.ipv4.map(IpAddr::V4));
-            addresses.extend(lease.ipv6.map(IpAddr::V6));
+            let Ok(Some(lease)) = read_json::<Lease>(&dir.join(&file)) else {
+                continue;
+            };
+            if let Some(record) = self.record(&lease.project, &lease.container) {
+                users.push(NetworkUser {
+                    container: record.name,
+                    project: lease.project,
+                });
+            }
         }
-        Ok(addresses)
+        Ok(users)
     }
 
     /// Gives a container's addresses back.
@@ -150,6 +246,37 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+fn addresses(lease: &Lease) -> impl Iterator<Item = IpAddr> + use<> {
+    let ipv4 = lease.ipv4.map(IpAddr::V4);
+    ipv4.into_iter().chain(lease.ipv6.map(IpAddr::V6))
+}
+
+/// Reports whether a container's file fixes an address that another endpoint has fixed too.
+fn has_fixed(record: &ContainerRecord, other: &EndpointSpec) -> bool {
+    let mut endpoints = record.spec.network.endpoints().iter();
+    endpoints.any(|own| {
+        own.network == other.network
+            && (own.ipv4_address.is_some() && own.ipv4_address == other.ipv4_address
+                || own.ipv6_address.is_some() && own.ipv6_address == other.ipv6_address)
+    })
+}
+
+fn taken(endpoint: &EndpointSpec, holder: &ContainerRecord) -> EngineError {
+    let fixed = endpoint.ipv4_address.map(IpAddr::V4);
+    let fixed = fixed
+        .into_iter()
+        .chain(endpoint.ipv6_address.map(IpAddr::V6));
+    let fixed: Vec<String> = fixed.map(|address| format!("`{address}`")).collect();
+    let act = format!(
+        "use {} on network `{}`",
+        fixed.join(" and "),
+        endpoint.network
+    );
+    let (name, project) = (&holder.name, &holder.spec.project);
+    let cause = format!("container `{name}` of project `{project}` has that address");
+    EngineError::act(act, cause)
 }
 
 /// Names interfaces `eth0`, `eth1`, … around those that the file names.

@@ -44,7 +44,15 @@ impl Inner {
             let lock = self.lock_addresses()?;
             let record = match self.find_network(&spec.name)? {
                 Some(record) if record.spec == *spec => record,
-                Some(_) | None => self.new_network(spec)?,
+                Some(record) => {
+                    let users = self.other_users(&record.spec.name, &spec.project)?;
+                    if let Some(user) = users.first() {
+                        let act = format!("change network `{}`", spec.name);
+                        return Err(EngineError::act(act, format!("{user} is on it")));
+                    }
+                    self.new_network(spec)?
+                }
+                None => self.new_network(spec)?,
             };
             self.raise_network(&record, &lock)
         })
@@ -95,6 +103,7 @@ impl Inner {
             ipv4: subnet::ipv4_of(spec, &taken)?,
             ipv6: subnet::ipv6_of(spec, &taken)?,
         };
+        self.check_subnets(&record)?;
         let dir = self.layout.network(name);
         let stored = make_dir(&dir).and_then(|()| record.write(&self.layout));
         stored.map_err(|error| EngineError::act(format!("store network `{name}`"), error))?;
@@ -110,19 +119,27 @@ impl Inner {
             name: name.to_string(),
         };
         let project = record.spec.project.clone();
+        let mut performed = Performed::Done;
         self.journalled(&project, entry, Durability::Cached, || {
-            self.raze_network(&record)
+            performed = self.raze_network(&record)?;
+            Ok(())
         })?;
-        Ok(Performed::Done)
+        Ok(performed)
     }
 
-    /// Removes what the kernel and the disk have of a network.
-    pub(super) fn raze_network(&self, record: &NetworkRecord) -> Result<(), EngineError> {
+    /// Removes what the kernel and the disk have of a network, unless containers of other projects
+    /// are connected to it.
+    pub(super) fn raze_network(&self, record: &NetworkRecord) -> Result<Performed, EngineError> {
         let name = &record.spec.name;
         let failed = |error| EngineError::act(format!("remove network `{name}`"), error);
         let _lock = self.lock_addresses()?;
+        if let Some(user) = self.other_users(name, &record.spec.project)?.first() {
+            let notice = format!("network `{name}` stays: Resource is still in use by {user}");
+            return Ok(Performed::Warned { notice });
+        }
         self.in_network(|| self.remove_link(&record.link).map_err(failed))?;
-        self.forget_network(name)
+        self.forget_network(name)?;
+        Ok(Performed::Done)
     }
 
     fn remove_link(&self, link: &str) -> Result<(), NetworkError> {

@@ -3,8 +3,12 @@
 use crate::desired::{IpamPool, NetworkSpec};
 use crate::engine::EngineError;
 use crate::engine::embedded::inner::Inner;
-use crate::engine::embedded::record::SubnetRecord;
-use crate::runtime::network::address::{Pool, Subnet, host_subnets, unique_local_subnet};
+use crate::engine::embedded::record::{NetworkRecord, SubnetRecord};
+use crate::observed::{Occupant, OccupiedSubnet};
+use crate::runtime::network::address::{
+    ConnectedSubnet, Pool, Subnet, connected_subnets, host_subnets, unique_local_subnet,
+};
+use crate::runtime::network::bridge::MARK_PREFIX;
 use crate::value::{Cidr, NetworkName};
 
 impl Inner {
@@ -21,6 +25,73 @@ impl Inner {
         taken.extend(others.flat_map(|other| other.subnets().map(|subnet| subnet.subnet)));
         Ok(taken)
     }
+
+    /// Returns which subnets are in use on this machine and by what, for networks with fixed ones.
+    pub(in crate::engine::embedded) fn occupied_subnets(
+        &self,
+    ) -> Result<Vec<OccupiedSubnet>, EngineError> {
+        let failed = |error| EngineError::act("look which subnets are in use", error);
+        let mut connected = connected_subnets().map_err(failed)?;
+        if self.holder.is_some() {
+            connected.extend(self.in_network(|| connected_subnets().map_err(failed))?);
+        }
+        let own_mark = format!("{MARK_PREFIX}{}/", self.layout.installation());
+        let mut occupied = Vec::new();
+        for network in self.networks()? {
+            for subnet in network.subnets() {
+                let spec = &network.spec;
+                let by = Occupant::Network {
+                    name: spec.name.clone(),
+                    project: spec.project.clone(),
+                    place: spec.place.clone(),
+                };
+                let subnet = subnet.subnet;
+                occupied.push(OccupiedSubnet { subnet, by });
+            }
+        }
+        // What links of ours are for stands in the records of their networks.
+        let is_own = |mark: &String| mark.starts_with(&own_mark);
+        let others = connected
+            .into_iter()
+            .filter(|it| !it.mark.as_ref().is_some_and(is_own));
+        occupied.extend(others.map(|it| OccupiedSubnet {
+            subnet: it.subnet,
+            by: of_other_installation(&it).unwrap_or(Occupant::Link { link: it.link }),
+        }));
+        Ok(occupied)
+    }
+
+    /// Refuses a fixed subnet that is in use: plans look before, and others may have come since.
+    pub(super) fn check_subnets(&self, record: &NetworkRecord) -> Result<(), EngineError> {
+        let spec = &record.spec;
+        if spec.ipam.pools.iter().all(|pool| pool.subnet.is_none()) {
+            return Ok(());
+        }
+        let occupied = self.occupied_subnets()?;
+        for subnet in record.subnets().map(|subnet| subnet.subnet) {
+            let mut others = occupied.iter().filter(|other| match &other.by {
+                Occupant::Network { name, .. } => *name != spec.name,
+                Occupant::Link { .. } => true,
+            });
+            if let Some(other) = others.find(|other| other.subnet.overlaps(&subnet)) {
+                let act = format!("use subnet `{subnet}` for network `{}`", spec.name);
+                let cause = format!("it overlaps `{}` of {}", other.subnet, other.by);
+                return Err(EngineError::act(act, cause));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads whose bridge has a subnet from the bridge's mark.
+fn of_other_installation(connected: &ConnectedSubnet) -> Option<Occupant> {
+    let mut words = connected.mark.as_deref()?.splitn(3, '/').skip(1);
+    let (project, name) = (words.next()?, words.next()?);
+    Some(Occupant::Network {
+        name: name.parse().ok()?,
+        project: project.parse().ok()?,
+        place: None,
+    })
 }
 
 pub(super) fn ipv4_of(
