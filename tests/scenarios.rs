@@ -19,6 +19,7 @@ mod scenarios {
     mod connections;
     mod containers;
     mod crash;
+    mod damage;
     mod examples;
     mod image_store;
     mod images;

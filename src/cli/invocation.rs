@@ -279,6 +279,9 @@ impl Invocation {
         let engine = self.engine()?;
         let scope = Scope::project(target.name.clone());
         let observed = block_on(async { Ok(engine.observe(&scope).await?) })?;
+        for damage in &observed.damage {
+            self.warn(&damage.to_string())?;
+        }
         Ok((engine, target, observed))
     }
 

@@ -125,7 +125,13 @@ impl<'run> Work<'run> {
             Some(lock) => lock,
             None => take_lock(self.invocation, self.engine, &self.scope.project).await?,
         };
-        let observed = self.engine.observe(&self.scope).await?;
+        let mut observed = self.engine.observe(&self.scope).await?;
+        if !observed.damage.is_empty() {
+            for damage in self.engine.mend(&self.scope.project).await? {
+                self.invocation.warn(&damage.to_string())?;
+            }
+            observed = self.engine.observe(&self.scope).await?;
+        }
         let mut plan = planner(&observed, Diverged::Keep)?;
         if plan.warnings.iter().any(Warning::is_question) && self.agrees(&plan.warnings)? {
             plan = planner(&observed, Diverged::Recreate)?;

@@ -4,7 +4,7 @@ use super::{
     AttachRequest, EngineError, EventStream, EventsFrom, ExecRequest, LockHolder, LockWait,
     LogQuery, LogStream, ProcessRow, Stats,
 };
-use crate::observed::{ObservedImage, ObservedState, ProjectSummary, Scope};
+use crate::observed::{Damage, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
 use crate::value::{ContainerName, ProjectName};
 use async_trait::async_trait;
@@ -36,6 +36,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
         holder: &LockHolder,
         wait: LockWait,
     ) -> Result<ProjectLock, EngineError>;
+
+    /// Puts right what an observation found damaged, and says what became of it; the project's lock is held.
+    async fn mend(&self, project: &ProjectName) -> Result<Vec<Damage>, EngineError>;
 
     /// Lists the projects that have containers.
     async fn projects(&self) -> Result<Vec<ProjectSummary>, EngineError>;

@@ -13,4 +13,4 @@ pub use container::{
 pub use resource::{
     NetworkUser, ObservedImage, ObservedNetwork, ObservedVolume, Occupant, OccupiedSubnet,
 };
-pub use state::{ImageQuery, ObservedState, ProjectSummary, Refresh, Scope, Subnets};
+pub use state::{Damage, ImageQuery, ObservedState, ProjectSummary, Refresh, Scope, Subnets};

@@ -7,7 +7,7 @@ use crate::value::{
     ContainerName, ImageRef, NetworkName, Platform, ProjectName, ServiceName, VolumeName,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// What an observation covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,36 @@ pub struct ObservedState {
     pub images: BTreeMap<ImageRef, ObservedImage>,
     /// The subnets that are in use on this machine, where they were asked for.
     pub subnets: Vec<OccupiedSubnet>,
+    /// Records of the engine that cannot be read; what they describe is not among the rest.
+    pub damage: Vec<Damage>,
+}
+
+/// A record of the engine that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it cannot be read.
+    pub reason: String,
+    /// Where it was moved to; nothing while it is where it was.
+    pub kept: Option<PathBuf>,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, reason) = (self.path.display(), &self.reason);
+        match &self.kept {
+            Some(kept) => write!(
+                f,
+                "`{path}` could not be read ({reason}) and was set aside in `{}`",
+                kept.display()
+            ),
+            None => write!(
+                f,
+                "`{path}` cannot be read ({reason}); the next command that changes the project sets it aside"
+            ),
+        }
+    }
 }
 
 impl ObservedState {

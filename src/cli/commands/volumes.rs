@@ -39,6 +39,8 @@ pub(in crate::cli) fn volumes(
     let rows: Vec<VolumeRow> = observed
         .volumes
         .values()
+        // Those that a container got without a name are listed nowhere, as with Docker.
+        .filter(|volume| !volume.key.is_empty())
         .filter(|volume| args.services.is_empty() || used.contains(&volume.name))
         .map(VolumeRow::new)
         .collect();

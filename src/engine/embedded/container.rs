@@ -93,9 +93,12 @@ impl Inner {
         self.discard(located)
     }
 
-    /// Removes the folders of a container without a record; volumes may have outlived it on purpose.
+    /// Removes all of a container without a record but its volumes, which may have outlived it on purpose.
     pub(super) fn discard(&self, located: &Located) -> Result<(), EngineError> {
-        let removed = remove_tree(&self.layout.container_run(&located.id))
+        self.end_unrecorded(located);
+        let removed = self
+            .release_unrecorded(&located.id)
+            .and_then(|()| remove_tree(&self.layout.container_run(&located.id)))
             .and_then(|()| remove_tree(&self.layout.container(&located.project, &located.id)));
         removed
             .map_err(|error| EngineError::act(format!("remove container `{}`", located.id), error))

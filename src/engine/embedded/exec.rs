@@ -40,8 +40,20 @@ impl Inner {
         let container = self.running(record)?;
         let run_dir = self.layout.container_run(&record.id);
         let read = || format!("read how container `{name}` runs");
-        let bundle = Bundle::find(&run_dir).map_err(|error| EngineError::act(read(), error))?;
-        let first = bundle.as_ref().map(monitor::first_process).transpose();
+        let bundle = match Bundle::find(&run_dir) {
+            Err(error) if error.is_damage() => {
+                let bundle = self.assemble(record)?;
+                bundle
+                    .write()
+                    .map_err(|error| EngineError::act(read(), error))?;
+                Some(bundle)
+            }
+            found => found.map_err(|error| EngineError::act(read(), error))?,
+        };
+        let first = bundle
+            .as_ref()
+            .map(|bundle| monitor::first_process(bundle, &container))
+            .transpose();
         let first = first.map_err(|error| EngineError::act(read(), error))?;
         let not_running = || EngineError::NotRunning { name: name.clone() };
         let first = first.flatten().ok_or_else(not_running)?;

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::inner::Inner;
+use super::mend::Damaged;
 use super::record::ContainerRecord;
 use crate::desired::ContainerSpec;
 use crate::engine::{EngineError, Performed, Progress, Update};
@@ -71,6 +72,12 @@ impl Inner {
                         .insert(query.reference.clone(), observed(record)),
                 );
             }
+        }
+        if state.images.len() < scope.images.len()
+            && let Some((path, error)) = self.store.damage()
+        {
+            let (path, name) = (path.to_owned(), "index");
+            state.damage.push(Damaged { name, path, error }.told());
         }
         Ok(())
     }

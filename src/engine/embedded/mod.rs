@@ -13,7 +13,7 @@
 //! | `observe`, `process`, `logs`, `events` | what is there, what it wrote, what happened |
 //! | `watch`, `wait` | until something changes |
 //! | `workshop` | what builds work with |
-//! | `recover` | what a crash interrupted |
+//! | `recover`, `mend` | what a crash interrupted, and what it damaged |
 
 mod assemble;
 mod container;
@@ -24,6 +24,7 @@ mod holder;
 mod image;
 mod inner;
 mod logs;
+mod mend;
 mod names;
 mod network;
 mod observe;
@@ -47,7 +48,7 @@ use super::{
     AttachRequest, Engine, EngineError, EventStream, EventsFrom, ExecRequest, LockHolder, LockWait,
     LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
 };
-use crate::observed::{ObservedImage, ObservedState, ProjectSummary, Scope};
+use crate::observed::{Damage, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
 use crate::runtime::build::{Events, Workshop};
 use crate::runtime::image::{Pruned, Store, StoredImage};
@@ -164,6 +165,11 @@ impl Engine for Embedded {
         let inner = Arc::clone(&self.inner);
         self.blocking(move |_| Inner::lock(&inner, &project, &holder, wait))
             .await
+    }
+
+    async fn mend(&self, project: &ProjectName) -> Result<Vec<Damage>, EngineError> {
+        let project = project.clone();
+        self.blocking(move |inner| inner.mend(&project)).await
     }
 
     async fn projects(&self) -> Result<Vec<ProjectSummary>, EngineError> {

@@ -108,12 +108,34 @@ impl Inner {
         name: &ContainerName,
     ) -> Result<Option<ContainerRecord>, EngineError> {
         let failed = |error| EngineError::act(format!("find container `{name}`"), error);
-        let Some(located) = self.located(name)? else {
-            return Ok(None);
-        };
-        let dir = self.layout.container(&located.project, &located.id);
-        let record = ContainerRecord::find(&dir).map_err(failed)?;
-        Ok(record.filter(|record| record.name == *name))
+        if let Some(located) = self.located(name)? {
+            let dir = self.layout.container(&located.project, &located.id);
+            let record = ContainerRecord::find(&dir).map_err(failed)?;
+            if let Some(record) = record.filter(|record| record.name == *name) {
+                return Ok(Some(record));
+            }
+        }
+        self.find_without_link(name)
+    }
+
+    /// Finds a container whose name has lost its link, and makes that again.
+    fn find_without_link(
+        &self,
+        name: &ContainerName,
+    ) -> Result<Option<ContainerRecord>, EngineError> {
+        for project in self.project_names()? {
+            let mut records = self.records(&project)?.into_iter();
+            let Some(record) = records.find(|record| record.name == *name) else {
+                continue;
+            };
+            let located = Located {
+                project,
+                id: record.id.clone(),
+            };
+            self.take_name(name, &located)?;
+            return Ok(Some(record));
+        }
+        Ok(None)
     }
 
     /// Finds a container by its name, or says that there is none.

@@ -8,12 +8,14 @@ use std::thread;
 use std::time::SystemTime;
 
 use super::inner::Inner;
+use super::mend::Damaged;
 use super::record::{ContainerRecord, NetworkRecord, folders};
 use crate::desired::label;
 use crate::engine::EngineError;
 use crate::observed::{
-    Health, NetworkUser, ObservedContainer, ObservedEndpoint, ObservedNetwork, ObservedPort,
-    ObservedState, ObservedVolume, OneOff, ProjectSummary, RunState, Scope, StoredSpec, Subnets,
+    Damage, Health, NetworkUser, ObservedContainer, ObservedEndpoint, ObservedNetwork,
+    ObservedPort, ObservedState, ObservedVolume, OneOff, ProjectSummary, RunState, Scope,
+    StoredSpec, Subnets,
 };
 use crate::runtime::container::Container;
 use crate::runtime::kernel::pidfd::Pidfd;
@@ -33,11 +35,23 @@ impl Inner {
     /// Takes a snapshot of what is there.
     pub(super) fn observe(&self, scope: &Scope) -> Result<ObservedState, EngineError> {
         let mut observed = ObservedState::default();
-        let containers = self.observe_containers(&scope.project)?;
-        let own: Vec<String> = containers.iter().map(|one| one.id.clone()).collect();
-        let named = containers.into_iter().map(|one| (one.name.clone(), one));
+        let seen = self.observe_containers(&scope.project)?;
+        let own: Vec<String> = seen.containers.iter().map(|one| one.id.clone()).collect();
+        let named = seen
+            .containers
+            .into_iter()
+            .map(|one| (one.name.clone(), one));
         observed.containers.extend(named);
-        for network in self.networks()? {
+        observed.damage.extend(seen.damage);
+        let (networks, damaged) = self.look_at_networks()?;
+        let is_ours = |network: &&Damaged<NetworkName>| {
+            !self.is_used_by_others(&network.name, &scope.project)
+        };
+        let damaged: Vec<_> = damaged.into_iter().filter(|one| is_ours(&one)).collect();
+        observed
+            .damage
+            .extend(damaged.into_iter().map(Damaged::told));
+        for network in networks {
             let name = &network.spec.name;
             if network.spec.project == scope.project || scope.networks.contains(name) {
                 let others = self.users_beside(name, &own)?;
@@ -46,11 +60,14 @@ impl Inner {
             }
         }
         let wanted: BTreeSet<&VolumeName> = scope.volumes.iter().collect();
-        let listed = self
-            .volumes
-            .list()
-            .map_err(|error| EngineError::act("list the volumes", error))?;
-        for volume in listed {
+        let (volumes, damaged) = self.look_at_volumes()?;
+        let is_ours = |volume: &Damaged<String>| {
+            self.known_volume(&volume.name, &scope.project).is_some()
+                || wanted.iter().any(|name| name.as_str() == volume.name)
+        };
+        let damaged = damaged.into_iter().filter(is_ours);
+        observed.damage.extend(damaged.map(Damaged::told));
+        for volume in volumes {
             let spec = self.volume_spec(&volume.name);
             let observed_volume = observed_volume(&volume, spec);
             let Some(one) = observed_volume else { continue };
@@ -66,18 +83,27 @@ impl Inner {
     }
 
     /// Looks at all containers of a project, at many by several threads.
-    fn observe_containers(
-        &self,
-        project: &ProjectName,
-    ) -> Result<Vec<ObservedContainer>, EngineError> {
+    fn observe_containers(&self, project: &ProjectName) -> Result<Seen, EngineError> {
         let ids = self.container_ids(project)?;
-        let look = |ids: &[String]| -> Result<Vec<ObservedContainer>, EngineError> {
-            let records = ids.iter().filter_map(|id| self.record(project, id));
-            let observe = |record: ContainerRecord| {
-                let state = self.known_state(&record)?;
-                Ok(observed_container(record, &state))
-            };
-            records.map(observe).collect()
+        let look = |ids: &[String]| -> Result<Seen, EngineError> {
+            let mut seen = Seen::default();
+            for id in ids {
+                let dir = self.layout.container(project, id);
+                match ContainerRecord::find(&dir) {
+                    Ok(Some(record)) => {
+                        let state = self.known_state(&record)?;
+                        seen.containers.push(observed_container(record, &state));
+                    }
+                    Err(error) if error.is_damage() => {
+                        let path = dir.join("record.json");
+                        let name = id.clone();
+                        seen.damage.push(Damaged { name, path, error }.told());
+                    }
+                    // It is being made or removed.
+                    Ok(None) | Err(_) => {}
+                }
+            }
+            Ok(seen)
         };
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let share = ids.len().div_ceil(threads).max(WORTH_A_THREAD);
@@ -89,7 +115,9 @@ impl Inner {
                 .collect();
             let mut observed = look(own)?;
             for other in others {
-                observed.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+                let other = other.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+                observed.containers.extend(other.containers);
+                observed.damage.extend(other.damage);
             }
             Ok(observed)
         })
@@ -230,6 +258,13 @@ impl Inner {
     }
 }
 
+/// What there is of a project's containers.
+#[derive(Default)]
+struct Seen {
+    containers: Vec<ObservedContainer>,
+    damage: Vec<Damage>,
+}
+
 fn observed_container(record: ContainerRecord, state: &ContainerState) -> ObservedContainer {
     let spec = &record.spec;
     let command = super::describe::args(spec, &record.image_config);
@@ -246,12 +281,7 @@ fn observed_container(record: ContainerRecord, state: &ContainerState) -> Observ
         command: in_one_line(&command),
         ports: ports(&record, state),
         endpoints: endpoints(&record),
-        volumes: record
-            .volumes
-            .iter()
-            .filter(|one| !one.anonymous)
-            .map(|one| one.name.clone())
-            .collect(),
+        volumes: record.volumes.iter().map(|one| one.name.clone()).collect(),
         labels: labels(&record),
         pid: state
             .container

@@ -1,7 +1,7 @@
 //! What a crash interrupted, finished or undone by whoever takes the project's lock next.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::inner::Inner;
 use super::names::Located;
@@ -29,7 +29,8 @@ impl Inner {
         before: Predecessor,
     ) -> Result<(), EngineError> {
         let pending = journal.pending();
-        let may_be_halved = before == Predecessor::Unknown || !pending.is_empty();
+        let may_be_halved =
+            before == Predecessor::Unknown || journal.is_torn() || !pending.is_empty();
         for pending in pending {
             self.finish_or_undo(project, &pending.entry)?;
             journal.done(pending.number).map_err(|error| {
@@ -38,6 +39,7 @@ impl Inner {
         }
         if may_be_halved {
             self.discard_halves(project)?;
+            self.discard_network_halves()?;
         }
         self.volumes
             .collect()
@@ -50,7 +52,7 @@ impl Inner {
     ///
     /// Those of other projects are the business of whoever locks these, unless nobody knows the project
     /// any more. One that cannot be removed now is found again by the next command.
-    fn discard_cgroups(&self, project: &ProjectName) {
+    pub(super) fn discard_cgroups(&self, project: &ProjectName) {
         let (Ok(hierarchies), Ok(territory)) = (Hierarchies::detect(), sys::territory()) else {
             return;
         };
@@ -185,31 +187,47 @@ impl Inner {
         }
     }
 
-    /// Removes what belongs to containers that have no record: folders, names and leases.
-    fn discard_halves(&self, project: &ProjectName) -> Result<(), EngineError> {
+    /// Removes what belongs to containers that have no record, and names that no record says.
+    pub(super) fn discard_halves(&self, project: &ProjectName) -> Result<(), EngineError> {
         let act = |error| EngineError::act(format!("tidy up project `{project}`"), error);
         let containers = self.layout.containers(project);
-        let mut whole = BTreeSet::new();
         for id in folders(&containers).map_err(act)? {
-            if containers.join(&id).join("record.json").exists() {
-                let _is_new = whole.insert(id);
-            } else {
+            if !containers.join(&id).join("record.json").exists() {
                 self.discard(&Located {
                     project: project.clone(),
                     id,
                 })?;
             }
         }
-        let names = self.layout.container_names();
-        for text in folders(&names).map_err(act)? {
+        for text in folders(&self.layout.container_names()).map_err(act)? {
             let Ok(name) = text.parse::<ContainerName>() else {
                 continue;
             };
             let Some(located) = self.located(&name)? else {
                 continue;
             };
-            if located.project == *project && !whole.contains(&located.id) {
+            // A container has two names while it is renamed: the one that its record does not say goes.
+            let is_its_name = || {
+                let record = self.record(project, &located.id);
+                record.is_some_and(|record| record.name == name)
+            };
+            if located.project == *project && !is_its_name() {
                 self.free_name(&name, &located)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of networks that never got a record, or lost it.
+    fn discard_network_halves(&self) -> Result<(), EngineError> {
+        let dir = self.layout.networks();
+        let names = folders(&dir).map_err(|error| EngineError::act("list the networks", error))?;
+        for text in names {
+            let Ok(name) = text.parse::<NetworkName>() else {
+                continue;
+            };
+            if !dir.join(&text).join("network.json").exists() {
+                self.discard_network(&name)?;
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ const DEFAULT_GRACE_MS: u64 = 10_000;
 /// How often a monitor is asked; before each further time another one is started.
 const ATTEMPTS: u32 = 3;
 /// How long the end of processes that were sent SIGKILL is waited for.
-const KILL_TIMEOUT_MS: u64 = 5_000;
+pub(super) const KILL_TIMEOUT_MS: u64 = 5_000;
 /// How long the kernel may take to say how a process ended that somebody else reaps.
 const EXIT_PATIENCE_MS: u64 = 2_000;
 

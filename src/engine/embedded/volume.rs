@@ -1,41 +1,63 @@
 //! Volumes: made, given to containers, removed; and the directories of the host that are bound.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::describe;
 use super::inner::Inner;
+use super::mend::Damaged;
 use super::not_supported;
 use super::record::{ContainerRecord, VolumeUse};
-use crate::desired::{ContainerSpec, MountKind, VolumeMount, VolumeSpec};
+use crate::desired::{ContainerSpec, MountKind, VolumeMount, VolumeSpec, label};
 use crate::engine::{EngineError, Performed};
 use crate::runtime::container::description::MountRequest;
 use crate::runtime::image::ImageRecord;
 use crate::runtime::monitor::bundle::{BundleVolume, Seeding};
-use crate::runtime::store::{Durability, read_json, write_json};
+use crate::runtime::store::{Durability, read_json, set_aside, write_json};
 use crate::runtime::volume::{self, Missing, VolumeError, VolumeRecord};
-use crate::value::VolumeName;
+use crate::value::{ProjectName, VolumeName};
 
 impl Inner {
     /// Makes a volume; one that is there is left as it is.
     pub(super) fn create_volume(&self, spec: &VolumeSpec) -> Result<Performed, EngineError> {
-        let record = VolumeRecord {
-            name: spec.name.to_string(),
-            driver: spec
-                .driver
-                .clone()
-                .filter(|driver| !driver.is_empty())
-                .unwrap_or_else(|| "local".to_owned()),
-            options: spec.driver_opts.clone(),
-            labels: spec.labels.clone(),
-            owner: None,
-            created: Some(now()),
+        let record = record_of(spec);
+        let made = match self.volumes.create(&record) {
+            Err(VolumeError::Store(error)) if error.is_damage() => {
+                // Its data stay, and are this volume's.
+                let path = self.volumes.record_file(&record.name);
+                let kept = set_aside(&self.layout.damaged(), &path, &error);
+                kept.map_err(VolumeError::Store)
+                    .and_then(|_| self.volumes.create(&record))
+            }
+            made => made,
         };
-        let made = self.volumes.create(&record);
         let _created =
             made.map_err(|error| EngineError::act(format!("make volume `{}`", spec.name), error))?;
         let stored = write_json(&self.volume_spec_file(&spec.name), spec, Durability::Cached);
         stored.map_err(|error| EngineError::act(format!("make volume `{}`", spec.name), error))?;
         Ok(Performed::Done)
+    }
+
+    /// Returns the records of all volumes, and the volumes whose record is damaged.
+    pub(super) fn look_at_volumes(
+        &self,
+    ) -> Result<(Vec<VolumeRecord>, Vec<Damaged<String>>), EngineError> {
+        let listed = self
+            .volumes
+            .list()
+            .map_err(|error| EngineError::act("list the volumes", error))?;
+        let (mut records, mut damaged) = (Vec::new(), Vec::new());
+        for (name, record) in listed {
+            match record {
+                Ok(record) => records.push(record),
+                Err(error) => damaged.push(Damaged {
+                    path: self.volumes.record_file(&name),
+                    name,
+                    error,
+                }),
+            }
+        }
+        Ok((records, damaged))
     }
 
     /// Returns where it is kept how a volume was wanted: beside its data, to be compared with later.
@@ -116,7 +138,7 @@ impl Inner {
             };
             uses.push(match &volume.name {
                 Some(name) => self.use_named(name, &mount.target)?,
-                None => self.use_anonymous(&mount.target, inherited, id)?,
+                None => self.use_anonymous(spec, &mount.target, inherited, id)?,
             });
         }
         let is_mounted = |target: &str| {
@@ -126,7 +148,7 @@ impl Inner {
         };
         for target in &image.config.volumes {
             if !is_mounted(target) {
-                uses.push(self.use_anonymous(target, inherited, id)?);
+                uses.push(self.use_anonymous(spec, target, inherited, id)?);
             }
         }
         Ok(uses)
@@ -148,6 +170,7 @@ impl Inner {
 
     fn use_anonymous(
         &self,
+        spec: &ContainerSpec,
         target: &str,
         inherited: Option<&ContainerRecord>,
         id: &str,
@@ -160,14 +183,7 @@ impl Inner {
         }
         let act = |error| EngineError::act(format!("make a volume for `{target}`"), error);
         let name = volume::anonymous_name().map_err(act)?;
-        let record = VolumeRecord {
-            name: name.clone(),
-            driver: "local".to_owned(),
-            options: std::collections::BTreeMap::new(),
-            labels: std::collections::BTreeMap::new(),
-            owner: Some(id.to_owned()),
-            created: Some(now()),
-        };
+        let record = labelled(name.clone(), &spec.project, id);
         let _created = self.volumes.create(&record).map_err(act)?;
         let name = name
             .parse()
@@ -236,6 +252,33 @@ pub(super) fn same_path(one: &str, other: &str) -> bool {
     Path::new(one)
         .components()
         .eq(Path::new(other).components())
+}
+
+/// Returns what is recorded of a volume of the file.
+pub(super) fn record_of(spec: &VolumeSpec) -> VolumeRecord {
+    let driver = spec.driver.clone().filter(|driver| !driver.is_empty());
+    VolumeRecord {
+        name: spec.name.to_string(),
+        driver: driver.unwrap_or_else(|| "local".to_owned()),
+        options: spec.driver_opts.clone(),
+        labels: spec.labels.clone(),
+        owner: None,
+        created: Some(now()),
+    }
+}
+
+/// Returns what is recorded of a volume that one container gets without a name.
+///
+/// Its project stays known when the container is gone: `down --volumes` removes it then.
+pub(super) fn labelled(name: String, project: &ProjectName, container: &str) -> VolumeRecord {
+    VolumeRecord {
+        name,
+        driver: "local".to_owned(),
+        options: BTreeMap::new(),
+        labels: BTreeMap::from([(label::PROJECT.to_owned(), project.to_string())]),
+        owner: Some(container.to_owned()),
+        created: Some(now()),
+    }
 }
 
 fn remove_error(name: &VolumeName, error: VolumeError) -> EngineError {

@@ -20,7 +20,7 @@ use super::{
     AttachRequest, ContainerEvent, Engine, EngineError, EventStream, EventsFrom, ExecRequest,
     LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
 };
-use crate::observed::{Health, ObservedImage, ObservedState, ProjectSummary, Scope};
+use crate::observed::{Damage, Health, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::{Action, Until};
 use crate::value::{ContainerName, ImageRef, ProjectName, ServiceName};
 use async_trait::async_trait;
@@ -160,6 +160,10 @@ impl Engine for Memory {
             entry.0 = holder.clone();
         }
         Ok(ProjectLock::new(held))
+    }
+
+    async fn mend(&self, _project: &ProjectName) -> Result<Vec<Damage>, EngineError> {
+        Ok(Vec::new())
     }
 
     async fn projects(&self) -> Result<Vec<ProjectSummary>, EngineError> {

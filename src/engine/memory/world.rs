@@ -164,6 +164,7 @@ impl World {
                 })
                 .collect(),
             subnets: Vec::new(),
+            damage: Vec::new(),
         }
     }
 

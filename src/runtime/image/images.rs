@@ -16,7 +16,7 @@ use super::layers::Layers;
 use super::manifest::{self, Document, MANIFEST_LIMIT_BYTES, Manifest};
 use super::steps::BUILD_LEASE;
 use super::{ImageConfig, ImageRecord, RootSource};
-use crate::runtime::store::{self, Durability, Layout};
+use crate::runtime::store::{self, Durability, Layout, StoreError};
 use crate::value::{Digest, Hasher, ImageRef, LocalImage, Platform};
 
 /// All images of one state directory.
@@ -58,7 +58,7 @@ impl Store {
     pub fn open(layout: &Layout) -> Result<Self, ImageError> {
         let content = Content::open(&layout.images())?;
         let layers = Layers::open(&layout.layers(), &content)?;
-        let index = Index::new(content.root(), layout.lock("images"));
+        let index = Index::new(content.root(), layout.lock("images"), layout.damaged());
         Ok(Self {
             content,
             layers,
@@ -79,6 +79,11 @@ impl Store {
             Some(named) => self.record(reference.clone(), named),
             None => Ok(None),
         }
+    }
+
+    /// Returns the file that says which image has which name, and why it cannot be read, if it is damaged.
+    pub fn damage(&self) -> Option<(&Path, StoreError)> {
+        Some((self.index.path(), self.index.damage()?))
     }
 
     /// Lists all images that are ready to run, by name.

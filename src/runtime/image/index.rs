@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ImageError;
 use super::manifest::{Descriptor, OCI_INDEX};
 use crate::runtime::kernel::failpoint;
-use crate::runtime::store::{self, Contention, Durability, FileLock, LockHolder};
+use crate::runtime::store::{self, Contention, Durability, FileLock, LockHolder, StoreError};
 use crate::value::{Digest, ImageRef, LocalImage};
 
 /// Where the layout keeps the name of an image.
@@ -50,6 +50,7 @@ pub(super) struct Nameless {
 pub(super) struct Index {
     path: PathBuf,
     lock: PathBuf,
+    damaged: PathBuf,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,28 +79,29 @@ fn index_type() -> String {
 }
 
 impl Index {
-    pub(super) fn new(images: &Path, lock: PathBuf) -> Self {
+    pub(super) fn new(images: &Path, lock: PathBuf, damaged: PathBuf) -> Self {
         Self {
             path: images.join("index.json"),
             lock,
+            damaged,
         }
     }
 
     /// Returns all names, in their order.
     pub(super) fn names(&self) -> Result<Vec<Named>, ImageError> {
-        let layout = self.load()?;
+        let layout = self.load().or_else(none_where_damaged)?;
         Ok(layout.manifests.iter().filter_map(named).collect())
     }
 
     /// Returns the digests of all manifests, also of those that other tools added.
     pub(super) fn manifests(&self) -> Result<Vec<Descriptor>, ImageError> {
-        let layout = self.load()?;
+        let layout = self.load().or_else(none_where_damaged)?;
         Ok(layout.manifests.iter().map(descriptor).collect())
     }
 
     /// Returns the images of ours that have no name.
     pub(super) fn nameless(&self) -> Result<Vec<Nameless>, ImageError> {
-        let layout = self.load()?;
+        let layout = self.load().or_else(none_where_damaged)?;
         Ok(layout.manifests.iter().filter_map(nameless).collect())
     }
 
@@ -152,7 +154,13 @@ impl Index {
             command: "consort".to_owned(),
         };
         let _lock = FileLock::acquire(&self.lock, &holder, Contention::Wait, &|_| {})?;
-        let mut layout = self.load()?;
+        let mut layout = match self.load() {
+            Err(error) if error.is_damage() => {
+                let _kept = store::set_aside(&self.damaged, &self.path, &error)?;
+                Layout::empty()
+            }
+            loaded => loaded?,
+        };
         act(&mut layout.manifests);
         let hit = failpoint::hit("image.index.write");
         hit.map_err(|error| ImageError::write(&self.path, error))?;
@@ -160,23 +168,45 @@ impl Index {
         written.map_err(ImageError::from_store)
     }
 
-    fn load(&self) -> Result<Layout, ImageError> {
+    fn load(&self) -> Result<Layout, StoreError> {
         let bytes = match store::read_bounded(&self.path, INDEX_LIMIT_BYTES) {
             Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => {
-                return Ok(Layout {
-                    schema_version: 2,
-                    media_type: index_type(),
-                    manifests: Vec::new(),
-                });
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) if error.is_not_found() => return Ok(Layout::empty()),
+            Err(error) => return Err(error),
         };
-        let parsed = serde_json::from_slice(&bytes);
-        parsed.map_err(|source| {
-            let path = self.path.clone();
-            ImageError::Store(store::StoreError::Parse { path, source })
+        serde_json::from_slice(&bytes).map_err(|source| StoreError::Parse {
+            path: self.path.clone(),
+            source,
         })
+    }
+
+    /// Returns why the file cannot be read, if it is damaged.
+    pub(super) fn damage(&self) -> Option<StoreError> {
+        self.load().err().filter(StoreError::is_damage)
+    }
+
+    /// Returns the file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Layout {
+    fn empty() -> Self {
+        Self {
+            schema_version: 2,
+            media_type: index_type(),
+            manifests: Vec::new(),
+        }
+    }
+}
+
+/// Without its index the store has no image by name; the next change sets the file aside.
+fn none_where_damaged(error: StoreError) -> Result<Layout, StoreError> {
+    if error.is_damage() {
+        Ok(Layout::empty())
+    } else {
+        Err(error)
     }
 }
 
@@ -305,7 +335,7 @@ mod tests {
     use super::*;
 
     fn index(dir: &Path) -> Index {
-        Index::new(dir, dir.join("images.lock"))
+        Index::new(dir, dir.join("images.lock"), dir.join("damaged"))
     }
 
     fn named_image(key: &str, content: &[u8]) -> Named {

@@ -111,7 +111,10 @@ impl Layers {
     }
 
     pub(super) fn record(&self, chain: &Digest) -> Result<Option<LayerRecord>, ImageError> {
-        Ok(store::read_json(&self.folder(chain).join("layer.json"))?)
+        match store::read_json(&self.folder(chain).join("layer.json")) {
+            Err(error) if error.is_damage() => Ok(None),
+            read => Ok(read?),
+        }
     }
 
     /// Claims a layer; waits while somebody else unpacks it.
@@ -121,6 +124,12 @@ impl Layers {
         let dir = loop {
             if let Some(record) = self.record(&job.chain)? {
                 return Ok(Prepared::Present(record));
+            }
+            if done.exists() {
+                if let Some(record) = self.record_again(&job)? {
+                    return Ok(Prepared::Present(record));
+                }
+                continue;
             }
             let claimed = claim_dir(&ingest, &done);
             if let Some(dir) = claimed.map_err(|error| ImageError::write(&ingest, error))? {
@@ -150,6 +159,33 @@ impl Layers {
         })))
     }
 
+    /// Writes the record of a layer again whose tree is whole: both became visible by one rename.
+    ///
+    /// Where its blob is not known, `None`: then the layer goes, and is unpacked again.
+    fn record_again(&self, job: &LayerJob) -> Result<Option<LayerRecord>, ImageError> {
+        // It may have become visible a moment ago.
+        if let Some(record) = self.record(&job.chain)? {
+            return Ok(Some(record));
+        }
+        let folder = self.folder(&job.chain);
+        let path = folder.join("layer.json");
+        let Some(blob) = job.blob.clone() else {
+            let dead = self.dir.join(format!(".dead-{}", job.chain.hex()));
+            store::remove_tree(&dead)?;
+            fs::rename(&folder, &dead).map_err(|error| ImageError::write(&folder, error))?;
+            return Ok(None);
+        };
+        let record = LayerRecord {
+            diff_id: job.diff_id.clone(),
+            blob,
+            entries: 0,
+            size_bytes: 0,
+            losses: Losses::default(),
+        };
+        store::write_json(&path, &record, Durability::Synced).map_err(ImageError::from_store)?;
+        Ok(Some(record))
+    }
+
     /// Lists the chains of all unpacked layers.
     pub(super) fn chains(&self) -> Result<Vec<String>, ImageError> {
         let names = store::names_in(&self.dir)?;
@@ -162,7 +198,8 @@ impl Layers {
     /// Removes a layer that nothing refers to; returns what it had.
     pub(super) fn remove(&self, chain: &str) -> Result<u64, ImageError> {
         let folder = self.dir.join(chain);
-        let record: Option<LayerRecord> = store::read_json(&folder.join("layer.json"))?;
+        let record: Option<LayerRecord> =
+            store::read_json(&folder.join("layer.json")).unwrap_or(None);
         let dead = self.dir.join(format!(".dead-{chain}"));
         store::remove_tree(&dead)?;
         let renamed =

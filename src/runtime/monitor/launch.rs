@@ -209,9 +209,15 @@ fn stdio(bundle: &Bundle, identity: &Identity) -> Result<Stdio, MonitorError> {
     Ok(Stdio::Files([ends.stdin, ends.stdout, ends.stderr]))
 }
 
-/// Returns what the first process of a container was made from; `None` where it has not run since the boot.
-pub fn first_process(bundle: &Bundle) -> Result<Option<Process>, MonitorError> {
-    let identity = bundle::read_identity(&bundle.run_dir)?;
+/// Returns what the first process of a container that runs was made from; `None` where that was not noted.
+pub fn first_process(
+    bundle: &Bundle,
+    container: &Container,
+) -> Result<Option<Process>, MonitorError> {
+    let identity = match bundle::read_identity(&bundle.run_dir) {
+        Err(error) if error.is_damage() => Some(identity_again(bundle, container)?),
+        read => read?,
+    };
     let process = identity.map(|identity| spec::process(&bundle.container, &identity));
     Ok(process.transpose()?)
 }
@@ -221,17 +227,30 @@ pub(super) fn adopt(
     bundle: &Bundle,
     state: &ContainerState,
 ) -> Result<Option<Running>, MonitorError> {
-    let (Some(record), Some(first)) = (&state.container, first_process(bundle)?) else {
+    let found = state.container.as_ref().map(Container::adopt).transpose()?;
+    let Some(container) = found.flatten() else {
         return Ok(None);
     };
-    let container = Container::adopt(record)?;
-    let unenforced = state.unenforced.clone();
-    Ok(container.map(|container| Running {
+    let Some(first) = first_process(bundle, &container)? else {
+        return Ok(None);
+    };
+    Ok(Some(Running {
         container,
         first,
         console: None,
-        unenforced,
+        unenforced: state.unenforced.clone(),
     }))
+}
+
+/// Finds out again as whom a container runs, from its own root filesystem, and notes it.
+fn identity_again(bundle: &Bundle, container: &Container) -> Result<Identity, MonitorError> {
+    let root = format!("/proc/{}/root", container.process().pid());
+    let root = Root::open(Path::new(&root))
+        .map_err(MonitorError::kernel("open the container's root directory"))?;
+    let description = &bundle.container;
+    let identity = users::resolve(&root, &description.user, &description.groups)?;
+    bundle::write_identity(&bundle.run_dir, &identity)?;
+    Ok(identity)
 }
 
 fn shown(missing: &Unenforced) -> String {

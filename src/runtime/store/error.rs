@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 use super::LockHolder;
 
 /// A failed act on the state directory.
@@ -105,9 +107,34 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Reports whether a record is there but is not what was written: a power cut can do that.
+    /// Reports whether a record is there but is not what was written: a power cut or a failing disk can do that.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Parse { .. } | Self::TooLarge { .. })
+        match self {
+            Self::Parse { .. } | Self::TooLarge { .. } => true,
+            Self::Read { source, .. } => matches!(
+                Errno::from_io_error(source),
+                Some(Errno::IO | Errno::BADMSG | Errno::UCLEAN | Errno::ISDIR)
+            ),
+            Self::MakeDir { .. }
+            | Self::Write { .. }
+            | Self::Remove { .. }
+            | Self::NewerLayout { .. }
+            | Self::UnknownLayout { .. }
+            | Self::ForeignDir { .. }
+            | Self::Lock { .. }
+            | Self::Held { .. } => false,
+        }
+    }
+
+    /// Says why it failed, with all causes; what failed where nothing else is known.
+    pub fn reason(&self) -> String {
+        let first: Option<&dyn std::error::Error> = std::error::Error::source(self);
+        let causes = std::iter::successors(first, |error| error.source());
+        let texts: Vec<String> = causes.map(ToString::to_string).collect();
+        if texts.is_empty() {
+            return self.to_string();
+        }
+        texts.join(": ")
     }
 
     /// Reports whether the disk, or our share of it, is full.

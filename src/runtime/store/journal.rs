@@ -94,6 +94,7 @@ pub struct Journal {
     length_bytes: u64,
     next: u64,
     pending: BTreeMap<u64, Entry>,
+    is_torn: bool,
 }
 
 impl Journal {
@@ -123,7 +124,13 @@ impl Journal {
             length_bytes: length_bytes as u64,
             next,
             pending,
+            is_torn: good_bytes < bytes.len(),
         })
+    }
+
+    /// Reports whether a part of it could not be read when it was opened.
+    pub fn is_torn(&self) -> bool {
+        self.is_torn
     }
 
     /// Returns the intents that no `done` follows, oldest first.

@@ -17,6 +17,7 @@
 //! │       ├── log, log.1, …               output, one line a line
 //! │       ├── hosts, hostname, resolv.conf    mounted into it, which may write to them
 //! │       └── upper/, work/               the container's own changes to its root filesystem
+//! ├── damaged/<number>/                   a file that could not be read, and why
 //! └── trash/                              renamed here first, removed later
 //!
 //! <run base>/                             0700; shared by all state directories of one user
@@ -41,7 +42,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Durability, StoreError, atomic};
+use super::{Durability, StoreError, atomic, set_aside};
 
 /// The newest layout of the state directory that this program reads and writes.
 pub const LAYOUT_VERSION: u32 = 1;
@@ -78,22 +79,25 @@ impl Layout {
         }
         let version_file = self.state.join("version");
         match atomic::read_bounded(&version_file, 64) {
-            Ok(bytes) => self.check_version(&bytes),
-            Err(error) if error.is_not_found() => {
-                let text = format!("{LAYOUT_VERSION}\n");
-                atomic::write_atomic(&version_file, text.as_bytes(), Durability::Synced)
-            }
+            Ok(bytes) => self.check_version(&bytes, &version_file),
+            Err(error) if error.is_not_found() => write_version(&version_file),
             Err(error) => Err(error),
         }
     }
 
-    fn check_version(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        let found = std::str::from_utf8(bytes)
-            .ok()
-            .and_then(|text| text.trim().parse::<u32>().ok())
-            .ok_or_else(|| StoreError::UnknownLayout {
+    fn check_version(&self, bytes: &[u8], version_file: &Path) -> Result<(), StoreError> {
+        let text = std::str::from_utf8(bytes).ok();
+        let Some(found) = text.and_then(|text| text.trim().parse::<u32>().ok()) else {
+            let error = StoreError::UnknownLayout {
                 path: self.state.clone(),
-            })?;
+            };
+            // Where nothing else of ours is, the file belongs to another program.
+            if !self.images().join("oci-layout").exists() {
+                return Err(error);
+            }
+            let _kept = set_aside(&self.damaged(), version_file, &error)?;
+            return write_version(version_file);
+        };
         if found > LAYOUT_VERSION {
             let path = self.state.clone();
             return Err(StoreError::NewerLayout {
@@ -189,6 +193,11 @@ impl Layout {
         self.containers(project).join(id)
     }
 
+    /// Returns the folder of files that could not be read.
+    pub fn damaged(&self) -> PathBuf {
+        self.state.join("damaged")
+    }
+
     /// Returns the folder for what is to be removed later.
     pub fn trash(&self) -> PathBuf {
         self.state.join("trash")
@@ -208,6 +217,11 @@ impl Layout {
     pub fn container_run(&self, id: &str) -> PathBuf {
         self.run.join("containers").join(id)
     }
+}
+
+fn write_version(path: &Path) -> Result<(), StoreError> {
+    let text = format!("{LAYOUT_VERSION}\n");
+    atomic::write_atomic(path, text.as_bytes(), Durability::Synced)
 }
 
 /// Makes a directory that is ours alone, and refuses one that is not.

@@ -5,6 +5,7 @@
 
 mod atomic;
 mod claim;
+mod damaged;
 mod error;
 mod journal;
 mod layout;
@@ -15,6 +16,7 @@ pub use atomic::{
     read_bounded, read_json, read_link, remove_tree, write_atomic, write_json,
 };
 pub use claim::{is_same_file, lock_dir, lock_file, names_in, remove_abandoned};
+pub use damaged::set_aside;
 pub use error::StoreError;
 pub use journal::{Entry, Fate, Journal, Pending};
 pub use layout::{LAYOUT_VERSION, Layout};

@@ -7,7 +7,7 @@ mod named;
 
 pub use error::VolumeError;
 pub use named::{
-    Created, Missing, VolumeRecord, VolumeStore, anonymous_name, mount_bind, prepare_bind,
+    Created, Listed, Missing, VolumeRecord, VolumeStore, anonymous_name, mount_bind, prepare_bind,
 };
 pub use recipe::Recipe;
 pub use seed::Seeded;

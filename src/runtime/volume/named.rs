@@ -29,7 +29,7 @@ use super::seed::{self, Seeded};
 use crate::runtime::kernel::mount::{self, Depth, Restrictions};
 use crate::runtime::kernel::rooted::Root;
 use crate::runtime::kernel::{KernelError, failpoint};
-use crate::runtime::store::{self, Durability};
+use crate::runtime::store::{self, Durability, StoreError};
 
 const LOCAL: &str = "local";
 const NAME_LIMIT: usize = 200;
@@ -51,6 +51,9 @@ pub struct VolumeRecord {
     /// When it was made, as RFC 3339.
     pub created: Option<String>,
 }
+
+/// A volume by its name, with its record or why that cannot be read.
+pub type Listed = (String, Result<VolumeRecord, StoreError>);
 
 /// All volumes of one state directory.
 #[derive(Debug, Clone)]
@@ -111,6 +114,11 @@ impl VolumeStore {
                 });
             }
             let folder = self.folder(&record.name);
+            if self.data_dir(&record.name).is_dir() && self.find(&record.name)?.is_none() {
+                // It lost its record and kept its data.
+                self.rewrite(record)?;
+                return Ok(Created::Existing);
+            }
             let made = self.make(record, &folder);
             if made.map_err(VolumeError::write(&folder))? {
                 return Ok(Created::New);
@@ -154,18 +162,36 @@ impl VolumeStore {
     /// Returns a volume by its name.
     pub fn find(&self, name: &str) -> Result<Option<VolumeRecord>, VolumeError> {
         check_name(name)?;
-        Ok(store::read_json(&self.folder(name).join("volume.json"))?)
+        Ok(store::read_json(&self.record_file(name))?)
     }
 
-    /// Lists all volumes by name.
-    pub fn list(&self) -> Result<Vec<VolumeRecord>, VolumeError> {
-        let mut records = Vec::new();
+    /// Lists all volumes by name, each with its record or why that cannot be read.
+    pub fn list(&self) -> Result<Vec<Listed>, VolumeError> {
+        let mut found = Vec::new();
         for name in store::names_in(&self.dir)? {
-            if !name.starts_with('.') {
-                records.extend(self.find(&name)?);
+            if name.starts_with('.') {
+                continue;
+            }
+            match store::read_json(&self.record_file(&name)) {
+                Ok(None) => {}
+                Ok(Some(record)) => found.push((name, Ok(record))),
+                Err(error) if error.is_damage() => found.push((name, Err(error))),
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(records)
+        Ok(found)
+    }
+
+    /// Writes the record of a volume again that is there with its data.
+    pub fn rewrite(&self, record: &VolumeRecord) -> Result<(), VolumeError> {
+        check_name(&record.name)?;
+        let path = self.record_file(&record.name);
+        Ok(store::write_json(&path, record, Durability::Synced)?)
+    }
+
+    /// Returns where the record of a volume is.
+    pub fn record_file(&self, name: &str) -> PathBuf {
+        self.folder(name).join("volume.json")
     }
 
     /// Lists the volumes that belong to a container; one whose record cannot be read is nobody's.

@@ -67,7 +67,10 @@ fn a_volume_is_made_once_listed_and_removed() {
         .list()
         .unwrap()
         .into_iter()
-        .map(|v| v.name)
+        .map(|(name, record)| {
+            assert!(record.is_ok());
+            name
+        })
         .collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!(all.volumes.find("a").unwrap().unwrap(), record("a"));

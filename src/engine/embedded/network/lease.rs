@@ -176,9 +176,18 @@ impl Inner {
             |error| EngineError::act(format!("read the addresses on network `{name}`"), error);
         let mut leases = Vec::new();
         for file in folders(&dir).map_err(failed)? {
-            let path = dir.join(file);
-            let Ok(Some(lease)) = read_json::<Lease>(&path) else {
-                continue;
+            let path = dir.join(&file);
+            let lease = match read_json::<Lease>(&path) {
+                Ok(Some(lease)) => lease,
+                Ok(None) => continue,
+                Err(error) if error.is_damage() => match self.lease_of(&file, name)? {
+                    Some(lease) => lease,
+                    None => {
+                        remove_tree(&path).map_err(failed)?;
+                        continue;
+                    }
+                },
+                Err(error) => return Err(failed(error)),
             };
             if self.has_container(&lease) {
                 leases.push(lease);
@@ -230,6 +239,18 @@ impl Inner {
             }
         }
         Ok(users)
+    }
+
+    /// Returns what a damaged lease said, from the record of its container.
+    fn lease_of(&self, file: &str, network: &NetworkName) -> Result<Option<Lease>, EngineError> {
+        let id = file.strip_suffix(".json").unwrap_or(file);
+        for project in self.project_names()? {
+            if let Some(record) = self.record(&project, id) {
+                let mut leases = record.endpoints.into_iter();
+                return Ok(leases.find(|lease| lease.network == *network));
+            }
+        }
+        Ok(None)
     }
 
     /// Gives a container's addresses back.

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use super::holder::Holder;
 use super::inner::Inner;
+use super::mend::Damaged;
 use super::record::{NetworkRecord, SubnetRecord, folders, new_id};
 use crate::desired::NetworkSpec;
 use crate::engine::embedded::not_supported;
@@ -158,6 +159,10 @@ impl Inner {
         let theirs = format!("/{name}");
         let is_it = |mark: &str| mark.starts_with(&ours) && mark.ends_with(&theirs);
         let _lock = self.lock_addresses()?;
+        // Another command may have made it meanwhile.
+        if matches!(self.find_network(name), Ok(Some(_))) {
+            return Ok(());
+        }
         self.in_network(|| {
             let bridges = bridge::list_marked().map_err(failed)?;
             for found in bridges.iter().filter(|found| is_it(&found.mark)) {
@@ -201,12 +206,28 @@ impl Inner {
 
     /// Returns the records of all networks; one that cannot be read is left out.
     pub(super) fn networks(&self) -> Result<Vec<NetworkRecord>, EngineError> {
+        Ok(self.look_at_networks()?.0)
+    }
+
+    /// Returns the records of all networks, and the networks whose record is damaged.
+    pub(super) fn look_at_networks(
+        &self,
+    ) -> Result<(Vec<NetworkRecord>, Vec<Damaged<NetworkName>>), EngineError> {
         let dir = self.layout.networks();
         let names = folders(&dir).map_err(|error| EngineError::act("list the networks", error))?;
-        let records = names
-            .iter()
-            .map(|name| NetworkRecord::find(&dir.join(name)));
-        Ok(records.filter_map(|record| record.ok().flatten()).collect())
+        let (mut records, mut damaged) = (Vec::new(), Vec::new());
+        for text in names {
+            match NetworkRecord::find(&dir.join(&text)) {
+                Ok(record) => records.extend(record),
+                Err(error) if error.is_damage() => {
+                    let path = dir.join(&text).join("network.json");
+                    let name = text.parse().ok();
+                    damaged.extend(name.map(|name| Damaged { name, path, error }));
+                }
+                Err(error) => return Err(EngineError::act("list the networks", error)),
+            }
+        }
+        Ok((records, damaged))
     }
 
     /// Waits until nobody else chooses addresses on this machine.
