@@ -1,13 +1,15 @@
 //! What can go wrong in a build.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::dockerfile::Mistake;
-
 use crate::runtime::container::ContainerError;
+use crate::runtime::git::GitError;
 use crate::runtime::image::ImageError;
 use crate::runtime::kernel::KernelError;
-use crate::value::Digest;
+use crate::runtime::store::StoreError;
+use crate::value::{Digest, IgnoreError};
 
 /// Why an image was not built.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +17,42 @@ pub enum BuildError {
     /// The Dockerfile has a mistake.
     #[error("{}", .0.message)]
     Dockerfile(Box<Mistake>),
+    /// There is no Dockerfile.
+    #[error("read the Dockerfile `{}`: there is no such file", .name.display())]
+    NoDockerfile {
+        /// The name that was looked for.
+        name: PathBuf,
+    },
+    /// A context is not a folder.
+    #[error("read the build context `{}`: it is not a folder", .path.display())]
+    NotAFolder {
+        /// Its place.
+        path: PathBuf,
+    },
+    /// A named context cannot be used.
+    #[error("read the build context `{name}`")]
+    NamedContext {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
+    /// An ignore file has a mistake.
+    #[error("read `{}`", .file.display())]
+    Ignore {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: IgnoreError,
+    },
+    /// A repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Files of ours.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// An image could not be found or pulled.
     #[error("resolve image `{name}`")]
     ResolveImage {

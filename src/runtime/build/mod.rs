@@ -1,10 +1,12 @@
 //! A Dockerfile and its contexts into an image; knows nothing of Compose.
 //!
-//! Reading order: [`request`] is what the caller wants, [`dockerfile`] reads the text, [`resolve`]
+//! Reading order: [`order`] is what the caller wants, [`prepare()`] makes [`request`]s of it, [`dockerfile`] reads the text, [`resolve`]
 //! makes a [`graph`] of it, the build with nothing left to decide; [`document`] is the configuration
 //! that an image carries. [`execute()`] does it, with the store and the networks of a [`Workshop`].
 
+pub mod order;
 pub mod request;
+mod prepare;
 pub mod dockerfile;
 pub mod resolve;
 pub mod graph;
@@ -23,4 +25,5 @@ pub use error::BuildError;
 pub use event::{BuildEvent, Events};
 pub use execute::{Built, execute};
 pub use export::Archive;
+pub use prepare::{Prepared, prepare};
 pub use workshop::{MakeNetwork, StepNetwork, Workshop};
