@@ -19,6 +19,7 @@ mod pause;
 mod unpause;
 mod scale;
 mod wait;
+mod build;
 mod pull;
 mod images;
 mod image;
@@ -61,6 +62,7 @@ pub(super) enum Verb {
     Unpause(unpause::UnpauseArgs),
     Scale(scale::ScaleArgs),
     Wait(wait::WaitArgs),
+    Build(Box<build::BuildArgs>),
     Pull(pull::PullArgs),
     Images(images::ImagesArgs),
     Image(image::ImageArgs),
@@ -97,6 +99,7 @@ impl Verb {
             Self::Unpause(args) => unpause::unpause(invocation, args),
             Self::Scale(args) => scale::scale(invocation, args),
             Self::Wait(args) => wait::wait(invocation, args),
+            Self::Build(args) => build::build(invocation, args),
             Self::Pull(args) => pull::pull(invocation, args),
             Self::Images(args) => images::images(invocation, args),
             Self::Image(args) => image::image(invocation, args),

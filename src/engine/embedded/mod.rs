@@ -40,6 +40,7 @@ mod wait;
 mod watch;
 mod workshop;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -81,6 +82,11 @@ impl Embedded {
     /// Returns what builds on this machine work with.
     pub fn workshop(&self, events: Events) -> Workshop {
         Inner::workshop(&self.inner, events)
+    }
+
+    /// Returns the name of a new folder for unfinished things; nothing is made.
+    pub fn scratch(&self, kind: &str) -> PathBuf {
+        self.inner.layout.scratch(kind)
     }
 
     /// Removes from the disk what no image with a name and no container needs.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::dockerfile::Mistake;
+use super::dockerfile::ast::Lines;
 use crate::runtime::container::ContainerError;
 use crate::runtime::git::GitError;
 use crate::runtime::image::ImageError;
@@ -159,6 +160,21 @@ fn ignored_by(excluded: bool) -> &'static str {
 }
 
 impl BuildError {
+    /// Returns what is wrong with the Dockerfile, or which of its instructions failed.
+    pub fn mistake(&self) -> Option<Mistake> {
+        match self {
+            Self::Dockerfile(mistake) => Some(mistake.as_ref().clone()),
+            Self::Step { line, source, .. } => {
+                let lines = Lines {
+                    first: *line,
+                    last: *line,
+                };
+                Some(Mistake::new(source.to_string()).at(lines))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns what makes an input or output error one of a build.
     pub(super) fn io<E: Into<io::Error>>(act: impl Into<String>) -> impl FnOnce(E) -> Self {
         let act = act.into();

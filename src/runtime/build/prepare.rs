@@ -1,20 +1,21 @@
 //! An [`Order`] into [`Request`]s: contexts are brought to folders, Dockerfile and ignore files read.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::runtime::git::Git;
+use crate::runtime::image::unpack_archive;
 use crate::runtime::kernel::rooted::Root;
-use crate::runtime::store;
+use crate::runtime::store::{self, Durability};
 use crate::value::{GitSource, IgnorePatterns, Platform};
 
 use super::BuildError;
 use super::dockerfile::DOCKERFILE_LIMIT_BYTES;
 use super::graph::ContextName;
 use super::order::{ContextPlace, DockerfilePlace, NamedPlace, Order};
-use super::request::{
-    ContextFiles, ContextOwner, Contexts, DockerfileText, NamedContext, Request,
-};
+use super::request::{ContextFiles, ContextOwner, Contexts, DockerfileText, NamedContext, Request};
 
 /// The usual names of a Dockerfile; the first one that is there is taken.
 const USUAL_NAMES: [&str; 2] = ["Dockerfile", "dockerfile"];
@@ -50,7 +51,7 @@ pub fn prepare(order: &Order, scratch: PathBuf, git: &Git) -> Result<Prepared, B
     let main = desk.main(&order.context)?;
     let (dockerfile, beside) = read_dockerfile(&order.dockerfile, main.as_ref())?;
     let main = match main {
-        Some(main) => Some(with_ignore(main, beside.as_deref())?),
+        Some(main) => Some(with_ignore(main, beside.as_ref())?),
         None => None,
     };
     let mut named = BTreeMap::new();
@@ -143,9 +144,12 @@ impl Desk<'_> {
     }
 
     fn unpack(&mut self, bytes: &[u8]) -> Result<ContextFiles, BuildError> {
-        let folder = self.folder("archive")?;
+        let (file, folder) = (self.folder("archive.tar")?, self.folder("archive")?);
         store::make_dir(&folder)?;
-        super::archive::unpack(bytes, &folder)?;
+        store::write_atomic(&file, bytes, Durability::Cached)?;
+        let act = "unpack the build context";
+        let file = File::open(&file).map_err(BuildError::io::<io::Error>(act))?;
+        unpack_archive(&file, open(&folder)?, None).map_err(BuildError::io::<io::Error>(act))?;
         Ok(ContextFiles {
             folder,
             ignore: IgnorePatterns::default(),
@@ -187,7 +191,11 @@ fn read_dockerfile(
         DockerfilePlace::File(file) => {
             let bytes = store::read_bounded(file, DOCKERFILE_LIMIT_BYTES as u64);
             let bytes = bytes.map_err(|error| {
-                if error.is_not_found() { missing(file) } else { error.into() }
+                if error.is_not_found() {
+                    missing(file)
+                } else {
+                    error.into()
+                }
             })?;
             let ignore = beside(file);
             let ignore = ignore.is_file().then_some(Ignore::File(ignore));
@@ -222,10 +230,7 @@ enum Ignore {
 }
 
 /// Reads the ignore file of a context: the Dockerfile's own, else the usual one.
-fn with_ignore(
-    context: ContextFiles,
-    own: Option<&Ignore>,
-) -> Result<ContextFiles, BuildError> {
+fn with_ignore(context: ContextFiles, own: Option<&Ignore>) -> Result<ContextFiles, BuildError> {
     let root = open(&context.folder)?;
     let usual = || read(&root, Path::new(IGNORE_FILE), IGNORE_LIMIT_BYTES);
     let (name, bytes) = match own {

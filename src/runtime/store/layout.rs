@@ -39,6 +39,7 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -201,6 +202,14 @@ impl Layout {
     /// Returns the folder for what is to be removed later.
     pub fn trash(&self) -> PathBuf {
         self.state.join("trash")
+    }
+
+    /// Returns the name of a folder for what is not finished; a crash leaves it to be removed later.
+    pub fn scratch(&self, kind: &str) -> PathBuf {
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{kind}-{}-{serial}", std::process::id());
+        self.trash().join(name)
     }
 
     /// Returns the lock file of this name.

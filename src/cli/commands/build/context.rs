@@ -60,15 +60,21 @@ pub(in crate::cli) fn place(here: &Path, word: &str) -> Result<ContextPlace, Com
     let is_http = word.starts_with("http://") || word.starts_with("https://");
     let address = word.split('#').next().unwrap_or_default();
     if is_http && address.strip_suffix(".git").is_none() {
-        return Err(CommandError::user(format!("`{word}` is not the URL of a repository"))
-            .hint("end it with `.git`; archives behind URLs are not supported as contexts yet"));
+        return Err(
+            CommandError::user(format!("`{word}` is not the URL of a repository"))
+                .hint("end it with `.git`; archives behind URLs are not supported as contexts yet"),
+        );
     }
     git(word).map(ContextPlace::Git)
 }
 
 fn git(word: &str) -> Result<GitSource, CommandError> {
-    word.parse()
-        .map_err(|error| CommandError::cannot("use the context", Box::new(error) as Box<crate::value::GitSourceError>))
+    word.parse().map_err(|error| {
+        CommandError::cannot(
+            "use the context",
+            Box::new(error) as Box<crate::value::GitSourceError>,
+        )
+    })
 }
 
 fn input() -> Result<Vec<u8>, CommandError> {
@@ -105,12 +111,11 @@ pub(super) fn named(
             .split_once('=')
             .filter(|(name, value)| !name.is_empty() && !value.is_empty())
             .ok_or_else(|| {
-                CommandError::usage(format!(
-                    "invalid context value: {text}, expected key=value"
-                ))
+                CommandError::usage(format!("invalid context value: {text}, expected key=value"))
             })?;
         if !matches!(name.parse::<ImageRef>(), Ok(ImageRef::Registry(_))) {
-            let text = format!("invalid context name `{name}`: it must be lower case, as an image's name");
+            let text =
+                format!("invalid context name `{name}`: it must be lower case, as an image's name");
             return Err(CommandError::usage(text));
         }
         found.insert(ContextName::of(name), named_place(here, name, value)?);

@@ -48,7 +48,9 @@ fn secret(
             other => return Err(refuse(&format!("unknown key `{other}`"))),
         }
     }
-    let id = id.filter(|id| !id.is_empty()).ok_or_else(|| refuse("it has no id"))?;
+    let id = id
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| refuse("it has no id"))?;
     let is_env = kind.as_deref() == Some("env");
     if is_env && variable.is_none() {
         variable = file.take();
@@ -63,7 +65,10 @@ fn secret(
     let path = at(environment, file.as_deref().unwrap_or(&id));
     let source = std::fs::metadata(&path);
     let metadata = source.map_err(|source| {
-        CommandError::cannot(format!("read the secret `{id}` from `{}`", path.display()), source)
+        CommandError::cannot(
+            format!("read the secret `{id}` from `{}`", path.display()),
+            source,
+        )
     })?;
     if metadata.is_dir() {
         return Err(refuse("its file is a folder"));

@@ -8,14 +8,10 @@ use crate::runtime::build::graph::Network;
 use crate::runtime::build::request::Entitlement;
 
 /// Reads `NAME:IP` and `NAME=IP`.
-pub(super) fn extra_hosts(
-    written: &[String],
-) -> Result<Vec<(String, Vec<IpAddr>)>, CommandError> {
+pub(super) fn extra_hosts(written: &[String]) -> Result<Vec<(String, Vec<IpAddr>)>, CommandError> {
     let mut found: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     for text in written {
-        let refuse = || {
-            CommandError::usage(format!("`--add-host {text}`: expected NAME:ADDRESS"))
-        };
+        let refuse = || CommandError::usage(format!("`--add-host {text}`: expected NAME:ADDRESS"));
         let (name, address) = text
             .split_once('=')
             .or_else(|| text.split_once(':'))
@@ -30,8 +26,11 @@ pub(super) fn extra_hosts(
 /// Reads `NAME=SOFT[:HARD]`.
 pub(super) fn ulimits(written: &[String]) -> Result<Vec<(String, u64, u64)>, CommandError> {
     let limit = |text: &String| {
-        let refuse =
-            || CommandError::usage(format!("`--ulimit {text}`: expected NAME=SOFT or NAME=SOFT:HARD"));
+        let refuse = || {
+            CommandError::usage(format!(
+                "`--ulimit {text}`: expected NAME=SOFT or NAME=SOFT:HARD"
+            ))
+        };
         let (name, limits) = text.split_once('=').ok_or_else(refuse)?;
         let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
         let number = |text: &str| match text {
@@ -71,8 +70,9 @@ pub(in crate::cli) fn entitlements(
             "security.insecure" => Entitlement::SecurityInsecure,
             other => {
                 let text = format!("`{other}` is no freedom that a build can have");
-                return Err(CommandError::usage(text)
-                    .hint("known: network.host, security.insecure"));
+                return Err(
+                    CommandError::usage(text).hint("known: network.host, security.insecure")
+                );
             }
         });
     }

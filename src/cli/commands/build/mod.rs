@@ -124,10 +124,22 @@ fn warn(invocation: &Invocation, args: &BuildArgs) -> Result<(), CommandError> {
             .is_some_and(|value| !matches!(value, "false" | "0" | "f" | "mode=disabled"))
     };
     let told = [
-        (args.builder.is_some(), "`--builder` has no effect: there are no builders here"),
-        (args.memory.is_some(), "`--memory` has no effect: as with BuildKit, memory is not limited"),
-        (is_wanted(&args.provenance), "`--provenance` has no effect: attestations are not made"),
-        (is_wanted(&args.sbom), "`--sbom` has no effect: attestations are not made"),
+        (
+            args.builder.is_some(),
+            "`--builder` has no effect: there are no builders here",
+        ),
+        (
+            args.memory.is_some(),
+            "`--memory` has no effect: as with BuildKit, memory is not limited",
+        ),
+        (
+            is_wanted(&args.provenance),
+            "`--provenance` has no effect: attestations are not made",
+        ),
+        (
+            is_wanted(&args.sbom),
+            "`--sbom` has no effect: attestations are not made",
+        ),
     ];
     for (_, text) in told.iter().filter(|(is_given, _)| *is_given) {
         invocation.warn(text)?;

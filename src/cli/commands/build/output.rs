@@ -44,8 +44,9 @@ pub(super) fn read(invocation: &Invocation, text: &str) -> Result<Output, Comman
         });
     }
     let refuse = |reason: String| {
-        CommandError::usage(format!("`--output {text}`: {reason}"))
-            .hint("write `--output type=oci,dest=FILE`; known types: image, oci, docker, tar, local")
+        CommandError::usage(format!("`--output {text}`: {reason}")).hint(
+            "write `--output type=oci,dest=FILE`; known types: image, oci, docker, tar, local",
+        )
     };
     let (mut kind, mut dest, mut names) = (None, None, Vec::new());
     for field in text.split(',') {
@@ -59,9 +60,18 @@ pub(super) fn read(invocation: &Invocation, text: &str) -> Result<Output, Comman
             // The one form that is written.
             "tar" if value == "true" => {}
             "push" if value == "false" => {}
-            "oci-mediatypes" | "compression" | "force-compression" | "compression-level"
-            | "rewrite-timestamp" | "unpack" | "store" | "name-canonical" | "dangling-name-prefix"
-            | "annotation" | "buildinfo" | "platform-split" => {
+            "oci-mediatypes"
+            | "compression"
+            | "force-compression"
+            | "compression-level"
+            | "rewrite-timestamp"
+            | "unpack"
+            | "store"
+            | "name-canonical"
+            | "dangling-name-prefix"
+            | "annotation"
+            | "buildinfo"
+            | "platform-split" => {
                 return Err(refuse(format!("`{key}` is not supported")));
             }
             other => return Err(refuse(format!("unknown key `{other}`"))),
