@@ -6,8 +6,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Verbs of Docker Compose that are not there yet.
-const VERBS: [&str; 10] = [
-    "alpha", "bridge", "build", "commit", "cp", "export", "publish", "push", "run", "watch",
+const VERBS: [&str; 9] = [
+    "alpha", "bridge", "commit", "cp", "export", "publish", "push", "run", "watch",
 ];
 
 /// Flags of Docker Compose that are not there yet, and what can be done instead.
@@ -74,7 +74,7 @@ mod tests {
                 hint: None,
             })
         };
-        assert_eq!(refused(&["consort", "build"]), word("build"));
+        assert_eq!(refused(&["consort", "publish"]), word("publish"));
         assert_eq!(refused(&["consort", "run", "web", "sh"]), word("run"));
     }
 

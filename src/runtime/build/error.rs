@@ -162,17 +162,17 @@ fn ignored_by(excluded: bool) -> &'static str {
 impl BuildError {
     /// Returns what is wrong with the Dockerfile, or which of its instructions failed.
     pub fn mistake(&self) -> Option<Mistake> {
-        match self {
-            Self::Dockerfile(mistake) => Some(mistake.as_ref().clone()),
-            Self::Step { line, source, .. } => {
-                let lines = Lines {
-                    first: *line,
-                    last: *line,
-                };
-                Some(Mistake::new(source.to_string()).at(lines))
-            }
-            _ => None,
+        if let Self::Dockerfile(mistake) = self {
+            return Some(mistake.as_ref().clone());
         }
+        let Self::Step { line, source, .. } = self else {
+            return None;
+        };
+        let lines = Lines {
+            first: *line,
+            last: *line,
+        };
+        Some(Mistake::new(source.to_string()).at(lines))
     }
 
     /// Returns what makes an input or output error one of a build.

@@ -323,7 +323,7 @@ fn order(invocation: &Invocation, args: &BuildArgs, word: &str) -> Result<Order,
     let image = &args.image;
     let environment = &invocation.environment;
     let (context, dockerfile) = context::read(invocation, word, image.file.as_deref())?;
-    let build_args = build_args(invocation, &args.build_args)?;
+    let build_args = build_args(invocation, &args.variables)?;
     let network = host::network(image.network.as_deref())?;
     let platforms = image.platforms.iter().map(|text| text.parse::<Platform>());
     let platforms: Result<Vec<Platform>, _> = platforms.collect();

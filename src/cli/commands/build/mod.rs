@@ -32,7 +32,7 @@ pub(in crate::cli) struct BuildArgs {
 
     /// Set a build argument; without a value it is taken from the environment
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
-    build_args: Vec<String>,
+    variables: Vec<String>,
 
     /// Check the Dockerfile and build nothing
     #[arg(long)]
