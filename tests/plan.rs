@@ -1,7 +1,8 @@
 //! Every folder of `cases/plan`: a `compose.yaml`, what was there before, and the plan in words.
 //!
 //! What was there before is `before.yaml`, an earlier state of the file that was brought up on the
-//! in-memory engine; without it there was nothing. `command` names another verb than `up`.
+//! in-memory engine; without it there was nothing. `before-command` names a verb that came after that, and `command`
+//! another verb than `up`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,12 +11,12 @@
 
 use consort::{
     compose::{self, LoadOptions, Switches, source::Disk},
-    desired::{self, Condition, DesiredState},
+    desired::{self, Condition, DesiredState, PullPolicy},
     engine::{Engine as _, Memory},
     observed::{ImageQuery, ObservedState, Refresh, Scope},
     plan::{
-        self, Dependencies, DownOptions, OrphanPolicy, Plan, Recreate, StopOptions, UpOptions,
-        Volumes,
+        self, Dependencies, DownOptions, OrphanPolicy, Plan, PullOptions, Recreate, StartOptions,
+        StopOptions, UpOptions, Volumes, WaitFor,
     },
     reconcile::{self, Cancel},
 };
@@ -99,6 +100,28 @@ fn command_plan(
             };
             plan::up(desired, observed, &options)
         }
+        "up --pull always" => {
+            let options = UpOptions {
+                pull: Some(PullPolicy::Always),
+                ..UpOptions::plain()
+            };
+            plan::up(desired, observed, &options)
+        }
+        "pull" => {
+            let options = PullOptions {
+                services: all(),
+                dependencies: Dependencies::Skip,
+                policy: Some(PullPolicy::Always),
+            };
+            Ok(plan::pull(desired, observed, &options))
+        }
+        "start web" => {
+            let options = StartOptions {
+                services: BTreeSet::from(["web".parse().unwrap()]),
+                wait: WaitFor::Started,
+            };
+            Ok(plan::start(Some(desired), observed, &options))
+        }
         "down" => Ok(plan::down(Some(desired), observed, &DownOptions::plain())),
         "down -v" => {
             let options = DownOptions {
@@ -157,13 +180,26 @@ async fn before(case: &Path, wanted: &DesiredState) -> ObservedState {
         let desired = load(case, "before.yaml");
         prepare(&engine, &desired);
         let plan = plan::up(&desired, &ObservedState::default(), &UpOptions::plain()).unwrap();
-        let options = reconcile::Options {
-            parallelism: NonZeroUsize::MIN,
-        };
-        reconcile::run(&plan, &engine, options, Cancel::never(), &mut |_| {})
-            .await
-            .unwrap();
+        carry_out(&plan, &engine).await;
+        if let Ok(command) = fs::read_to_string(case.join("before-command")) {
+            let observed = look(&engine, &desired).await;
+            let plan = command_plan(command.trim(), &desired, &observed).unwrap();
+            carry_out(&plan, &engine).await;
+        }
     }
+    look(&engine, wanted).await
+}
+
+async fn carry_out(plan: &Plan, engine: &Memory) {
+    let options = reconcile::Options {
+        parallelism: NonZeroUsize::MIN,
+    };
+    reconcile::run(plan, engine, options, Cancel::never(), &mut |_| {})
+        .await
+        .unwrap();
+}
+
+async fn look(engine: &Memory, wanted: &DesiredState) -> ObservedState {
     let specs = wanted
         .services
         .values()

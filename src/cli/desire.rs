@@ -122,12 +122,13 @@ pub(super) fn expand(
 /// Returns what must be looked at to plan a project: all that it uses, the images too.
 pub(super) fn scope(desired: &DesiredState, pull: Option<PullPolicy>) -> Scope {
     let mut images: Vec<ImageQuery> = Vec::new();
-    for spec in desired
-        .services
-        .values()
-        .flat_map(|service| &service.replicas)
-    {
+    let specs = desired.services.values().flat_map(|service| {
+        let replicas = service.replicas.iter();
+        replicas.map(move |spec| (service, spec))
+    });
+    for (service, spec) in specs {
         let refresh = match pull.unwrap_or(spec.image.pull) {
+            _ if service.built_name.is_some() => Refresh::No,
             PullPolicy::Always | PullPolicy::Every(_) => Refresh::Ask,
             PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build => Refresh::No,
         };

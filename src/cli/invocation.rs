@@ -47,6 +47,19 @@ pub(super) struct Target {
     pub(super) project: Option<Project>,
 }
 
+/// How a project is loaded whose containers are there: what they were made with does not matter any more, nor that a
+/// file of it is gone.
+pub(super) const WHO_IS_THERE: Switches = Switches {
+    no_interpolate: false,
+    no_normalize: false,
+    no_path_resolution: false,
+    no_consistency: false,
+    no_env_resolution: true,
+    no_label_resolution: true,
+    all_resources: false,
+    container_names: false,
+};
+
 impl Target {
     /// Tells whether a service's containers are meant where no service is named: those of services that are switched
     /// on, and without files all of them.
@@ -246,7 +259,7 @@ impl Invocation {
                 project: None,
             });
         }
-        match self.read(services, Switches::default()) {
+        match self.read(services, WHO_IS_THERE) {
             Ok(Loaded { project, .. }) => Ok(Target {
                 name: project_name(&project.name)?,
                 project: Some(project),

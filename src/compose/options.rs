@@ -26,11 +26,11 @@ pub struct LoadOptions {
     pub switches: Switches,
 }
 
-/// Stages that `config` can leave out or add.
+/// Stages that a command can leave out or add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is one flag of the `config` command"
+    reason = "each is one stage, and most are one flag of the `config` command"
 )]
 pub struct Switches {
     /// Keeps `${...}` as written.
@@ -43,6 +43,8 @@ pub struct Switches {
     pub no_consistency: bool,
     /// Does not read `env_file`s.
     pub no_env_resolution: bool,
+    /// Does not read `label_file`s.
+    pub no_label_resolution: bool,
     /// Keeps networks, volumes, secrets and configs that no service uses.
     pub all_resources: bool,
     /// Checks that no two services have one `container_name`.

@@ -1,7 +1,7 @@
 //! What should exist, exactly: the networks, volumes and containers of one project.
 
 use super::{ContainerSpec, NetworkSpec, VolumeSpec};
-use crate::value::{NetworkName, Place, ProjectName, ServiceName, VolumeName};
+use crate::value::{ImageRef, NetworkName, Place, ProjectName, ServiceName, VolumeName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,8 @@ pub struct DesiredService {
     pub dependencies: BTreeMap<ServiceName, Dependency>,
     /// Whether its image can be built.
     pub has_build: bool,
+    /// The name that a build gives the image where the file names none: no registry is ever asked for it.
+    pub built_name: Option<ImageRef>,
     /// Where the values of the specs are written.
     pub places: Places,
 }

@@ -1,7 +1,8 @@
 //! What the containers that are there say about themselves: their spec, hooks and dependencies.
 
 use crate::desired::{
-    Condition, ContainerSpec, Dependency, HookSpec, InjectedFile, MountKind, MountSpec, label,
+    Condition, ContainerSpec, Dependency, DesiredState, HookSpec, InjectedFile, MountKind,
+    MountSpec, label,
 };
 use crate::graph::Dag;
 use crate::observed::{ObservedContainer, ObservedState};
@@ -88,12 +89,19 @@ impl Relations {
     /// Reads the labels of all containers. Labels of different times may contradict each other;
     /// when they do, no order is known.
     pub(super) fn new(observed: &ObservedState) -> Self {
+        Self::wanted(None, observed)
+    }
+
+    /// Does the same, and believes the file of services that it has.
+    pub(super) fn wanted(desired: Option<&DesiredState>, observed: &ObservedState) -> Self {
         let mut found: BTreeMap<ServiceName, BTreeMap<ServiceName, Dependency>> = BTreeMap::new();
         for container in observed.containers.values() {
-            found
-                .entry(container.service.clone())
-                .or_default()
-                .extend(dependencies(container));
+            let service = &container.service;
+            let needs = match desired.and_then(|desired| desired.services.get(service)) {
+                Some(wanted) => wanted.dependencies.clone(),
+                None => dependencies(container),
+            };
+            found.entry(service.clone()).or_default().extend(needs);
         }
         let services: BTreeSet<ServiceName> = found.keys().cloned().collect();
         for needs in found.values_mut() {
@@ -130,6 +138,27 @@ impl Relations {
         service: &ServiceName,
     ) -> impl Iterator<Item = (&ServiceName, &Dependency)> {
         self.dependencies.get(service).into_iter().flatten()
+    }
+
+    /// What these services depend on, over any number of steps and without themselves; and whether it is a job that
+    /// they wait for to complete.
+    pub(super) fn needed_by(
+        &self,
+        services: &BTreeSet<ServiceName>,
+    ) -> BTreeMap<ServiceName, bool> {
+        let mut needed: BTreeMap<ServiceName, bool> = BTreeMap::new();
+        let mut open: Vec<&ServiceName> = services.iter().collect();
+        while let Some(service) = open.pop() {
+            for (other, needs) in self.of(service) {
+                let is_job = needs.condition == Condition::ServiceCompletedSuccessfully;
+                if !needed.contains_key(other) {
+                    open.push(other);
+                }
+                *needed.entry(other.clone()).or_default() |= is_job;
+            }
+        }
+        needed.retain(|service, _| !services.contains(service));
+        needed
     }
 
     /// `services` and those that restart with them.

@@ -55,6 +55,11 @@ pub enum Warning {
         /// The service.
         service: ServiceName,
     },
+    /// An image is not fetched, because the file says only how it is built.
+    OnlyBuilt {
+        /// The service.
+        service: ServiceName,
+    },
     /// A value is accepted and has no effect here.
     NoEffect {
         /// The service.
@@ -85,7 +90,8 @@ impl Warning {
             | Self::UnmanagedVolume { .. }
             | Self::UnmanagedNetwork { .. }
             | Self::NetworkInUse { .. }
-            | Self::NoContainer { .. } => None,
+            | Self::NoContainer { .. }
+            | Self::OnlyBuilt { .. } => None,
         }
     }
 }
@@ -143,6 +149,12 @@ impl fmt::Display for Warning {
                     .map_or(Ok(()), |place| write!(f, " ({place})"))
             }
             Self::NoContainer { service } => write!(f, "service `{service}` has no container"),
+            Self::OnlyBuilt { service } => {
+                write!(
+                    f,
+                    "the image of service `{service}` is built and not pulled: it has no `image`"
+                )
+            }
             Self::NoEffect {
                 service,
                 field,

@@ -355,6 +355,7 @@ fn switches(args: &ConfigArgs) -> Switches {
         no_path_resolution: args.no_path_resolution,
         no_consistency: args.no_consistency,
         no_env_resolution: args.no_env_resolution,
+        no_label_resolution: false,
         all_resources: false,
         container_names: !args.part.is_any(),
     }

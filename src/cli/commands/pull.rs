@@ -6,7 +6,7 @@ use crate::cli::complete;
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
-use crate::cli::invocation::Invocation;
+use crate::cli::invocation::{Invocation, WHO_IS_THERE};
 use crate::cli::work::Work;
 use crate::desired::PullPolicy;
 use crate::plan::{self, Dependencies, PullOptions};
@@ -66,7 +66,8 @@ pub(in crate::cli) fn pull(
     invocation: &Invocation,
     args: &PullArgs,
 ) -> Result<ExitStatus, CommandError> {
-    let mut desired = desire::state(invocation, &args.services, &[])?;
+    let project = invocation.load_with(&args.services, WHO_IS_THERE)?;
+    let mut desired = desire::expand(&project, &[], invocation.source())?;
     if args.ignore_buildable {
         desired.services.retain(|_, service| !service.has_build);
     }

@@ -37,7 +37,9 @@ pub(super) fn resolve(
         if !options.switches.no_env_resolution {
             reader.environment(service);
         }
-        reader.labels(service);
+        if !options.switches.no_label_resolution {
+            reader.labels(service);
+        }
     }
     project.services = services;
 }

@@ -87,6 +87,7 @@ pub fn outline(project: &Project, name: ProjectName) -> DesiredState {
             replicas: Vec::new(),
             dependencies: BTreeMap::new(),
             has_build: model.build.is_some(),
+            built_name: None,
             places: Places::default(),
         };
         Some((name, service))
@@ -183,6 +184,7 @@ fn one_service(
         replicas,
         dependencies,
         has_build: model.build.is_some(),
+        built_name: service::built_name(desk, model),
         places: desk.places(model),
     }
 }

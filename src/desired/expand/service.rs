@@ -5,7 +5,7 @@ use crate::compose::model;
 use crate::desired::{
     ContainerSpec, Dependency, DesiredError, ImageSpec, Namespaces, PullPolicy, config_hash, label,
 };
-use crate::value::{ContainerName, Duration, ServiceName};
+use crate::value::{ContainerName, Duration, ImageRef, ServiceName};
 use std::collections::BTreeMap;
 
 /// A service, and what its replicas are made from.
@@ -97,21 +97,22 @@ fn container_name(desk: &Desk<'_>, model: &model::Service, number: u32) -> Strin
 }
 
 fn image(desk: &mut Desk<'_>, model: &model::Service) -> Option<ImageSpec> {
-    let built = format!("{}-{}", desk.name, model.name);
-    let text = match (&model.image, &model.build) {
-        (Some(image), _) => image,
-        (None, Some(_)) => &built,
+    let reference = match (&model.image, &model.build) {
+        (Some(image), _) => desk.image("image", image)?,
+        (None, Some(_)) => built_name(desk, model)?,
         (None, None) if model.provider.is_some() => return None,
         (None, None) => {
             desk.refuse_unknown("image", "an image or a build".to_owned());
             return None;
         }
     };
-    let reference = desk.image("image", text)?;
-    let pull = match model.pull_policy.as_deref() {
-        None if model.image.is_none() => PullPolicy::Build,
+    let wanted = match model.pull_policy.as_deref() {
         None => PullPolicy::Missing,
         Some(policy) => pull_policy(desk, policy)?,
+    };
+    let pull = match model.image {
+        Some(_) => wanted,
+        None => PullPolicy::Build,
     };
     let platform = desk.parse_some("platform", model.platform.as_ref());
     Some(ImageSpec {
@@ -119,6 +120,19 @@ fn image(desk: &mut Desk<'_>, model: &model::Service) -> Option<ImageSpec> {
         pull,
         platform,
     })
+}
+
+/// The name of an image that is built and that the file does not name.
+pub(super) fn built_name(desk: &mut Desk<'_>, model: &model::Service) -> Option<ImageRef> {
+    if model.image.is_some() || model.build.is_none() {
+        return None;
+    }
+    desk.image("image", &built_image(desk, &model.name))
+}
+
+/// How an image is called that is built for a service and that the file does not name.
+pub(super) fn built_image(desk: &Desk<'_>, service: &str) -> String {
+    format!("{}-{service}", desk.name)
 }
 
 fn pull_policy(desk: &mut Desk<'_>, text: &str) -> Option<PullPolicy> {

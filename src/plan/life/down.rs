@@ -185,8 +185,7 @@ fn images(
     let services = desired.services.values();
     let meant = services.filter(|service| match which {
         RemoveImages::None => false,
-        // An image that has no name of its own has no place either.
-        RemoveImages::Local => service.has_build && service.places.find("image").is_none(),
+        RemoveImages::Local => service.built_name.is_some(),
         RemoveImages::All => true,
     });
     let specs = meant.filter_map(|service| service.replicas.first());

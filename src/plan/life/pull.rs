@@ -2,16 +2,23 @@
 
 use crate::desired::{DesiredService, DesiredState, PullPolicy};
 use crate::observed::ObservedState;
-use crate::plan::{Action, Cause, Dependencies, Plan, PullOptions, sketch::Sketch};
+use crate::plan::{Action, Cause, Dependencies, Plan, PullOptions, Warning, sketch::Sketch};
 use crate::value::ServiceName;
 use std::collections::BTreeSet;
 
-/// Plans which images of a project are fetched: each once, except those that are built or that the
-/// registry has no newer version of.
+/// Plans which images of a project are fetched: each once, except those that the registry has no
+/// newer version of. An image that the file gives no name is only ever built: what a registry has under a name that was
+/// made up for it is something else.
 pub fn pull(desired: &DesiredState, observed: &ObservedState, options: &PullOptions) -> Plan {
     let mut sketch = Sketch::default();
     let mut seen = BTreeSet::new();
     for service in meant(desired, options) {
+        if service.built_name.is_some() {
+            sketch.warn(Warning::OnlyBuilt {
+                service: service.name.clone(),
+            });
+            continue;
+        }
         let Some(spec) = service.replicas.first() else {
             continue;
         };

@@ -10,15 +10,16 @@ use crate::plan::{
 use crate::value::{ContainerName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Plans how containers that do not run start. The file is needed only for secrets and configs
-/// whose bytes are nowhere else.
+/// Plans how containers that do not run start, and those of services that they depend on. The file is needed for
+/// secrets and configs whose bytes are nowhere else, and says what a service depends on now.
 pub fn start(
     desired: Option<&DesiredState>,
     observed: &ObservedState,
     options: &StartOptions,
 ) -> Plan {
     let mut starting = Starting::new(desired, observed);
-    let meant = replicas(observed, &options.services, &mut starting.sketch);
+    let mut meant = replicas(observed, &options.services, &mut starting.sketch);
+    meant.extend(starting.idle_dependencies(&options.services));
     let idle = meant
         .iter()
         .copied()
@@ -47,20 +48,23 @@ pub fn start(
     starting.sketch.finish()
 }
 
-/// Plans how containers stop and start again, those that do not run included.
+/// Plans how containers stop and start again, those that do not run included. What they depend on starts where it does
+/// not run.
 pub fn restart(
     desired: Option<&DesiredState>,
     observed: &ObservedState,
     options: &StopOptions,
 ) -> Plan {
-    let relations = Relations::new(observed);
-    let services = match options.dependents {
-        Dependencies::Include if !options.services.is_empty() => {
-            relations.with_restarting(&options.services)
-        }
-        Dependencies::Include | Dependencies::Skip => options.services.clone(),
-    };
+    let relations = Relations::wanted(desired, observed);
     let mut starting = Starting::new(desired, observed);
+    let (services, idle) = match options.dependents {
+        Dependencies::Include if !options.services.is_empty() => {
+            let services = relations.with_restarting(&options.services);
+            let idle = starting.idle_dependencies(&services);
+            (services, idle)
+        }
+        Dependencies::Include | Dependencies::Skip => (options.services.clone(), Vec::new()),
+    };
     let containers = replicas(observed, &services, &mut starting.sketch);
     let stopping = Stopping {
         relations: &relations,
@@ -68,12 +72,14 @@ pub fn restart(
         grace: options.grace,
     };
     let stopped = stop_all(&mut starting.sketch, &containers, &stopping);
-    let causes = containers
-        .into_iter()
-        .map(|container| match stopped.get(&container.name) {
-            Some(step) => (container, Cause::Follows(*step), Some(*step)),
-            None => (container, not_running(container), None),
-        });
+    let causes =
+        containers
+            .into_iter()
+            .chain(idle)
+            .map(|container| match stopped.get(&container.name) {
+                Some(step) => (container, Cause::Follows(*step), Some(*step)),
+                None => (container, not_running(container), None),
+            });
     starting.in_order(&causes.collect::<Vec<_>>());
     starting.sketch.finish()
 }
@@ -106,7 +112,8 @@ struct Starting<'a> {
     sketch: Sketch,
     /// The step after which a container has started, its hooks included.
     started: BTreeMap<ContainerName, StepId>,
-    waits: BTreeMap<(ContainerName, &'static str), StepId>,
+    /// By container, by what is waited for and by whether it may fail.
+    waits: BTreeMap<(ContainerName, &'static str, bool), StepId>,
 }
 
 impl<'a> Starting<'a> {
@@ -114,11 +121,29 @@ impl<'a> Starting<'a> {
         Self {
             desired,
             observed,
-            relations: Relations::new(observed),
+            relations: Relations::wanted(desired, observed),
             sketch: Sketch::default(),
             started: BTreeMap::new(),
             waits: BTreeMap::new(),
         }
+    }
+
+    /// The containers of what these services depend on that do not run as these need it; those of jobs that have
+    /// completed stay as they are. Without a service all are meant already.
+    fn idle_dependencies(&self, services: &BTreeSet<ServiceName>) -> Vec<&'a ObservedContainer> {
+        let needed = self.relations.needed_by(services);
+        let containers = needed.iter().flat_map(|(service, is_job)| {
+            let replicas = self.observed.replicas(service);
+            replicas.map(move |container| (container, *is_job))
+        });
+        containers
+            .filter(|(container, is_job)| match container.state {
+                RunState::Running | RunState::Restarting => false,
+                RunState::Exited => !(*is_job && container.exit_code == Some(0)),
+                RunState::Paused | RunState::Created | RunState::Removing | RunState::Dead => true,
+            })
+            .map(|(container, _)| container)
+            .collect()
     }
 
     fn in_order(&mut self, starts: &[Start<'a>]) {
@@ -193,7 +218,7 @@ impl<'a> Starting<'a> {
         let mut gates = Vec::new();
         for (name, needs) in needs {
             for container in self.observed.replicas(&name) {
-                gates.extend(self.gate(service, needs.condition, container));
+                gates.extend(self.gate(service, &needs, container));
             }
         }
         gates
@@ -202,9 +227,10 @@ impl<'a> Starting<'a> {
     fn gate(
         &mut self,
         service: &ServiceName,
-        condition: Condition,
+        needs: &Dependency,
         container: &ObservedContainer,
     ) -> Option<StepId> {
+        let condition = needs.condition;
         let started = self.started.get(&container.name).copied();
         let is_done = container.state == RunState::Exited && container.exit_code == Some(0);
         let until = match condition {
@@ -223,19 +249,19 @@ impl<'a> Starting<'a> {
         let cause = Cause::NeededBy {
             service,
             condition,
-            place: None,
+            place: needs.place.clone(),
         };
-        Some(self.wait(container, until, cause, None))
+        Some(self.wait(container, until, (cause, needs.required), None))
     }
 
     fn wait(
         &mut self,
         container: &ObservedContainer,
         until: Until,
-        cause: Cause,
+        (cause, required): (Cause, bool),
         timeout: Option<crate::value::Duration>,
     ) -> StepId {
-        let key = (container.name.clone(), until.as_str());
+        let key = (container.name.clone(), until.as_str(), required);
         if let Some(step) = self.waits.get(&key) {
             return *step;
         }
@@ -243,7 +269,7 @@ impl<'a> Starting<'a> {
         let action = Action::WaitContainer {
             name,
             until,
-            required: true,
+            required,
             timeout,
         };
         let after = self.started.get(&container.name).copied();
@@ -267,20 +293,13 @@ impl<'a> Starting<'a> {
         let is_one_shot = order
             .iter()
             .any(|other| self.relations.of(other).any(completes));
-        if is_one_shot {
-            self.wait(
-                container,
-                Until::CompletedSuccessfully,
-                Cause::Requested,
-                timeout,
-            );
+        let until = if is_one_shot {
+            Until::CompletedSuccessfully
         } else if !is_ready {
-            self.wait(
-                container,
-                Until::RunningOrHealthy,
-                Cause::Requested,
-                timeout,
-            );
-        }
+            Until::RunningOrHealthy
+        } else {
+            return;
+        };
+        self.wait(container, until, (Cause::Requested, true), timeout);
     }
 }

@@ -67,7 +67,10 @@ impl Up<'_> {
             return Ok(());
         }
         let there = self.observed.images.get(&key.0);
-        let policy = self.options.pull.unwrap_or(spec.image.pull);
+        let policy = match (&service.built_name, self.options.pull) {
+            (None, Some(policy)) => policy,
+            (None, None) | (Some(_), _) => spec.image.pull,
+        };
         let image = key.0.clone();
         let action = match (policy, there) {
             (PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build, Some(_)) => return Ok(()),
@@ -105,7 +108,13 @@ impl Up<'_> {
         if self.observed.images.contains_key(reference) || self.images.steps.contains_key(&key) {
             return;
         }
-        let step = self.sketch.add(pull(&key), Cause::NotFound, []);
+        let mut services = self.desired.services.values();
+        let builder = services.find(|service| service.built_name.as_ref() == Some(reference));
+        let action = match builder {
+            Some(service) => build(service, reference.clone()),
+            None => pull(&key),
+        };
+        let step = self.sketch.add(action, Cause::NotFound, []);
         self.images.steps.insert(key, step);
     }
 }
