@@ -248,6 +248,8 @@ pub(super) fn ask(output: &mut Output, question: &str) -> Result<bool, CommandEr
             .painted(&[Span::plain(format!("{question} (y/N) "))])
             .as_bytes(),
     )?;
+    // A question has no end of line that would hand it on.
+    output.flush()?;
     let mut answer = String::new();
     io::stdin()
         .lock()

@@ -241,3 +241,38 @@ fn up_says_what_is_wrong_with_an_image_reference() {
     assert!(!run.ok() && run.stderr.contains("UPPER//case"), "{run}");
     sandbox.rewrite("services: {one: {image: x}}");
 }
+
+#[test]
+fn commands_over_what_is_there_need_no_file_of_variables() {
+    needs!(machine::images());
+    let service = "image: '${BUSYBOX}', command: [sh, -c, 'echo hello; exec sleep 1000'], stop_grace_period: 0s";
+    let sandbox = Sandbox::new(&format!(
+        "services:\n  one: {{{service}, env_file: own.env, label_file: labels}}\n  two: {{{service}}}\n"
+    ));
+    let files = ["own.env", "labels"].map(|name| sandbox.file(name, "A=b\n"));
+    sandbox.consort(&["up", "-d"]).succeeds();
+    for file in files {
+        std::fs::remove_file(file).unwrap();
+    }
+    assert_eq!(sandbox.ps().len(), 2);
+    assert_eq!(sandbox.sh("one", "echo $A"), "b");
+    let verbs: [&[&str]; 9] = [
+        &["logs"],
+        &["top"],
+        &["port", "one", "80"],
+        &["pause"],
+        &["unpause"],
+        &["restart"],
+        &["stop"],
+        &["start"],
+        &["rm", "-fs", "two"],
+    ];
+    for verb in verbs {
+        let run = sandbox.consort(verb);
+        assert!(!run.stderr.contains("own.env"), "{run}");
+        assert!(run.ok() || verb[0] == "port", "{run}");
+    }
+    let run = sandbox.consort(&["up", "-d"]);
+    let told = run.stderr.contains("own.env") && run.stderr.contains("labels");
+    assert!(!run.ok() && told, "{run}");
+}

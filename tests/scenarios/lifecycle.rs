@@ -1,6 +1,7 @@
 //! Bringing up, changing, stopping and taking down.
 
 use crate::support::machine::{self, needs};
+use crate::support::run::Running;
 use crate::support::{Sandbox, until};
 
 const TWO: &str = "
@@ -591,4 +592,21 @@ fn two_projects_live_side_by_side() {
         .consort(&["-p", "other", "down", "-t", "0"])
         .succeeds();
     assert!(sandbox.ps().iter().all(|one| one["State"] == "running"));
+}
+
+#[test]
+fn rm_asks_before_it_reads() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new("services: {one: {image: '${BUSYBOX}', command: [\"true\"]}}");
+    sandbox.consort(&["create"]).succeeds();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut command = sandbox.command();
+    command.arg("rm");
+    let running = Running::with_input(command, std::os::fd::OwnedFd::from(theirs).into());
+    until("the question", || {
+        running.has_written("Are you sure?").then_some(())
+    });
+    std::io::Write::write_all(&mut ours, b"y\n").unwrap();
+    running.wait().succeeds();
+    assert_eq!(sandbox.ps().len(), 0);
 }

@@ -78,14 +78,19 @@ struct Collected {
 
 impl Running {
     /// Starts `command` without input, both outputs read from the first byte.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::with_input(command, Stdio::null())
+    }
+
+    /// Starts `command` with an input of its own.
+    pub(crate) fn with_input(mut command: Command, input: Stdio) -> Self {
         let words: Vec<String> = [command.get_program()]
             .into_iter()
             .chain(command.get_args())
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
