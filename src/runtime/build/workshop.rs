@@ -13,8 +13,10 @@ use super::BuildError;
 use super::document::ImageDocument;
 use super::event::{BuildEvent, Events};
 use super::graph::{BaseImage, Images};
-use crate::runtime::image::{Credentials, PullOptions, RegistrySettings, RootSource, Store};
-use crate::value::{ImageRef, Platform};
+use crate::runtime::image::{
+    Credentials, ImageError, PullOptions, RegistrySettings, Store, StoredImage,
+};
+use crate::value::{ImageRef, LocalImage, Platform};
 
 /// Makes a network of its own for one step.
 pub type MakeNetwork = Arc<dyn Fn() -> io::Result<StepNetwork> + Send + Sync>;
@@ -71,42 +73,48 @@ impl Images for Workshop {
             name: name.to_string(),
             source,
         };
-        let here = self.store.find(name).map_err(failed)?;
-        let record = match here.filter(|record| record.platform.satisfies(platform)) {
-            Some(record) => record,
-            None => {
-                let options = PullOptions {
-                    platform: Some(platform.clone()),
-                    registries: self.registries.clone(),
-                    credentials: self.credentials.clone(),
-                };
-                let tell = |progress| {
-                    (self.events)(BuildEvent::Pull {
-                        image: name.to_string(),
-                        progress,
-                    });
-                };
-                self.store
-                    .pull(name, &options, &tell)
-                    .await
-                    .map_err(failed)?
-            }
-        };
-        if let RootSource::HostDir(_) = record.root {
+        if let ImageRef::Local(LocalImage::Rootfs(_)) = name {
             let act = format!("build on `{name}`");
-            return Err(BuildError::refused(
-                act,
-                "it is a folder of this machine and no image",
-            ));
+            let reason = "it is a folder of this machine and no image";
+            return Err(BuildError::refused(act, reason));
         }
-        let bytes = self.store.config_bytes(&record.id).map_err(failed)?;
-        let document: ImageDocument = serde_json::from_slice(&bytes).map_err(|error| {
+        let fits = |image: &StoredImage| {
+            let own = image.platform.as_ref();
+            own.is_none_or(|own| own.satisfies(platform))
+        };
+        let here = self.store.find_image(name).map_err(failed)?.filter(fits);
+        let image = match here {
+            Some(image) => image,
+            None => self.pull(name, platform).await.map_err(failed)?,
+        };
+        let document: ImageDocument = serde_json::from_value(image.document).map_err(|error| {
             BuildError::refused(format!("read image `{name}`"), error.to_string())
         })?;
         Ok(Arc::new(BaseImage {
             name: name.to_string(),
-            id: record.id,
+            id: image.id,
             document,
         }))
+    }
+}
+
+impl Workshop {
+    async fn pull(&self, name: &ImageRef, platform: &Platform) -> Result<StoredImage, ImageError> {
+        let options = PullOptions {
+            platform: Some(platform.clone()),
+            registries: self.registries.clone(),
+            credentials: self.credentials.clone(),
+        };
+        let tell = |progress| {
+            (self.events)(BuildEvent::Pull {
+                image: name.to_string(),
+                progress,
+            });
+        };
+        let _record = self.store.pull(name, &options, &tell).await?;
+        let image = self.store.find_image(name)?;
+        image.ok_or_else(|| ImageError::NoSuchImage {
+            text: name.to_string(),
+        })
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::config::{self, CONFIG_LIMIT_BYTES};
+use serde::Deserialize;
+
+use super::config::CONFIG_LIMIT_BYTES;
 use super::images::chain_ids;
 use super::index::{Named, key};
 use super::manifest::{Descriptor, Document, MANIFEST_LIMIT_BYTES};
-use super::{ImageConfig, ImageError, Store, manifest};
+use super::{ImageError, Store, manifest};
 use crate::value::{Digest, ImageRef, Platform, RegistryRef};
 
 /// How many characters of an id must be there, at least.
@@ -25,12 +27,12 @@ pub struct StoredImage {
     pub former_name: Option<String>,
     /// The digests under which registries know it, as `name@sha256:…`.
     pub repo_digests: Vec<String>,
-    /// How it wants to be run.
-    pub config: ImageConfig,
     /// Its whole configuration, as it is stored.
     pub document: serde_json::Value,
-    /// What it was built for.
-    pub platform: Platform,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it was built for, where it says so.
+    pub platform: Option<Platform>,
     /// When it was built, as it says itself.
     pub created: Option<String>,
     /// What its layers take on this disk, unpacked.
@@ -99,6 +101,15 @@ impl Store {
         Ok(images)
     }
 
+    /// Finds the image that a name means, if every part of it is here.
+    pub fn find_image(&self, reference: &ImageRef) -> Result<Option<StoredImage>, ImageError> {
+        let names = self.index.names()?;
+        match names.iter().find(|named| named.is(reference)) {
+            Some(named) => self.stored(&named.manifest, named.size_bytes),
+            None => Ok(None),
+        }
+    }
+
     /// Finds an image by its name, by `name@digest`, or by its id or the beginning of it.
     pub fn lookup(&self, text: &str) -> Result<Match, ImageError> {
         let images = self.images()?;
@@ -124,14 +135,6 @@ impl Store {
                 text: text.to_owned(),
             }),
         }
-    }
-
-    /// Returns the configuration of an image as it is stored.
-    pub fn config_bytes(&self, id: &Digest) -> Result<Vec<u8>, ImageError> {
-        let bytes = self.content.read(id, CONFIG_LIMIT_BYTES)?;
-        bytes.ok_or_else(|| ImageError::NoSuchImage {
-            text: id.to_string(),
-        })
     }
 
     /// Gives an image one more name; what the name meant before stays without it.
@@ -194,15 +197,18 @@ impl Store {
         let Some(bytes) = self.content.read(&id, CONFIG_LIMIT_BYTES)? else {
             return Ok(None);
         };
-        let blob = config::parse(&bytes, &id)?;
-        let document =
-            serde_json::from_slice(&bytes).map_err(|source| ImageError::ParseConfig {
-                digest: id.clone(),
-                source,
-            })?;
+        // What cannot be run, such as an image with a relative volume, can still be listed and built on.
+        let Ok(document) = serde_json::from_slice::<serde_json::Value>(&bytes) else {
+            return Ok(None);
+        };
+        let Ok(known) = serde_json::from_value::<KnownFields>(document.clone()) else {
+            return Ok(None);
+        };
+        let platform = known.platform();
+        let diff_ids = known.rootfs.unwrap_or_default().diff_ids;
         let mut layers = Vec::new();
-        let chains = chain_ids(&blob.diff_ids);
-        for ((chain, diff_id), layer) in chains.iter().zip(&blob.diff_ids).zip(&manifest.layers) {
+        let chains = chain_ids(&diff_ids);
+        for ((chain, diff_id), layer) in chains.iter().zip(&diff_ids).zip(&manifest.layers) {
             let Some(record) = self.layers.record(chain)? else {
                 return Ok(None);
             };
@@ -219,17 +225,61 @@ impl Store {
             names: Vec::new(),
             former_name: None,
             repo_digests: Vec::new(),
-            config: blob.config,
             document,
-            platform: blob.platform,
-            created: blob.created,
+            platform,
+            labels: known.config.unwrap_or_default().labels.unwrap_or_default(),
+            created: known.created,
             size_bytes,
             layers,
         }))
     }
 }
 
+/// What of a configuration is shown beside the whole.
+#[derive(Deserialize)]
+struct KnownFields {
+    created: Option<String>,
+    os: Option<String>,
+    architecture: Option<String>,
+    variant: Option<String>,
+    config: Option<KnownConfig>,
+    rootfs: Option<KnownRootfs>,
+}
+
+#[derive(Default, Deserialize)]
+struct KnownConfig {
+    #[serde(rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+struct KnownRootfs {
+    #[serde(default)]
+    diff_ids: Vec<Digest>,
+}
+
+impl KnownFields {
+    fn platform(&self) -> Option<Platform> {
+        let (os, architecture) = (self.os.as_ref()?, self.architecture.as_ref()?);
+        let variant = self
+            .variant
+            .as_deref()
+            .filter(|variant| !variant.is_empty());
+        let text = match variant {
+            Some(variant) => format!("{os}/{architecture}/{variant}"),
+            None => format!("{os}/{architecture}"),
+        };
+        text.parse().ok()
+    }
+}
+
 impl StoredImage {
+    /// Returns the digests of its layers' plain bytes, the lowest first.
+    pub fn diff_ids(&self) -> Vec<Digest> {
+        let layers = self.layers.iter();
+        layers.map(|layer| layer.diff_id.clone()).collect()
+    }
+
     fn add_name(&mut self, reference: ImageRef, repo_digest: Option<Digest>) {
         if let (ImageRef::Registry(name), Some(digest)) = (&reference, repo_digest) {
             let text = format!("{}@{digest}", name.familiar_name());

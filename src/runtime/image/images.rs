@@ -93,7 +93,8 @@ impl Store {
             let Ok(reference) = named.key.parse::<ImageRef>() else {
                 continue;
             };
-            records.extend(self.record(reference, &named)?);
+            // One that cannot be run, for want of a sound configuration, is no reason to show none.
+            records.extend(self.record(reference, &named).ok().flatten());
         }
         records.sort_by(|one, other| one.reference.cmp(&other.reference));
         Ok(records)

@@ -6,7 +6,7 @@ mod save;
 mod list;
 mod inspect;
 mod history;
-mod tag;
+pub(super) mod tag;
 mod remove;
 mod prune;
 

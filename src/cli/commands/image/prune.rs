@@ -119,7 +119,7 @@ pub(super) fn has_label(image: &StoredImage, wanted: &str) -> bool {
         Some((key, value)) => (key, Some(value)),
         None => (wanted, None),
     };
-    let own = image.config.labels.get(key);
+    let own = image.labels.get(key);
     own.is_some_and(|own| value.is_none_or(|value| own == value))
 }
 

@@ -63,7 +63,7 @@ fn row(
         size: size(image.size_bytes),
         tag,
         unique_size: "N/A".to_owned(),
-        labels: image.config.labels.clone(),
+        labels: image.labels.clone(),
     }
 }
 

@@ -42,6 +42,8 @@ struct What {
     like: Option<u32>,
 }
 
+/// The mode of folders that are made on the way to something.
+pub(super) const DIR_MODE: u32 = 0o755;
 const USER: u32 = 0o700;
 const GROUP: u32 = 0o070;
 const OTHERS: u32 = 0o007;
@@ -72,6 +74,15 @@ impl ModeChange {
             read_clause(clause, &mut changes).ok_or_else(refuse)?;
         }
         Ok(Self::By(changes))
+    }
+
+    /// Returns the mode of a folder that is made on the way: as with `BuildKit` changes are not for it, nor are
+    /// set-id bits.
+    pub(super) fn of_made_folder(&self) -> u32 {
+        match self {
+            Self::To(mode) => mode & 0o777,
+            Self::By(_) => DIR_MODE,
+        }
     }
 
     /// Returns the mode of something that had `mode`.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 
-use super::mode::ModeChange;
+use super::mode::{DIR_MODE, ModeChange};
 use super::owner::Owner;
 use super::resolve::resolve;
 use super::select::Selection;
@@ -17,8 +17,7 @@ use super::tree::{Tree, TreeOwner};
 use crate::runtime::build::BuildError;
 use crate::runtime::kernel::rooted::{EntryKind, Root, copy_attributes, copy_content};
 
-/// The mode of folders that are made on the way.
-const DIR_MODE: u32 = 0o755;
+const SET_GROUP_ID: u32 = 0o2000;
 
 /// How things are placed.
 #[derive(Debug)]
@@ -61,11 +60,12 @@ pub(in crate::runtime::build) fn make_dirs(
             None => {}
         }
         let dir = make_dir(placement.target, &made)?;
+        // A folder in one with the set-group-id bit has it as well.
+        let stat = rustix::fs::fstat(&dir).map_err(BuildError::io(act()))?;
+        let inherited = stat.st_mode & SET_GROUP_ID;
         let owner = placement.owner.unwrap_or(Owner::ROOT);
-        let mode = placement
-            .mode
-            .map_or(DIR_MODE, |mode| mode.apply(DIR_MODE, true));
-        give(&dir, owner, mode).map_err(BuildError::io(act()))?;
+        let mode = placement.mode.map_or(DIR_MODE, ModeChange::of_made_folder);
+        give(&dir, owner, mode | inherited).map_err(BuildError::io(act()))?;
         let times = at(placement.time, 0);
         rustix::fs::futimens(&dir, &times).map_err(BuildError::io(act()))?;
     }

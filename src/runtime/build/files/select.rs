@@ -115,7 +115,8 @@ fn one(tree: &Tree, text: &str, path: &Path, exclude: &View) -> Result<Selection
             keeps: Keeps::Others,
         }];
         selection.below = below(tree, &selection.path, sieves)?;
-        let is_hidden = tree.view.hides(&selection.path);
+        let is_root = selection.path.as_os_str().is_empty();
+        let is_hidden = !is_root && tree.view.hides(&selection.path);
         if is_hidden && selection.below.is_empty() {
             return Err(BuildError::NoSource {
                 path: text.to_owned(),
@@ -163,9 +164,11 @@ pub(in crate::runtime::build) fn select_parents(
             keeps: Keeps::Others,
         },
     ];
-    let mut top = one(tree, text, Path::new(&cleaned(parent)), &View::everything())?;
-    top.below = below(tree, &top.path, sieves)?;
-    Ok(vec![top])
+    let mut tops = select(tree, parent, &View::everything())?;
+    for top in &mut tops {
+        top.below = below(tree, &top.path, sieves.clone())?;
+    }
+    Ok(tops)
 }
 
 /// Takes a path from the root, without `.` and `..`.
