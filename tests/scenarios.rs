@@ -29,6 +29,7 @@ mod scenarios {
     mod output;
     mod remote;
     mod routes;
+    mod run;
     mod storage;
     mod sweep;
 }

@@ -171,7 +171,8 @@ pub(super) fn services(names: &[String]) -> Result<BTreeSet<ServiceName>, Comman
     names.iter().map(|name| service(name)).collect()
 }
 
-fn service(name: &str) -> Result<ServiceName, CommandError> {
+/// Reads the name of a service.
+pub(super) fn service(name: &str) -> Result<ServiceName, CommandError> {
     name.parse()
         .map_err(|error: NameError| CommandError::room(ExitStatus::Usage, error))
 }

@@ -67,6 +67,17 @@ impl Environment {
         &self.variables
     }
 
+    /// Reads `NAME=VALUE`; `NAME` alone passes on our own value, if there is one.
+    pub(super) fn named(&self, words: &[String]) -> BTreeMap<String, String> {
+        words
+            .iter()
+            .filter_map(|word| match word.split_once('=') {
+                Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+                None => Some((word.clone(), self.variables.get(word)?.clone())),
+            })
+            .collect()
+    }
+
     /// Returns the directory that the command was started in.
     pub(super) fn working_directory(&self) -> &Path {
         &self.working_directory

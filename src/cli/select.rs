@@ -23,14 +23,16 @@ pub(super) fn containers<'state>(
     Ok(containers)
 }
 
-/// Returns the containers of the named services, or of all that are switched on when none is named.
+/// Returns the replicas of the named services, or of all that are switched on when none is named.
 pub(super) fn meant<'state>(
     target: &Target,
     observed: &'state ObservedState,
     services: &[String],
 ) -> Result<Vec<&'state ObservedContainer>, CommandError> {
     let mut containers = containers(target, observed, services)?;
-    containers.retain(|container| !services.is_empty() || target.means(&container.service));
+    containers.retain(|container| {
+        container.oneoff == OneOff::No && (!services.is_empty() || target.means(&container.service))
+    });
     Ok(containers)
 }
 

@@ -6,8 +6,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Verbs of Docker Compose that are not there yet.
-const VERBS: [&str; 9] = [
-    "alpha", "bridge", "commit", "cp", "export", "publish", "push", "run", "watch",
+const VERBS: [&str; 8] = [
+    "alpha", "bridge", "commit", "cp", "export", "publish", "push", "watch",
 ];
 
 /// Flags of Docker Compose that are not there yet, and what can be done instead.

@@ -179,7 +179,7 @@ impl<'run> Work<'run> {
     }
 
     /// Walks a plan and shows how far it is. Ctrl-C brings it to an end, a second one at once.
-    async fn walk(&self, prepared: &Prepared) -> Result<(), CommandError> {
+    pub(super) async fn walk(&self, prepared: &Prepared) -> Result<(), CommandError> {
         let board = Board::new(self, prepared)?;
         if prepared.plan.is_empty() {
             drop(board.finish()?);

@@ -21,6 +21,7 @@ pub mod explain;
 mod suggest;
 
 pub use diagnostic::{ComposeError, Diagnostic, Report, Severity, Wrong};
+pub use env::{Variables, VariablesError, read_variables};
 pub use load::{Loaded, load, variables};
 pub use model::Project;
 pub use options::{LoadOptions, Switches};

@@ -17,6 +17,8 @@ pub const CONTAINER_NUMBER: &str = "com.docker.compose.container-number";
 pub const ONEOFF: &str = "com.docker.compose.oneoff";
 /// The random part of the name of a container of `run`.
 pub const SLUG: &str = "com.docker.compose.slug";
+/// `True` for a container of `run --rm`: it goes once it has ended.
+pub const REMOVE_AT_END: &str = "com.docker.compose.oneoff.remove";
 /// The id of the image.
 pub const IMAGE: &str = "com.docker.compose.image";
 /// What the service depends on: `db:service_healthy:true,…`.

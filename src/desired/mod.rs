@@ -14,6 +14,7 @@ mod mount;
 mod file;
 mod limits;
 mod expand;
+mod one_off;
 mod error;
 mod hash;
 pub mod label;
@@ -32,6 +33,7 @@ pub use network::{
     EndpointSpec, HostName, IpamPool, IpamSpec, NetworkMode, NetworkSpec, PortRange, PortSpec,
     Protocol, ResolverSpec,
 };
+pub use one_off::{Aliases, Change, OneOff};
 pub use process::{
     HealthProbe, Healthcheck, HookSpec, HookStage, Hooks, LogSpec, ProcessSpec, RestartPolicy,
     StopSpec,

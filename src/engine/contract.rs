@@ -1,9 +1,10 @@
 //! What every engine can do.
 
 use super::{
-    AttachRequest, EngineError, EventStream, EventsFrom, ExecRequest, LockHolder, LockWait,
-    LogQuery, LogStream, ProcessRow, Stats,
+    AttachRequest, EngineError, EventStream, EventsFrom, ExecRequest, Foreground, LockHolder,
+    LockWait, LogQuery, LogStream, ProcessRow, Stats,
 };
+use crate::desired::InjectedFile;
 use crate::observed::{Damage, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
 use crate::value::{ContainerName, ProjectName};
@@ -74,6 +75,16 @@ pub trait Engine: Send + Sync + fmt::Debug {
         container: &ContainerName,
         request: AttachRequest,
     ) -> Result<Option<i32>, EngineError>;
+
+    /// Starts a container with its caller's streams, from the first byte that it writes or reads.
+    ///
+    /// Without a terminal its input ends when the caller's does.
+    async fn start_in_foreground(
+        &self,
+        container: &ContainerName,
+        files: Vec<InjectedFile>,
+        request: AttachRequest,
+    ) -> Result<Foreground, EngineError>;
 
     /// Waits until a container ends and returns its exit code; at once when it does not run.
     async fn wait(&self, container: &ContainerName) -> Result<i32, EngineError>;

@@ -2,6 +2,7 @@
 
 use super::EngineError;
 use crate::value::{ContainerName, ServiceName};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use std::{collections::BTreeMap, os::fd::OwnedFd, time::SystemTime};
 use tokio::sync::watch;
@@ -198,6 +199,9 @@ pub struct AttachRequest {
     /// The bytes that end the connection, such as ctrl-p ctrl-q; none for never.
     pub detach_keys: Vec<u8>,
 }
+
+/// A container in the foreground: ends with its exit code when it ends, or with nothing when the user detached.
+pub type Foreground = BoxFuture<'static, Result<Option<i32>, EngineError>>;
 
 /// One process of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]

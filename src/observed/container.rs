@@ -69,6 +69,17 @@ impl ObservedContainer {
         self.oneoff == OneOff::No && self.service == *service
     }
 
+    /// Whether it was made by `run`.
+    pub fn is_of_run(&self) -> bool {
+        matches!(self.oneoff, OneOff::Run | OneOff::RunAndRemove)
+    }
+
+    /// Whether it was made by `run --rm`, has ended, and waits for its removal.
+    pub fn is_spent(&self) -> bool {
+        self.oneoff == OneOff::RunAndRemove
+            && matches!(self.state, RunState::Exited | RunState::Dead)
+    }
+
     /// Whether processes of it exist, frozen ones included.
     pub fn is_alive(&self) -> bool {
         match self.state {
@@ -121,6 +132,8 @@ pub enum OneOff {
     No,
     /// It was made by `run`.
     Run,
+    /// It was made by `run --rm`, and goes once it has ended.
+    RunAndRemove,
     /// It was made for a hook.
     Hook,
 }

@@ -3,7 +3,7 @@
 //! Everything that will be done is a step: fetching, making, starting, waiting, hooks, stopping,
 //! removing. What is not in the plan is not done, and what is in it is done without another choice.
 //!
-//! One verb for each thing that people ask for: [`up()`] and [`down`], [`start`], [`stop`],
+//! One verb for each thing that people ask for: [`up()`], [`run`] and [`down`], [`start`], [`stop`],
 //! [`restart`], [`kill`], [`pause`], [`unpause`], [`remove`] and [`pull`]. Each takes what is there
 //! and, where it matters, what should be.
 //!
@@ -29,8 +29,9 @@ pub use error::PlanError;
 pub use life::{down, kill, pause, pull, remove, restart, start, stop, unpause};
 pub use options::{
     Dependencies, Diverged, DownOptions, OrphanPolicy, PullOptions, Recreate, RemoveImages,
-    RemoveOptions, Renew, StartMode, StartOptions, StopOptions, UpOptions, Volumes, WaitFor,
+    RemoveOptions, Renew, RunOptions, RunStart, StartMode, StartOptions, StopOptions, UpOptions,
+    Volumes, WaitFor,
 };
 pub use step::{Guard, Plan, Step, StepId};
-pub use up::up;
+pub use up::{run, up};
 pub use warning::Warning;

@@ -104,6 +104,26 @@ pub enum WaitFor {
     },
 }
 
+/// How a container of `run` comes up.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The service that stands for it in the desired state; its only replica is the container.
+    pub service: ServiceName,
+    /// Who starts it.
+    pub start: RunStart,
+    /// How what it depends on comes up.
+    pub up: UpOptions,
+}
+
+/// Who starts a container of `run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunStart {
+    /// A step of the plan.
+    ByPlan,
+    /// The caller, in its foreground, once the plan is done.
+    ByCaller,
+}
+
 /// How a project goes down.
 #[derive(Clone, Debug)]
 pub struct DownOptions {

@@ -41,7 +41,18 @@ pub(in crate::cli) struct AttachArgs {
 
 /// The bytes that end the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Keys(Vec<u8>);
+pub(in crate::cli) struct Keys(Vec<u8>);
+
+impl Keys {
+    /// Those that end it unless others are chosen: Ctrl-P, Ctrl-Q.
+    pub(in crate::cli) fn usual() -> Self {
+        Self(vec![0x10, 0x11])
+    }
+
+    pub(in crate::cli) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
 
 /// Connects to a container and returns its exit code, or 0 once the keys to leave it were typed.
 pub(in crate::cli) fn attach(
@@ -84,7 +95,10 @@ pub(in crate::cli) fn attach(
 }
 
 /// Sends the signals that we get to a container, until that fails.
-async fn pass_signals_on(engine: &dyn Engine, name: &ContainerName) -> CommandError {
+pub(in crate::cli) async fn pass_signals_on(
+    engine: &dyn Engine,
+    name: &ContainerName,
+) -> CommandError {
     match listen() {
         Ok(mut signals) => loop {
             let Some(signal) = signals.next().await else {

@@ -1,7 +1,5 @@
 //! `exec`: one more program in a container that runs, with its terminal and its exit code.
 
-use std::collections::BTreeMap;
-
 use clap::{ArgAction, Args};
 
 use crate::cli::complete;
@@ -76,7 +74,7 @@ pub(in crate::cli) fn exec(
     let code = block_on(async {
         let request = ExecRequest {
             args: args.command.clone(),
-            environment: environment(invocation, &args.env),
+            environment: invocation.environment.named(&args.env),
             user: args.user.clone(),
             working_dir: args.workdir.clone(),
             tty: if has_terminal {
@@ -108,18 +106,6 @@ fn streams(args: &ExecArgs) -> Result<Stdio, CommandError> {
         streams.stdin = None;
     }
     Ok(streams)
-}
-
-/// Reads `NAME=VALUE`; `NAME` alone passes on our own value, if there is one.
-fn environment(invocation: &Invocation, words: &[String]) -> BTreeMap<String, String> {
-    let variables = invocation.environment.variables();
-    words
-        .iter()
-        .filter_map(|word| match word.split_once('=') {
-            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-            None => Some((word.clone(), variables.get(word)?.clone())),
-        })
-        .collect()
 }
 
 /// A program that is not there, or is none, ends with the code that a shell gives for it.

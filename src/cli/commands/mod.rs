@@ -8,6 +8,7 @@ mod config;
 mod explain;
 mod ps;
 mod logs;
+mod run;
 mod exec;
 mod attach;
 mod start;
@@ -51,6 +52,7 @@ pub(super) enum Verb {
     Explain(explain::ExplainArgs),
     Ps(ps::PsArgs),
     Logs(logs::LogsArgs),
+    Run(run::RunArgs),
     Exec(exec::ExecArgs),
     Attach(attach::AttachArgs),
     Start(start::StartArgs),
@@ -88,6 +90,7 @@ impl Verb {
             Self::Explain(args) => explain::explain(invocation, args),
             Self::Ps(args) => ps::ps(invocation, args),
             Self::Logs(args) => logs::logs(invocation, args),
+            Self::Run(args) => run::run(invocation, args),
             Self::Exec(args) => exec::exec(invocation, args),
             Self::Attach(args) => attach::attach(invocation, args),
             Self::Start(args) => start::start(invocation, args),

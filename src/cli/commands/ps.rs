@@ -116,7 +116,9 @@ fn chosen<'state>(
             .project
             .as_ref()
             .is_some_and(|project| !project.services.contains_key(container.service.as_str()));
-        is_wanted && (args.orphans || !is_orphan || !args.services.is_empty())
+        is_wanted
+            && !container.is_spent()
+            && (args.orphans || !is_orphan || !args.services.is_empty())
     });
     containers.sort_by_key(|container| &container.name);
     Ok(containers)

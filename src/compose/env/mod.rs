@@ -12,7 +12,7 @@ pub(crate) use dotenv::{lines as dotenv_lines, parse as parse_dotenv};
 pub(crate) use raw::parse as parse_raw;
 
 /// Variables by name.
-pub(crate) type Variables = BTreeMap<String, String>;
+pub type Variables = BTreeMap<String, String>;
 
 /// What is wrong in a file of variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,24 @@ impl LineError {
         };
         told.maybe_hint(self.hint)
     }
+}
+
+/// Reads a file of variables that the command line names; names without a value are taken from `environment`.
+pub fn read_variables(text: &str, environment: &Variables) -> Result<Variables, VariablesError> {
+    let mut variables = Variables::new();
+    let lookup = |name: &str| environment.get(name).cloned();
+    match parse_dotenv(text, &mut variables, &lookup) {
+        Ok(_doubts) => Ok(variables),
+        Err(LineError { line, message, .. }) => Err(VariablesError { line, message }),
+    }
+}
+
+/// What is wrong in a file of variables that the command line names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct VariablesError {
+    line: u32,
+    message: String,
 }
 
 /// Refuses a file with a NUL byte: no process can be given such a variable.

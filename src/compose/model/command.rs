@@ -3,6 +3,7 @@
 //! **Invariant:** `None` keeps what the image says, an empty list clears it.
 
 use serde_json::Value as Json;
+use thiserror::Error;
 
 use crate::compose::diagnostic::Diagnostic;
 use crate::compose::model::field::{Field, Form};
@@ -78,14 +79,22 @@ enum Quote {
 }
 
 /// Why a line is no command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unfit {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unfit {
     /// A quotation stays open.
+    #[error("a quotation stays open")]
     Open,
     /// A parenthesis stands where a shell would begin another one.
+    #[error("a parenthesis must be quoted")]
     Parenthesis,
     /// It has more words than any kernel takes.
+    #[error("there are too many words")]
     TooLong,
+}
+
+/// Splits a line that was typed into words, up to the first operator of a shell.
+pub fn command_words(line: &str) -> Result<Vec<String>, Unfit> {
+    split_words(line).map(|(words, _)| words)
 }
 
 /// Splits a line into words.

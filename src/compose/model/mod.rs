@@ -20,6 +20,7 @@ mod resource;
 mod service;
 
 pub use build::{Build, SshKey, SshKeys};
+pub use command::{Unfit, command_words};
 pub use deploy::{
     Deploy, DeviceRequest, DiscreteResource, GenericResource, Placement, Preference, Resource,
     Resources, RestartPolicy, UpdateConfig,

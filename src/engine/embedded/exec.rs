@@ -3,11 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use futures_util::StreamExt as _;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::inner::Inner;
 use super::not_supported;
@@ -22,6 +22,7 @@ use crate::runtime::container;
 use crate::runtime::container::description::Privilege;
 use crate::runtime::container::exec::{self, Executed};
 use crate::runtime::monitor::bundle::Bundle;
+use crate::runtime::monitor::control::{ControlError, Screen};
 use crate::runtime::monitor::{self, control};
 use crate::value::ContainerName;
 
@@ -260,33 +261,48 @@ impl Embedded {
     ) -> Result<Option<i32>, EngineError> {
         let run_dir = self.inner.layout.container_run(&record.id);
         let act = format!("connect to the terminal of container `{}`", record.name);
-        let attached = control::attach(&run_dir).map_err(|error| EngineError::act(act, error))?;
-        let (detached, detach) = tokio::sync::oneshot::channel();
-        if let Some(size) = request.terminal {
-            let run_dir = run_dir.clone();
-            let _task = tokio::spawn(follow_size(size, move |size| {
-                let resize = control::Request::Resize {
-                    rows: size.rows,
-                    columns: size.columns,
-                };
-                // A container that has ended has no terminal to resize.
-                drop(control::ask(&run_dir, &resize));
-            }));
-        }
-        attached.relay(
-            request.stdio.stdin,
-            request.stdio.stdout,
-            request.detach_keys,
-            move || {
-                // Whoever waited for it has gone with the container.
-                let _told = detached.send(());
-            },
-        );
+        let detached = connect_terminal(run_dir, Screen::Shown, request);
+        let detached = detached.map_err(|error| EngineError::act(act, error))?;
         tokio::select! {
             exit_code = self.wait_for_end(&record.name) => exit_code.map(Some),
-            Ok(()) = detach => Ok(None),
+            () = detached => Ok(None),
         }
     }
+}
+
+/// Connects the caller's terminal to that of a container; the returned future ends when the user detaches.
+pub(super) fn connect_terminal(
+    run_dir: PathBuf,
+    screen: Screen,
+    request: AttachRequest,
+) -> Result<impl Future<Output = ()> + Send + use<>, ControlError> {
+    let attached = control::attach(&run_dir, screen)?;
+    if let Some(size) = request.terminal {
+        let _task = tokio::spawn(follow_size(size, move |size| {
+            let resize = control::Request::Resize {
+                rows: size.rows,
+                columns: size.columns,
+            };
+            // A container that has ended has no terminal to resize.
+            drop(control::ask(&run_dir, &resize));
+        }));
+    }
+    let (detached, detach) = oneshot::channel();
+    attached.relay(
+        request.stdio.stdin,
+        request.stdio.stdout,
+        request.detach_keys,
+        move || {
+            // The receiver has gone with the container.
+            let _told = detached.send(());
+        },
+    );
+    Ok(async move {
+        if detach.await.is_err() {
+            // The keyboard was closed: the user cannot detach any more.
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 /// Calls `resize` with the size now and each time that it changes.

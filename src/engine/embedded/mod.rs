@@ -9,7 +9,7 @@
 //! | `image`, `volume`, `network`, `holder` | what containers need |
 //! | `container`, `plug` | containers made, changed and removed; connected to networks |
 //! | `assemble`, `describe` | what a monitor and the runtime need to know of one |
-//! | `start`, `stop`, `exec` | containers run, and programs in them |
+//! | `start`, `stop`, `exec`, `foreground` | containers run, programs in them, and containers in the foreground |
 //! | `observe`, `process`, `logs`, `events` | what is there, what it wrote, what happened |
 //! | `watch`, `wait` | until something changes |
 //! | `workshop` | what builds work with |
@@ -20,6 +20,7 @@ mod container;
 mod describe;
 mod events;
 mod exec;
+mod foreground;
 mod holder;
 mod image;
 mod inner;
@@ -46,9 +47,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AttachRequest, Engine, EngineError, EventStream, EventsFrom, ExecRequest, LockHolder, LockWait,
-    LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
+    AttachRequest, Engine, EngineError, EventStream, EventsFrom, ExecRequest, Foreground,
+    LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
 };
+use crate::desired::InjectedFile;
 use crate::observed::{Damage, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
 use crate::runtime::build::{Events, Workshop};
@@ -216,6 +218,15 @@ impl Engine for Embedded {
         request: AttachRequest,
     ) -> Result<Option<i32>, EngineError> {
         self.attach_to(container, request).await
+    }
+
+    async fn start_in_foreground(
+        &self,
+        container: &ContainerName,
+        files: Vec<InjectedFile>,
+        request: AttachRequest,
+    ) -> Result<Foreground, EngineError> {
+        self.run_in_foreground(container, files, request).await
     }
 
     async fn wait(&self, container: &ContainerName) -> Result<i32, EngineError> {

@@ -325,6 +325,7 @@ fn oneoff(record: &ContainerRecord) -> OneOff {
         return OneOff::Hook;
     }
     match labels.get(label::ONEOFF).map(String::as_str) {
+        Some("True") if labels.contains_key(label::REMOVE_AT_END) => OneOff::RunAndRemove,
         Some("True") => OneOff::Run,
         _ => OneOff::No,
     }

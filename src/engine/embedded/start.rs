@@ -26,6 +26,16 @@ impl Inner {
         name: &ContainerName,
         files: &[InjectedFile],
     ) -> Result<Performed, EngineError> {
+        self.start_with(name, files, None)
+    }
+
+    /// Does the same in the foreground of a command, whose streams become the container's.
+    pub(super) fn start_with(
+        &self,
+        name: &ContainerName,
+        files: &[InjectedFile],
+        foreground: Option<[OwnedFd; 3]>,
+    ) -> Result<Performed, EngineError> {
         let record = self.get(name)?;
         let act = || format!("start container `{name}`");
         let state = self.state(&record)?;
@@ -42,7 +52,14 @@ impl Inner {
             .write()
             .map_err(|error| EngineError::act(act(), error))?;
         failpoint::hit("container.start").map_err(|error| EngineError::act(act(), error))?;
-        match self.spawn_monitor(&record, Mode::Start)? {
+        let (mode, streams) = match foreground {
+            Some(streams) => (Mode::StartInForeground, streams),
+            None => (
+                Mode::Start,
+                no_streams().map_err(|error| EngineError::act(act(), error))?,
+            ),
+        };
+        match self.spawn_monitor(&record, mode, streams)? {
             StartReport::Started { unenforced } => Ok(notice(&record, unenforced)),
             StartReport::Watched => self.await_other_start(&record, files),
             StartReport::Failed { chain, .. } => Err(EngineError::act(act(), Chain::new(chain))),
@@ -149,12 +166,11 @@ impl Inner {
     /// Starts a new monitor for a container whose last one is gone.
     pub(super) fn adopt(&self, record: &ContainerRecord) -> Result<(), EngineError> {
         self.raise_current_networks(record)?;
-        match self.spawn_monitor(record, Mode::Adopt)? {
+        let act = || format!("watch container `{}` again", record.name);
+        let streams = no_streams().map_err(|error| EngineError::act(act(), error))?;
+        match self.spawn_monitor(record, Mode::Adopt, streams)? {
             StartReport::Started { .. } | StartReport::Watched => Ok(()),
-            StartReport::Failed { chain, .. } => {
-                let act = format!("watch container `{}` again", record.name);
-                Err(EngineError::act(act, Chain::new(chain)))
-            }
+            StartReport::Failed { chain, .. } => Err(EngineError::act(act(), Chain::new(chain))),
             StartReport::PortTaken {
                 host_ip,
                 port,
@@ -173,16 +189,10 @@ impl Inner {
         &self,
         record: &ContainerRecord,
         mode: Mode,
+        stdio: [OwnedFd; 3],
     ) -> Result<StartReport, EngineError> {
         let act = || format!("start the monitor of container `{}`", record.name);
         let io = |error: std::io::Error| EngineError::act(act(), error);
-        let null = || -> std::io::Result<OwnedFd> {
-            Ok(File::options()
-                .read(true)
-                .write(true)
-                .open("/dev/null")?
-                .into())
-        };
         let (report, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|error| io(error.into()))?;
         let run_dir = self.layout.container_run(&record.id);
@@ -191,11 +201,7 @@ impl Inner {
         let start = Start {
             args: vec![monitor::ARG0.to_owned(), mode.word().to_owned(), path],
             env: Vec::new(),
-            stdio: [
-                null().map_err(io)?,
-                null().map_err(io)?,
-                null().map_err(io)?,
-            ],
+            stdio,
             fds: self.passed_to_monitor(theirs).map_err(io)?,
             session: Session::New,
         };
@@ -223,6 +229,16 @@ impl Inner {
         let lease = self.holder.as_ref().map(Holder::lease).transpose()?;
         Ok([Some(report), lease].into_iter().flatten().collect())
     }
+}
+
+/// Returns the streams of a monitor that no command listens to.
+fn no_streams() -> std::io::Result<[OwnedFd; 3]> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    Ok([
+        null.try_clone()?.into(),
+        null.try_clone()?.into(),
+        null.into(),
+    ])
 }
 
 /// Says which limits that the file asks for this machine does not enforce.

@@ -18,13 +18,15 @@ mod resource;
 
 use super::{
     AttachRequest, ContainerEvent, Engine, EngineError, EventStream, EventsFrom, ExecRequest,
-    LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
+    Foreground, LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress,
+    ProjectLock, Stats,
 };
+use crate::desired::InjectedFile;
 use crate::observed::{Damage, Health, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::{Action, Until};
 use crate::value::{ContainerName, ImageRef, ProjectName, ServiceName};
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -221,6 +223,22 @@ impl Engine for Memory {
         _request: AttachRequest,
     ) -> Result<Option<i32>, EngineError> {
         self.wait(container).await.map(Some)
+    }
+
+    async fn start_in_foreground(
+        &self,
+        container: &ContainerName,
+        files: Vec<InjectedFile>,
+        _request: AttachRequest,
+    ) -> Result<Foreground, EngineError> {
+        let start = Action::StartContainer {
+            name: container.clone(),
+            files,
+        };
+        let _performed = self.perform(&start, &()).await?;
+        // Nothing runs here, so it has ended unless something else is said of its service.
+        let ended = self.world().ended(container)?;
+        Ok(future::ready(Ok(ended)).boxed())
     }
 
     async fn wait(&self, container: &ContainerName) -> Result<i32, EngineError> {

@@ -69,19 +69,22 @@ fn going<'a>(
         Some(desired) => desired.services.contains_key(service),
         None => true,
     };
-    let is_orphan = |service: &ServiceName| {
+    // A container of `run` is no replica of its service: with a file, it goes as an orphan goes.
+    let is_orphan = |container: &ObservedContainer| {
         desired.is_some_and(|desired| {
-            !desired.services.contains_key(service) && !desired.disabled.contains(service)
+            let service = &container.service;
+            container.is_of_run() && !container.is_spent()
+                || !desired.services.contains_key(service) && !desired.disabled.contains(service)
         })
     };
     let mut going = Vec::new();
     let mut orphans = Vec::new();
     for container in observed.containers.values() {
-        match (is_orphan(&container.service), options.orphans) {
+        match (is_orphan(container), options.orphans) {
             (false, _) if is_meant(&container.service) => going.push(container),
             (false, _) => {}
             (true, OrphanPolicy::Remove) => going.push(container),
-            (true, OrphanPolicy::Warn) if container.oneoff == OneOff::No => {
+            (true, OrphanPolicy::Warn) if container.oneoff != OneOff::Hook => {
                 orphans.push(container.name.clone());
             }
             (true, OrphanPolicy::Warn | OrphanPolicy::Ignore) => {}

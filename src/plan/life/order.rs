@@ -19,8 +19,9 @@ pub(super) fn selected<'a>(
             });
         }
     }
+    // A container of `run` is no replica of its service.
     let is_meant = |container: &&ObservedContainer| {
-        services.is_empty() || services.contains(&container.service)
+        !container.is_of_run() && (services.is_empty() || services.contains(&container.service))
     };
     observed.containers.values().filter(is_meant).collect()
 }

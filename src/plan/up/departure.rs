@@ -2,7 +2,7 @@
 
 use super::{Up, replicas};
 use crate::observed::{ObservedContainer, OneOff};
-use crate::plan::{Cause, OrphanPolicy, Warning};
+use crate::plan::{Action, AnonymousVolumes, Cause, OrphanPolicy, Warning};
 use std::collections::BTreeSet;
 
 impl Up<'_> {
@@ -23,8 +23,16 @@ impl Up<'_> {
         }
     }
 
-    /// Containers of services that are not in the file.
+    /// Containers of services that are not in the file, and those of `run --rm` whose command was killed.
     fn orphans(&mut self) {
+        for spent in self.observed.containers.values().filter(|it| it.is_spent()) {
+            let action = Action::RemoveContainer {
+                name: spent.name.clone(),
+                volumes: AnonymousVolumes::Remove,
+            };
+            let step = self.sketch.add(action, Cause::Leftover, None);
+            self.gone.insert(spent.name.clone(), step);
+        }
         let orphans: Vec<&ObservedContainer> = self
             .observed
             .containers
@@ -52,7 +60,7 @@ impl Up<'_> {
             self.desired.services.contains_key(service) || self.desired.disabled.contains(service);
         let lingers = match container.oneoff {
             OneOff::No => !known,
-            OneOff::Run | OneOff::Hook => !container.is_alive(),
+            OneOff::Run | OneOff::RunAndRemove | OneOff::Hook => !container.is_alive(),
         };
         lingers && !self.gone.contains_key(&container.name)
     }

@@ -26,8 +26,8 @@ mod gate;
 mod port;
 
 use super::{
-    Dependencies, FieldChange, Plan, PlanError, Recreate, StepId, UpOptions, Warning, diff,
-    sketch::Sketch,
+    Dependencies, FieldChange, Plan, PlanError, Recreate, RunOptions, StepId, UpOptions, Warning,
+    diff, sketch::Sketch,
 };
 use crate::desired::{Condition, ContainerSpec, DesiredService, DesiredState, Places};
 use crate::graph::Dag;
@@ -45,15 +45,21 @@ pub fn up(
     options: &UpOptions,
 ) -> Result<Plan, PlanError> {
     let mut up = Up::new(desired, observed, options)?;
-    up.departures();
-    up.volumes()?;
-    up.networks()?;
-    up.images()?;
-    for service in up.order.clone() {
-        up.service(&service);
-    }
-    up.hand_ports_over();
-    up.notices();
+    up.steps()?;
+    up.sketch.weave(up.arrows)
+}
+
+/// Plans a container of `run`, which is the only replica of `options.service`, and what it depends on.
+///
+/// It is made once its dependencies are as it needs them: where one of them fails, no container stays behind.
+pub fn run(
+    desired: &DesiredState,
+    observed: &ObservedState,
+    options: &RunOptions,
+) -> Result<Plan, PlanError> {
+    let mut up = Up::new(desired, observed, &options.up)?;
+    up.one_off = Some(options);
+    up.steps()?;
     up.sketch.weave(up.arrows)
 }
 
@@ -84,6 +90,8 @@ struct Up<'a> {
     fates: BTreeMap<ServiceName, Vec<Fate>>,
     /// Waits that several steps need, by container and by what is waited for.
     waits: BTreeMap<gate::WaitKey, StepId>,
+    /// The container of `run` that all of this is for, if it is for one.
+    one_off: Option<&'a RunOptions>,
 }
 
 impl<'a> Up<'a> {
@@ -135,7 +143,21 @@ impl<'a> Up<'a> {
             gone: BTreeMap::new(),
             fates: BTreeMap::new(),
             waits: BTreeMap::new(),
+            one_off: None,
         })
+    }
+
+    fn steps(&mut self) -> Result<(), PlanError> {
+        self.departures();
+        self.volumes()?;
+        self.networks()?;
+        self.images()?;
+        for service in self.order.clone() {
+            self.service(&service);
+        }
+        self.hand_ports_over();
+        self.notices();
+        Ok(())
     }
 
     /// Makes `step` wait for `prerequisites` as well.

@@ -2,7 +2,7 @@
 
 use super::Up;
 use crate::desired::{ContainerSpec, DesiredService, HookSpec, HookStage};
-use crate::plan::{Action, Cause, Guard, StartMode, StepId};
+use crate::plan::{Action, Cause, Guard, RunStart, StartMode, StepId};
 use crate::value::ContainerName;
 
 /// A replica on its way: the steps that it has come through.
@@ -28,8 +28,16 @@ impl<'a> Up<'a> {
         if self.options.start == StartMode::CreateOnly {
             return None;
         }
+        let gates = self.gates(service);
+        let one_off = self.one_off.filter(|run| run.service == service.name);
+        if one_off.is_some() {
+            // It is made after them as well.
+            for made in way.before_start.clone() {
+                self.after(made, gates.iter().copied());
+            }
+        }
         let mut before = way.before_start;
-        before.extend(self.gates(service));
+        before.extend(gates);
         let hooks = &way.spec.hooks;
         if way.is_new {
             self.hooks(
@@ -37,6 +45,9 @@ impl<'a> Up<'a> {
                 &hooks.pre_start,
                 &mut before,
             );
+        }
+        if one_off.is_some_and(|run| run.start == RunStart::ByCaller) {
+            return None;
         }
         let action = Action::StartContainer {
             name: way.spec.name.clone(),

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::MonitorError;
 use super::console::Keyboard;
-use super::control::{Connection, ControlServer, Incoming, Reply, Request};
+use super::control::{Connection, ControlServer, Incoming, Reply, Request, Screen};
 use super::waits::{Source, Wake, Watched};
 
 /// What the other side of a conversation waits for.
@@ -19,8 +19,10 @@ enum Mode {
     Open,
     /// The end of the container.
     End,
-    /// The container's terminal.
+    /// What the container's terminal shows; what it says is typed.
     Terminal,
+    /// Nothing; what it says is typed into the container's terminal.
+    Keys,
 }
 
 /// All conversations of one monitor.
@@ -68,8 +70,10 @@ impl Conversations {
             source: Source::Conversation(number),
             fd: connection.as_fd(),
             wake: match (mode, keyboard) {
-                (Mode::Terminal, Keyboard::Busy) => Wake::Gone,
-                (Mode::Terminal, Keyboard::Ready) | (Mode::Open | Mode::End, _) => Wake::Readable,
+                (Mode::Terminal | Mode::Keys, Keyboard::Busy) => Wake::Gone,
+                (Mode::Terminal | Mode::Keys, Keyboard::Ready) | (Mode::Open | Mode::End, _) => {
+                    Wake::Readable
+                }
             },
         });
         server.chain(open).collect()
@@ -100,7 +104,7 @@ impl Conversations {
     /// Returns what conversation `number` says, if it says anything that is to be answered.
     pub(super) fn receive(&mut self, number: usize) -> Option<Said> {
         let (connection, mode) = self.open.get(&number)?;
-        if *mode == Mode::Terminal {
+        if matches!(mode, Mode::Terminal | Mode::Keys) {
             let bytes = connection.receive_bytes();
             if bytes.is_none() {
                 self.close_one(number);
@@ -136,8 +140,12 @@ impl Conversations {
     }
 
     /// Makes conversation `number` one with the terminal.
-    pub(super) fn attach(&mut self, number: usize) {
-        self.set_mode(number, Mode::Terminal);
+    pub(super) fn attach(&mut self, number: usize, screen: Screen) {
+        let mode = match screen {
+            Screen::Shown => Mode::Terminal,
+            Screen::Hidden => Mode::Keys,
+        };
+        self.set_mode(number, mode);
     }
 
     fn set_mode(&mut self, number: usize, mode: Mode) {

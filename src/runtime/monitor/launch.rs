@@ -46,9 +46,22 @@ pub(super) struct Running {
     unenforced: Vec<String>,
 }
 
+/// What a container without a terminal reads.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// What its bundle says: what commands write to it, for as long as it runs, or nothing.
+    Kept,
+    /// A pipe of the command that runs it in the foreground, which ends with that command; or nothing.
+    Caller(Option<OwnedFd>),
+}
+
 /// Starts the container of a bundle.
-pub(super) fn start(bundle: &Bundle, network: &mut Network) -> Result<Running, MonitorError> {
-    let (mut created, first) = create(bundle, network)?;
+pub(super) fn start(
+    bundle: &Bundle,
+    network: &mut Network,
+    input: Input,
+) -> Result<Running, MonitorError> {
+    let (mut created, first) = create(bundle, network, input)?;
     // Names and ports are served before the program runs, so that its first look-up is answered.
     network.serve(bundle)?;
     let console = created.take_terminal().map(Console::new).transpose();
@@ -66,7 +79,11 @@ pub(super) fn start(bundle: &Bundle, network: &mut Network) -> Result<Running, M
     })
 }
 
-fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Process), MonitorError> {
+fn create(
+    bundle: &Bundle,
+    network: &Network,
+    input: Input,
+) -> Result<(Created, Process), MonitorError> {
     let rootfs = mount_root(bundle)?;
     let description = &bundle.container;
     let root = Root::from_fd(rootfs);
@@ -82,7 +99,7 @@ fn create(bundle: &Bundle, network: &Network) -> Result<(Created, Process), Moni
         rootfs: root.into_fd(),
         join: namespaces(bundle, network)?,
         mounted,
-        stdio: stdio(bundle, &identity)?,
+        stdio: stdio(bundle, &identity, input)?,
         placement: Placement {
             parent: bundle.cgroup_parent.clone(),
             name: bundle.cgroup_name.clone(),
@@ -191,15 +208,15 @@ fn namespace_of(dir: &Path, kind: &str) -> Result<(OwnedFd, Pidfd), MonitorError
     }
 }
 
-fn stdio(bundle: &Bundle, identity: &Identity) -> Result<Stdio, MonitorError> {
+fn stdio(bundle: &Bundle, identity: &Identity, input: Input) -> Result<Stdio, MonitorError> {
     if bundle.container.terminal == Terminal::Yes {
         let (rows, columns) = TERMINAL_SIZE;
         return Ok(Stdio::Terminal { rows, columns });
     }
-    let stdin = if bundle.keep_stdin {
-        Stdin::Fifo
-    } else {
-        Stdin::Null
+    let stdin = match input {
+        Input::Caller(Some(pipe)) => Stdin::Pipe(pipe),
+        Input::Kept if bundle.keep_stdin => Stdin::Fifo,
+        Input::Caller(None) | Input::Kept => Stdin::Null,
     };
     let ends = pipes::open_container_ends(&bundle.run_dir, identity.uid, stdin);
     let ends = ends.map_err(|source| MonitorError::Output {

@@ -12,7 +12,7 @@
 //! | [`log`], [`pipes`] | output, and how it survives a monitor |
 //! | [`health`], [`restart`] | two rules, pure |
 //! | [`events`] | what happened, for whoever follows |
-//! | `run` | the loop; its hands are `launch`, `probe`, `output`, `console`, `conversation` and `network` |
+//! | `run` | the loop; its hands are `launch`, `probe`, `output`, `caller`, `console`, `conversation` and `network` |
 //!
 //! **Invariant:** one thread, and at most one more that lives in the container's network.
 
@@ -26,6 +26,7 @@ pub mod restart;
 pub mod events;
 mod clock;
 mod waits;
+mod caller;
 mod output;
 mod conversation;
 mod console;

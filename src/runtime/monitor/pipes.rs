@@ -75,6 +75,10 @@ pub fn open_container_ends(run_dir: &Path, uid: u32, stdin: Stdin) -> io::Result
     };
     let stdin = match stdin {
         Stdin::Fifo => open("stdin")?,
+        Stdin::Pipe(pipe) => {
+            fchown(&pipe, Some(uid), None)?;
+            pipe
+        }
         Stdin::Null => File::open("/dev/null")?.into(),
     };
     Ok(ContainerEnds {
@@ -85,10 +89,12 @@ pub fn open_container_ends(run_dir: &Path, uid: u32, stdin: Stdin) -> io::Result
 }
 
 /// What a container without a terminal reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Stdin {
-    /// What commands write to it.
+    /// What commands write to it; it never ends.
     Fifo,
+    /// A pipe, which ends when its other side is closed.
+    Pipe(OwnedFd),
     /// Nothing.
     Null,
 }

@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::MonitorError;
 use super::bundle::Bundle;
+use super::caller::CallerStreams;
 use super::report::StartReport;
 use super::run::Monitor;
 use super::state::ContainerState;
@@ -24,6 +25,8 @@ pub const ARG0: &CStr = c"consort [monitor]";
 pub enum Mode {
     /// It starts its container.
     Start,
+    /// It starts its container in the foreground of a command: the monitor's standard streams are the command's.
+    StartInForeground,
     /// It takes over a container whose monitor is gone.
     Adopt,
 }
@@ -33,12 +36,13 @@ impl Mode {
     pub const fn word(self) -> &'static CStr {
         match self {
             Self::Start => c"start",
+            Self::StartInForeground => c"start-in-foreground",
             Self::Adopt => c"adopt",
         }
     }
 }
 
-/// Runs a monitor: `consort [monitor] start|adopt RUN-FOLDER`, with its report pipe passed to it.
+/// Runs a monitor: `consort [monitor] start|start-in-foreground|adopt RUN-FOLDER`, with its report pipe passed to it.
 pub fn main(args: &[OsString]) -> ExitCode {
     let [mode, run_dir] = args else {
         return ExitCode::from(2);
@@ -51,6 +55,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     let _lease = passed.next();
     let mode = match mode.to_str() {
         Some("start") => Mode::Start,
+        Some("start-in-foreground") => Mode::StartInForeground,
         Some("adopt") => Mode::Adopt,
         _ => return ExitCode::from(2),
     };
@@ -79,7 +84,15 @@ fn begin(mode: Mode, run_dir: &Path) -> Result<(Monitor, File), MonitorError> {
     // Peers of published ports need many. With fewer than there could be, fewer peers are served.
     let _raised = process::raise_descriptor_limit();
     let monitor = match mode {
-        Mode::Start => Monitor::start(bundle)?,
+        Mode::Start => Monitor::start(bundle, None)?,
+        Mode::StartInForeground => {
+            let caller = CallerStreams::take();
+            let caller = caller.map_err(|source| MonitorError::Keep {
+                act: "take the command's streams over",
+                source,
+            })?;
+            Monitor::start(bundle, Some(caller))?
+        }
         Mode::Adopt => {
             let state = ContainerState::read(&bundle.container_dir)?;
             let state = state.unwrap_or_else(|| ContainerState::created(&bundle.boot_id));

@@ -43,6 +43,8 @@ pub(super) struct Watched<'a> {
 pub(super) enum Wake {
     /// Something can be read.
     Readable,
+    /// Something can be written.
+    Writable,
     /// Something can be read, or written.
     ReadableOrWritable,
     /// Nothing else.
@@ -53,6 +55,7 @@ impl Wake {
     const fn flags(self) -> PollFlags {
         match self {
             Self::Readable => PollFlags::IN,
+            Self::Writable => PollFlags::OUT,
             Self::ReadableOrWritable => PollFlags::IN.union(PollFlags::OUT),
             Self::Gone => PollFlags::empty(),
         }

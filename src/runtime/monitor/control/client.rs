@@ -70,8 +70,11 @@ pub fn ask(run_dir: &Path, request: &Request) -> Result<Reply, ControlError> {
 }
 
 /// Connects to the terminal of the container whose run folder this is.
-pub fn attach(run_dir: &Path) -> Result<Attached, ControlError> {
-    let request = Request::Attach;
+pub fn attach(run_dir: &Path, screen: Screen) -> Result<Attached, ControlError> {
+    let request = match screen {
+        Screen::Shown => Request::Attach,
+        Screen::Hidden => Request::Type,
+    };
     let (socket, reply) = converse_within(run_dir, &request, request.patience())?;
     let path = run_dir.join("control");
     if reply != Reply::Done {
@@ -135,6 +138,15 @@ fn end_listener(socket: &OwnedFd) -> io::Result<()> {
     }
     let ended = process.wait_until_ended(Some(KILL_TIMEOUT_MS));
     ended.map(drop).map_err(io::Error::other)
+}
+
+/// Whether what a terminal shows comes over a connection to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// It does.
+    Shown,
+    /// It does not: the connection is there to type.
+    Hidden,
 }
 
 /// A connection with a container's terminal.

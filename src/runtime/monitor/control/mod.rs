@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use client::{Attached, ControlError, ask, attach};
+pub use client::{Attached, ControlError, Screen, ask, attach};
 pub use server::{Connection, ControlServer, Incoming};
 
 use super::state::ContainerState;
@@ -53,6 +53,8 @@ pub enum Request {
     },
     /// Passes this connection's further bytes to its terminal, and the terminal's to this connection.
     Attach,
+    /// Passes this connection's further bytes to its terminal.
+    Type,
     /// Says what is true of the container, also what could not be recorded yet.
     State,
     /// Lets a container go that has ended, and whose record is about to be removed. Answered by the end
@@ -75,6 +77,7 @@ impl Request {
             | Self::Unpause
             | Self::Resize { .. }
             | Self::Attach
+            | Self::Type
             | Self::State
             | Self::Forget
             | Self::Reload => Some(ANSWER_PATIENCE),

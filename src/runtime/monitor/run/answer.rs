@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Monitor, Phase};
 use crate::runtime::monitor::bundle::Bundle;
-use crate::runtime::monitor::control::{Reply, Request};
+use crate::runtime::monitor::control::{Reply, Request, Screen};
 use crate::runtime::monitor::state::Status;
 use crate::runtime::monitor::{MonitorError, clock};
 use crate::value::Signal;
@@ -24,7 +24,11 @@ impl Monitor {
             Request::Unpause => self.freeze(Status::Running),
             Request::Resize { rows, columns } => self.resize(rows, columns),
             Request::Attach => {
-                self.attach(number);
+                self.attach(number, Screen::Shown);
+                return;
+            }
+            Request::Type => {
+                self.attach(number, Screen::Hidden);
                 return;
             }
             Request::State => {
@@ -50,7 +54,7 @@ impl Monitor {
         self.conversations.reply(number, &reply);
     }
 
-    fn attach(&mut self, number: usize) {
+    fn attach(&mut self, number: usize, screen: Screen) {
         let has_terminal = matches!(&self.phase, Phase::Running(running) if running.has_console());
         let reply = if has_terminal {
             Reply::Done
@@ -61,7 +65,7 @@ impl Monitor {
         };
         self.conversations.reply(number, &reply);
         if has_terminal {
-            self.conversations.attach(number);
+            self.conversations.attach(number, screen);
         }
     }
 

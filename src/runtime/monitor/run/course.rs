@@ -3,7 +3,7 @@
 use super::{Monitor, Phase};
 use crate::runtime::kernel::pidfd::Exit;
 use crate::runtime::monitor::health::HealthMachine;
-use crate::runtime::monitor::launch::{self, Running};
+use crate::runtime::monitor::launch::{self, Input, Running};
 use crate::runtime::monitor::restart::{Ending, is_steady};
 use crate::runtime::monitor::state::Status;
 use crate::runtime::monitor::{MonitorError, clock};
@@ -46,7 +46,7 @@ impl Monitor {
     fn launch(&mut self) -> Result<Running, MonitorError> {
         self.network.ensure(&self.bundle)?;
         self.state.ports = self.network.bound_ports();
-        launch::start(&self.bundle, &mut self.network)
+        launch::start(&self.bundle, &mut self.network, Input::Kept)
     }
 
     pub(super) fn process_ended(&mut self) -> Result<(), MonitorError> {

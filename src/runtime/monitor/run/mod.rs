@@ -18,10 +18,11 @@ mod tell;
 use std::time::{Duration, Instant};
 
 use super::bundle::Bundle;
+use super::caller::{CallerStreams, Viewers};
 use super::console::Keyboard;
 use super::conversation::{Conversations, Heard, Said};
 use super::health::HealthMachine;
-use super::launch::{self, Running};
+use super::launch::{self, Input, Running};
 use super::log::Stream;
 use super::network::{Bound, Network};
 use super::output::Output;
@@ -70,14 +71,21 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// Starts the container for the first time.
-    pub(super) fn start(bundle: Bundle) -> Result<Self, MonitorError> {
+    /// Starts the container for the first time, with the streams of the command that runs it in the foreground.
+    pub(super) fn start(
+        bundle: Bundle,
+        caller: Option<CallerStreams>,
+    ) -> Result<Self, MonitorError> {
+        let (input, viewers) = match caller {
+            Some(caller) => (Input::Caller(caller.stdin), caller.viewers),
+            None => (Input::Kept, Viewers::default()),
+        };
         let mut state = ContainerState::created(&bundle.boot_id);
         let network = Network::prepare(&bundle)?;
         state.ports = network.bound_ports();
         state.addresses.clone_from(&bundle.addresses);
-        let mut monitor = Self::new(bundle, state, network)?;
-        let running = launch::start(&monitor.bundle, &mut monitor.network)?;
+        let mut monitor = Self::new(bundle, state, network, viewers)?;
+        let running = launch::start(&monitor.bundle, &mut monitor.network, input)?;
         monitor.began(running)?;
         // What nobody could find again is not left running.
         if let Err(error) = monitor.pay() {
@@ -93,7 +101,7 @@ impl Monitor {
     /// Takes over a container whose monitor is gone.
     pub(super) fn adopt(bundle: Bundle, state: ContainerState) -> Result<Self, MonitorError> {
         let network = Network::adopt(&bundle, &state)?;
-        let mut monitor = Self::new(bundle, state, network)?;
+        let mut monitor = Self::new(bundle, state, network, Viewers::default())?;
         match launch::adopt(&monitor.bundle, &monitor.state)? {
             Some(running) => {
                 monitor.health = monitor.new_health();
@@ -112,8 +120,13 @@ impl Monitor {
         Ok(monitor)
     }
 
-    fn new(bundle: Bundle, state: ContainerState, network: Network) -> Result<Self, MonitorError> {
-        let output = Output::open(&bundle)?;
+    fn new(
+        bundle: Bundle,
+        state: ContainerState,
+        network: Network,
+        viewers: Viewers,
+    ) -> Result<Self, MonitorError> {
+        let output = Output::open(&bundle, viewers)?;
         let conversations = Conversations::open(&bundle.run_dir)?;
         Ok(Self {
             bundle,
@@ -151,7 +164,8 @@ impl Monitor {
 
     fn is_done(&self) -> bool {
         let is_recorded = !self.owed.state() || !self.bundle.container_dir.exists();
-        matches!(self.phase, Phase::Ended) && (is_recorded || self.is_forgotten)
+        let is_settled = is_recorded && self.output.is_delivered();
+        matches!(self.phase, Phase::Ended) && (is_settled || self.is_forgotten)
     }
 
     fn wait(&self) -> Result<Vec<Source>, MonitorError> {
@@ -159,6 +173,9 @@ impl Monitor {
         watched.extend(self.output.sources());
         if let Phase::Running(running) = &self.phase {
             watched.extend(running.sources());
+        }
+        if self.output.is_held_up(Stream::Stdout) {
+            watched.retain(|watched| watched.source != Source::Console);
         }
         if let Some(probe) = &self.probe {
             watched.extend(probe.sources());
