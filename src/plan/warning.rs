@@ -100,19 +100,17 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Orphans { containers } => {
-                let names: Vec<&str> = containers.iter().map(ContainerName::as_str).collect();
                 write!(
                     f,
                     "containers of services that the file no longer has stay: {}; `--remove-orphans` removes them",
-                    names.join(", ")
+                    listed(containers)
                 )
             }
             Self::VolumeDiverged { volume, changes } => {
-                let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
                 write!(
                     f,
                     "volume `{volume}` stays as it is, although {}",
-                    texts.join(", ")
+                    listed(changes)
                 )
             }
             Self::UnmanagedVolume { volume } => {
@@ -128,11 +126,10 @@ impl fmt::Display for Warning {
                 )
             }
             Self::NetworkInUse { network, others } => {
-                let users: Vec<String> = others.iter().map(ToString::to_string).collect();
-                let users = users.join(", ");
                 write!(
                     f,
-                    "network `{network}` stays: Resource is still in use by {users}"
+                    "network `{network}` stays: Resource is still in use by {}",
+                    listed(others)
                 )
             }
             Self::DependencyUnavailable {
@@ -171,4 +168,9 @@ impl fmt::Display for Warning {
             }
         }
     }
+}
+
+fn listed(things: &[impl ToString]) -> String {
+    let texts: Vec<String> = things.iter().map(ToString::to_string).collect();
+    texts.join(", ")
 }
