@@ -122,6 +122,7 @@ impl BuildNetwork {
                 .map_err(|error| EngineError::act(act, error))?,
             key: "default".to_owned(),
             external: false,
+            place: None,
             driver: None,
             driver_opts: std::collections::BTreeMap::new(),
             ipam: IpamSpec::default(),
