@@ -24,6 +24,7 @@ mod scenarios {
     mod image_store;
     mod images;
     mod joining;
+    mod joined;
     mod lifecycle;
     mod networks;
     mod output;

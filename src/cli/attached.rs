@@ -14,7 +14,7 @@ use super::error::{CommandError, ExitStatus};
 use super::interrupt::Interrupts;
 use super::invocation::Flag;
 use super::show::Show;
-use super::work::{Planner, Prepared, Unchanged, Work};
+use super::work::{self, Planner, Prepared, Unchanged, Work};
 use crate::engine::{EventStream, EventsFrom};
 use crate::observed::{ObservedState, Scope};
 use crate::plan::{self, Dependencies, StopOptions};
@@ -94,20 +94,20 @@ pub(super) async fn up(
     };
     let (walked, end) = stage.walk(&prepared).await?;
     // Others may change the project from here on, and we ourselves when we stop it.
-    drop(prepared);
+    let plan = prepared.into_plan();
     let end = match (walked, end) {
         (walked, Some(end)) => {
             stage.show.settle().await?;
             stage.stop(&end).await?;
             if let Err(error @ ReconcileError::Failed { .. }) = walked {
-                return Err(error.into());
+                return Err(work::failed(error, &plan));
             }
             end
         }
         (Err(error), None) => {
             stage.show.settle().await?;
             stage.show.last_words().await?;
-            return Err(error.into());
+            return Err(work::failed(error, &plan));
         }
         (Ok(_), None) => {
             let end = stage.until_the_end().await?;

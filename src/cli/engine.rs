@@ -109,9 +109,11 @@ pub(super) fn advice(error: &EngineError) -> Option<String> {
         EngineError::PortTaken {
             holder: Some(holder),
             ..
-        } => Some(match &holder.container {
-            Some(container) => format!("container `{container}` publishes that port"),
-            None => format!("`{}` (pid {}) listens there", holder.command, holder.pid),
+        } => Some(match (&holder.container, &holder.project) {
+            (Some(container), Some(project)) => {
+                format!("container `{container}` of project `{project}` publishes that port")
+            }
+            (_, _) => format!("`{}` (pid {}) listens there", holder.command, holder.pid),
         }),
         EngineError::ImageNotFound { tried, .. } if !tried.is_empty() => {
             Some(format!("looked in {}", tried.join(", ")))

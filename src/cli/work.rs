@@ -21,7 +21,7 @@ use crate::observed::{ObservedState, Scope};
 use crate::plan::{Action, Diverged, Plan, PlanError, Step, Warning};
 use crate::reconcile::{Cancel, ReconcileError, cancellation};
 use crate::report::{self, Output, ProgressStyle, Rehearsal, Span};
-use crate::value::{Place, ProjectName, ServiceName};
+use crate::value::{ContainerName, Place, ProjectName, ServiceName};
 
 /// Something to change in one project.
 #[derive(Debug)]
@@ -59,6 +59,13 @@ pub(super) struct Prepared {
     /// What it was made for.
     pub(super) observed: ObservedState,
     _lock: ProjectLock,
+}
+
+impl Prepared {
+    /// Gives the right to change the project back.
+    pub(super) fn into_plan(self) -> Plan {
+        self.plan
+    }
 }
 
 /// Makes a plan of what is there; the second argument is the answer to the question about volumes.
@@ -111,7 +118,9 @@ impl<'run> Work<'run> {
         let board = Board::new(self, &prepared)?;
         let walked = board.walk(self, &prepared.plan, Cancel::never()).await;
         board.close(&prepared.plan, &walked)?;
-        walked.map(|_| ()).map_err(CommandError::from)
+        walked
+            .map(|_| ())
+            .map_err(|error| failed(error, &prepared.plan))
     }
 
     /// Takes the project's lock, plans, and asks what the plan asks; nothing has changed yet.
@@ -204,7 +213,9 @@ impl<'run> Work<'run> {
             }
         };
         board.close(&prepared.plan, &walked)?;
-        walked.map(|_| ()).map_err(CommandError::from)
+        walked
+            .map(|_| ())
+            .map_err(|error| failed(error, &prepared.plan))
     }
 }
 
@@ -259,6 +270,34 @@ pub(super) fn ask(output: &mut Output, question: &str) -> Result<bool, CommandEr
         answer.trim().to_ascii_lowercase().as_str(),
         "y" | "yes"
     ))
+}
+
+/// Returns why a plan was not walked to its end, with what helps against what the plan left in the way.
+pub(super) fn failed(error: ReconcileError, plan: &Plan) -> CommandError {
+    let ReconcileError::Failed { failures, .. } = &error else {
+        return error.into();
+    };
+    let is_orphan = |name: &ContainerName| {
+        plan.warnings.iter().any(|warning| {
+            matches!(warning, Warning::Orphans { containers } if containers.contains(name))
+        })
+    };
+    let holders = failures.iter().filter_map(|failure| {
+        let EngineError::PortTaken { holder, .. } = &failure.source else {
+            return None;
+        };
+        holder.as_ref()?.container.as_ref()
+    });
+    let orphans: BTreeSet<ContainerName> =
+        holders.filter(|name| is_orphan(name)).cloned().collect();
+    let hint = |name: ContainerName| {
+        format!("the file no longer has the service of `{name}`: `--remove-orphans` removes it")
+    };
+    let error = CommandError::from(error);
+    orphans
+        .into_iter()
+        .map(hint)
+        .fold(error, CommandError::hint)
 }
 
 impl From<ReconcileError> for CommandError {

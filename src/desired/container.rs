@@ -6,7 +6,7 @@ use super::{
 };
 use crate::value::{ContainerName, Duration, ImageRef, Platform, ProjectName, ServiceName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One container as it should be, with nothing left to decide but what its image says.
 ///
@@ -75,6 +75,41 @@ pub struct ContainerSpec {
     pub runtime: Option<String>,
     /// Whether a foreground `up` shows its output.
     pub attach: bool,
+}
+
+impl ContainerSpec {
+    /// Returns the containers whose namespaces it joins, by the kind of namespace.
+    pub fn joins(&self) -> BTreeSet<(Joined, ContainerName)> {
+        let named = |mode: &Option<String>| {
+            let name = mode.as_deref()?.strip_prefix("container:")?;
+            name.parse::<ContainerName>().ok()
+        };
+        let network = match &self.network {
+            NetworkMode::Container(container) | NetworkMode::Service { container, .. } => {
+                Some(container.clone())
+            }
+            NetworkMode::Endpoints(_) | NetworkMode::None | NetworkMode::Host => None,
+        };
+        [
+            (Joined::Network, network),
+            (Joined::Ipc, named(&self.namespaces.ipc)),
+            (Joined::Pid, named(&self.namespaces.pid)),
+        ]
+        .into_iter()
+        .filter_map(|(kind, container)| Some((kind, container?)))
+        .collect()
+    }
+}
+
+/// A kind of namespace that a container may share with another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Joined {
+    /// Interfaces, addresses and ports.
+    Network,
+    /// Shared memory and message queues.
+    Ipc,
+    /// Process numbers.
+    Pid,
 }
 
 /// Which image a container runs, and how it gets onto this machine.

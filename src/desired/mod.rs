@@ -19,7 +19,7 @@ mod error;
 mod hash;
 pub mod label;
 
-pub use container::{ContainerSpec, ImageSpec, Namespaces, PullPolicy, Security};
+pub use container::{ContainerSpec, ImageSpec, Joined, Namespaces, PullPolicy, Security};
 pub use error::{DesiredError, DesiredErrors};
 pub use expand::{Options, expand, external, outline};
 pub use file::{Content, FileKind, InjectedFile};

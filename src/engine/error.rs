@@ -162,6 +162,8 @@ pub struct PortHolder {
     pub command: String,
     /// The container it publishes the port for, where it is one of ours.
     pub container: Option<ContainerName>,
+    /// The project of that container.
+    pub project: Option<ProjectName>,
 }
 
 /// The command that holds a project's lock.

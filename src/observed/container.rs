@@ -47,6 +47,8 @@ pub struct ObservedContainer {
     pub ports: Vec<ObservedPort>,
     /// The networks it is connected to, also while it is stopped.
     pub endpoints: BTreeMap<NetworkName, ObservedEndpoint>,
+    /// The containers whose namespaces it joins.
+    pub joins: BTreeMap<ContainerName, Join>,
     /// The volumes it mounts, anonymous ones included.
     pub volumes: BTreeSet<VolumeName>,
     /// All labels.
@@ -87,6 +89,16 @@ impl ObservedContainer {
             RunState::Created | RunState::Exited | RunState::Removing | RunState::Dead => false,
         }
     }
+}
+
+/// How a container that runs is joined to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Join {
+    /// Both are in the same namespaces, or one of them does not run.
+    Whole,
+    /// It is still in namespaces that the other one had before it started anew.
+    Lost,
 }
 
 /// The spec that something was made from, as its engine keeps it. Most are never looked into, because a hash says

@@ -8,7 +8,7 @@ mod container;
 mod resource;
 
 pub use container::{
-    Health, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState, StoredSpec,
+    Health, Join, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState, StoredSpec,
 };
 pub use resource::{
     NetworkUser, ObservedImage, ObservedNetwork, ObservedVolume, Occupant, OccupiedSubnet,

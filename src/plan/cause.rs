@@ -3,7 +3,7 @@
 use super::StepId;
 use crate::desired::{Condition, HookStage};
 use crate::observed::RunState;
-use crate::value::{NetworkName, Place, ServiceName, VolumeName};
+use crate::value::{ContainerName, NetworkName, Place, ServiceName, VolumeName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -60,6 +60,11 @@ pub enum Cause {
     DependencyRestarts {
         /// The service.
         service: ServiceName,
+    },
+    /// A container whose namespaces it joins starts, or has started, anew.
+    Rejoins {
+        /// That container.
+        container: ContainerName,
     },
     /// A network that it is connected to is made again.
     NetworkRecreated {
@@ -163,6 +168,7 @@ impl fmt::Display for Cause {
                     .map_or(Ok(()), |place| write!(f, " ({place})"))
             }
             Self::DependencyRestarts { service } => write!(f, "{service} restarts"),
+            Self::Rejoins { container } => write!(f, "joins {container}, which starts anew"),
             Self::NetworkRecreated { network } => write!(f, "network {network} is recreated"),
             Self::VolumeRecreated { volume } => write!(f, "volume {volume} is recreated"),
             Self::NotConnected { network } => write!(f, "not connected to {network}"),

@@ -153,6 +153,7 @@ impl Cause {
             | Self::NotRunning { .. }
             | Self::NeededBy { .. }
             | Self::DependencyRestarts { .. }
+            | Self::Rejoins { .. }
             | Self::NetworkRecreated { .. }
             | Self::VolumeRecreated { .. }
             | Self::NotConnected { .. }

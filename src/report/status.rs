@@ -81,6 +81,7 @@ mod tests {
             command: String::new(),
             ports: Vec::new(),
             endpoints: BTreeMap::new(),
+            joins: BTreeMap::new(),
             volumes: BTreeSet::new(),
             labels: BTreeMap::new(),
             pid: None,

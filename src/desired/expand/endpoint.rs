@@ -14,13 +14,20 @@ pub(super) fn mode(
     let Some(mode) = &model.network_mode else {
         return NetworkMode::Endpoints(endpoints(desk, model, name));
     };
-    named_mode(desk, mode).unwrap_or(NetworkMode::None)
+    named_mode(desk, model, (mode, name)).unwrap_or(NetworkMode::None)
 }
 
-fn named_mode(desk: &mut Desk<'_>, mode: &str) -> Option<NetworkMode> {
+fn named_mode(
+    desk: &mut Desk<'_>,
+    model: &model::Service,
+    (mode, name): (&str, &ContainerName),
+) -> Option<NetworkMode> {
     match mode.split_once(':') {
         None if mode == "none" => Some(NetworkMode::None),
         None if mode == "host" => Some(NetworkMode::Host),
+        None if resource::is_default_network(mode) => {
+            Some(NetworkMode::Endpoints(default_endpoint(desk, model, name)))
+        }
         Some(("service", key)) => {
             let service: ServiceName = desk.parse("network_mode", key)?;
             let container = first_container(desk, "network_mode", key)?;
@@ -30,12 +37,29 @@ fn named_mode(desk: &mut Desk<'_>, mode: &str) -> Option<NetworkMode> {
             Some(NetworkMode::Container(desk.parse("network_mode", name)?))
         }
         _ => {
-            let known = "only `none`, `host`, `service:NAME` and `container:NAME` exist here; \
-                         leave it out for the project's own network";
+            let known = "only `none`, `host`, `bridge`, `service:NAME` and `container:NAME` exist \
+                         here; leave it out for the project's own network";
             desk.refuse_support("network_mode", known);
             None
         }
     }
+}
+
+/// The endpoint of a service with `network_mode: bridge`: there is no network of the whole machine here, so
+/// that it is on the project's own.
+fn default_endpoint(
+    desk: &mut Desk<'_>,
+    model: &model::Service,
+    name: &ContainerName,
+) -> Vec<EndpointSpec> {
+    let network = model::ServiceNetwork {
+        mac_address: model.mac_address.clone(),
+        ..model::ServiceNetwork::default()
+    };
+    let key = resource::DEFAULT_NETWORK.to_owned();
+    endpoint(desk, model, (&key, &network), name)
+        .into_iter()
+        .collect()
 }
 
 /// Endpoints in connect order: the highest priority first, then by key.

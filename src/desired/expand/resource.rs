@@ -11,7 +11,24 @@ pub(super) fn networks(desk: &mut Desk<'_>) -> BTreeMap<String, NetworkSpec> {
         desk.open_resource("network", key);
         Some((key.clone(), network_spec(desk, key, network)?))
     };
-    project.networks.iter().filter_map(one).collect()
+    let mut specs: BTreeMap<String, NetworkSpec> =
+        project.networks.iter().filter_map(one).collect();
+    let modes = project.services.values();
+    let mut modes = modes.filter_map(|service| service.network_mode.as_deref());
+    if !specs.contains_key(DEFAULT_NETWORK) && modes.any(is_default_network) {
+        desk.open_resource("network", DEFAULT_NETWORK);
+        let spec = network_spec(desk, DEFAULT_NETWORK, &model::Network::default());
+        specs.extend(spec.map(|spec| (DEFAULT_NETWORK.to_owned(), spec)));
+    }
+    specs
+}
+
+/// The key of the network that services are on which name none.
+pub(super) const DEFAULT_NETWORK: &str = "default";
+
+/// Whether a `network_mode` means the project's own network.
+pub(super) fn is_default_network(mode: &str) -> bool {
+    matches!(mode, "bridge" | "default")
 }
 
 fn network_spec(desk: &mut Desk<'_>, key: &str, network: &model::Network) -> Option<NetworkSpec> {
@@ -111,7 +128,9 @@ fn labels(
 }
 
 pub(super) fn network_name(desk: &Desk<'_>, key: &str) -> Option<String> {
-    let network = desk.project.networks.get(key)?;
+    let Some(network) = desk.project.networks.get(key) else {
+        return (key == DEFAULT_NETWORK).then(|| real_name(desk, key, None, false));
+    };
     Some(real_name(
         desk,
         key,

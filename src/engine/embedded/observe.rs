@@ -10,20 +10,20 @@ use std::time::SystemTime;
 use super::inner::Inner;
 use super::mend::Damaged;
 use super::record::{ContainerRecord, NetworkRecord, folders};
-use crate::desired::label;
+use crate::desired::{Joined, label};
 use crate::engine::EngineError;
 use crate::observed::{
-    Damage, Health, NetworkUser, ObservedContainer, ObservedEndpoint, ObservedNetwork,
+    Damage, Health, Join, NetworkUser, ObservedContainer, ObservedEndpoint, ObservedNetwork,
     ObservedPort, ObservedState, ObservedVolume, OneOff, ProjectSummary, RunState, Scope,
     StoredSpec, Subnets,
 };
 use crate::runtime::container::Container;
 use crate::runtime::kernel::pidfd::Pidfd;
 use crate::runtime::monitor::control::{self, Reply, Request};
-use crate::runtime::monitor::state::{self, ContainerState, Status};
+use crate::runtime::monitor::state::{self, ContainerState, NamespaceNumbers, Status};
 use crate::runtime::store::Durability;
 use crate::runtime::volume::VolumeRecord;
-use crate::value::{NetworkName, ProjectName, VolumeName};
+use crate::value::{ContainerName, NetworkName, ProjectName, VolumeName};
 
 /// How many containers take longer to look at than a thread to start.
 const WORTH_A_THREAD: usize = 16;
@@ -92,7 +92,11 @@ impl Inner {
                 match ContainerRecord::find(&dir) {
                     Ok(Some(record)) => {
                         let state = self.known_state(&record)?;
-                        seen.containers.push(observed_container(record, &state));
+                        let joins = self.joins(&record, &state)?;
+                        seen.containers.push(ObservedContainer {
+                            joins,
+                            ..observed_container(record, &state)
+                        });
                     }
                     Err(error) if error.is_damage() => {
                         let path = dir.join("record.json");
@@ -121,6 +125,24 @@ impl Inner {
             }
             Ok(observed)
         })
+    }
+
+    /// Returns whose namespaces a container joins, and whether those have started anew since.
+    fn joins(
+        &self,
+        record: &ContainerRecord,
+        state: &ContainerState,
+    ) -> Result<BTreeMap<ContainerName, Join>, EngineError> {
+        let mut joins = BTreeMap::new();
+        for (kind, name) in record.spec.joins() {
+            let other = self.find(&name)?;
+            let other = other.map(|other| self.state(&other)).transpose()?;
+            let is_lost = other.is_some_and(|other| has_lost(kind, state, &other));
+            let join = if is_lost { Join::Lost } else { Join::Whole };
+            let worst = joins.entry(name).or_insert(join);
+            *worst = join.max(*worst);
+        }
+        Ok(joins)
     }
 
     /// Returns what is true of a container, after giving one that lost its monitor a new one.
@@ -281,6 +303,7 @@ fn observed_container(record: ContainerRecord, state: &ContainerState) -> Observ
         command: in_one_line(&command),
         ports: ports(&record, state),
         endpoints: endpoints(&record),
+        joins: BTreeMap::new(),
         volumes: record.volumes.iter().map(|one| one.name.clone()).collect(),
         labels: labels(&record),
         pid: state
@@ -295,6 +318,23 @@ fn observed_container(record: ContainerRecord, state: &ContainerState) -> Observ
         name: record.name,
         image_id: record.image_id,
         spec: StoredSpec::new(record.spec),
+    }
+}
+
+/// Whether two containers that both run are in different namespaces of a kind.
+fn has_lost(kind: Joined, own: &ContainerState, other: &ContainerState) -> bool {
+    let of_running = |state: &ContainerState| {
+        let runs = state.has_process_or_pause();
+        state.namespaces.filter(|_| runs)
+    };
+    let number = |numbers: NamespaceNumbers| match kind {
+        Joined::Network => numbers.network,
+        Joined::Ipc => numbers.ipc,
+        Joined::Pid => numbers.pid,
+    };
+    match (of_running(own), of_running(other)) {
+        (Some(own), Some(other)) => number(own) != number(other),
+        (_, _) => false,
     }
 }
 

@@ -19,6 +19,9 @@ use crate::runtime::kernel::reexec::{self, Session, Start};
 use crate::runtime::monitor::{self, Mode, StartReport, pipes};
 use crate::value::ContainerName;
 
+/// What is shown of the command line of a process that has a port.
+const SHOWN_COMMAND_CHARS: usize = 120;
+
 impl Inner {
     /// Starts a container; one that runs is fine.
     pub(super) fn start_container(
@@ -70,7 +73,7 @@ impl Inner {
                 holder,
             } => {
                 let holder = holder
-                    .map(|(pid, command)| self.port_holder(pid, command))
+                    .map(|(pid, command)| self.port_holder(pid, &command))
                     .transpose()?;
                 Err(EngineError::PortTaken {
                     host_ip,
@@ -108,23 +111,23 @@ impl Inner {
     }
 
     /// Says whose port it is that one of our own monitors listens on.
-    fn port_holder(&self, pid: u32, command: String) -> Result<PortHolder, EngineError> {
+    fn port_holder(&self, pid: u32, command: &str) -> Result<PortHolder, EngineError> {
         let run_dir = command.rsplit(' ').next().unwrap_or_default();
         let id = Path::new(run_dir)
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        let mut container = None;
-        for project in self.project_names()? {
-            let record = ContainerRecord::find(&self.layout.container(&project, id))
-                .ok()
-                .flatten();
-            container = container.or(record.map(|record| record.name));
-        }
+        let mut records = self.project_names()?.into_iter();
+        let record = records.find_map(|project| self.record(&project, id));
+        let (container, project) = match record {
+            Some(record) => (Some(record.name), Some(record.spec.project)),
+            None => (None, None),
+        };
         Ok(PortHolder {
             pid,
-            command,
+            command: command.chars().take(SHOWN_COMMAND_CHARS).collect(),
             container,
+            project,
         })
     }
 

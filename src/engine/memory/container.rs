@@ -5,7 +5,7 @@ use super::world::{Kept, World};
 use crate::desired::{ContainerSpec, EndpointSpec, MountKind, NetworkMode, label};
 use crate::engine::{EngineError, Performed};
 use crate::observed::{
-    Health, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState, StoredSpec,
+    Health, Join, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState, StoredSpec,
 };
 use crate::plan::AnonymousVolumes;
 use crate::value::{ContainerName, VolumeName};
@@ -64,6 +64,11 @@ impl World {
             command: spec.process.command.clone().unwrap_or_default().join(" "),
             ports: Vec::new(),
             endpoints,
+            joins: spec
+                .joins()
+                .into_iter()
+                .map(|(_, container)| (container, Join::Whole))
+                .collect(),
             volumes,
             labels: spec.labels.clone(),
             pid: None,

@@ -25,6 +25,7 @@ impl<'a> Up<'a> {
         }
         before_start.extend(self.plug(spec, there, renamed));
         let guard = self.restart_with_dependencies(service, there);
+        before_start.extend(self.rejoin(there));
         if let Some(stopped) = self.stops.of(&there.name) {
             before_start.push(stopped);
             let way = Way {

@@ -10,6 +10,7 @@
 //! | `volume`, `network`, `image` | what containers need |
 //! | `service`, `replica` | what becomes of each replica |
 //! | `replace`, `keep`, `start` | a new one in its place, or the same one; and how it starts |
+//! | `join` | containers in the namespaces of another one |
 //! | `gate` | what is waited for |
 
 mod network;
@@ -24,6 +25,7 @@ mod stops;
 mod departure;
 mod gate;
 mod port;
+mod join;
 
 use super::{
     Dependencies, FieldChange, Plan, PlanError, Recreate, RunOptions, StepId, UpOptions, Warning,
@@ -155,6 +157,7 @@ impl<'a> Up<'a> {
         for service in self.order.clone() {
             self.service(&service);
         }
+        self.rejoin_all();
         self.hand_ports_over();
         self.notices();
         Ok(())

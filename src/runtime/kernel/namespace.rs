@@ -42,6 +42,13 @@ pub fn open_of(pid: i32, name: &str) -> Result<OwnedFd, KernelError> {
     open_link(&format!("/proc/{pid}/ns/{name}"))
 }
 
+/// Returns the kernel's number of a namespace of a process: `name` as below `/proc/PID/ns`.
+pub fn number_of(pid: i32, name: &str) -> Result<u64, KernelError> {
+    let namespace = open_of(pid, name)?;
+    let found = rustix::fs::fstat(namespace).map_err(KernelError::call("look at a namespace"))?;
+    Ok(found.st_ino)
+}
+
 fn open_link(path: &str) -> Result<OwnedFd, KernelError> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(KernelError::call_on("open namespace", path))

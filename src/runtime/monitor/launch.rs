@@ -12,7 +12,7 @@ use super::bundle::{self, Bundle, Init, Seeding};
 use super::console::{Console, Keyboard, Shown};
 use super::network::Network;
 use super::pipes::{self, Stdin};
-use super::state::ContainerState;
+use super::state::{ContainerState, NamespaceNumbers};
 use super::waits::{Source, Wake, Watched};
 use crate::runtime::container::cgroup::{Hierarchies, Placement, Unenforced};
 use crate::runtime::container::description::{Privilege, Terminal};
@@ -278,6 +278,19 @@ impl Running {
     /// Returns what to remember of it.
     pub(super) fn record(&self) -> Result<ContainerRecord, MonitorError> {
         Ok(self.container.record()?)
+    }
+
+    /// Returns the namespaces of its first process; nothing where it has ended already.
+    pub(super) fn namespaces(&self) -> Option<NamespaceNumbers> {
+        let pid = self.container.process().pid();
+        let number = |kind| namespace::number_of(pid, kind).ok();
+        let found = NamespaceNumbers {
+            network: number("net")?,
+            ipc: number("ipc")?,
+            pid: number("pid")?,
+        };
+        // Another process may have its number by now.
+        self.has_ended().is_ok_and(|ended| !ended).then_some(found)
     }
 
     /// Returns the limits that this machine could not enforce.

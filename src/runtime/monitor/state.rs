@@ -61,6 +61,17 @@ pub struct ProbeResult {
     pub output: String,
 }
 
+/// The kernel's numbers of the namespaces that a process is in. One that is in use keeps its number to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceNumbers {
+    /// Interfaces, addresses and ports.
+    pub network: u64,
+    /// Shared memory and message queues.
+    pub ipc: u64,
+    /// Process numbers.
+    pub pid: u64,
+}
+
 /// The record itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerState {
@@ -70,6 +81,9 @@ pub struct ContainerState {
     pub health: Option<Health>,
     /// Its first process and cgroups, as long as any of it may be there.
     pub container: Option<ContainerRecord>,
+    /// The namespaces that its first process is in, while it runs.
+    #[serde(default)]
+    pub namespaces: Option<NamespaceNumbers>,
     /// The exit code of its last run; `None` while it runs or when nobody saw it.
     pub exit_code: Option<i32>,
     /// Whether the kernel killed its last run for want of memory.
@@ -105,6 +119,7 @@ impl ContainerState {
             status: Status::Created,
             health: None,
             container: None,
+            namespaces: None,
             exit_code: None,
             oom_killed: false,
             error: None,

@@ -50,21 +50,46 @@ pub fn hosts(file: &HostsFile) -> Result<String, NetworkError> {
         ff02::1\tip6-allnodes\n\
         ff02::2\tip6-allrouters\n"
         .to_owned();
-    for (name, address) in &file.extra_hosts {
-        check_name("extra host", name, "/etc/hosts")?;
-        let targets = match address {
-            HostAddress::Ip(ip) => std::slice::from_ref(ip),
-            HostAddress::Gateway => &file.gateways,
-        };
-        for ip in targets {
-            push_line(&mut text, *ip, name);
-        }
-    }
+    push_extra_hosts(&mut text, &file.extra_hosts, &file.gateways)?;
     let own = own_names(file)?;
     for ip in &file.addresses {
         push_line(&mut text, *ip, &own);
     }
     Ok(text)
+}
+
+/// Returns the lines of the machine's own `/etc/hosts`, for a container in the machine's network, and those that
+/// the user added.
+pub fn hosts_of_machine(
+    machine: &str,
+    extra_hosts: &[(String, HostAddress)],
+) -> Result<String, NetworkError> {
+    let mut text = machine.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    // The machine is reached by its loopback there.
+    let gateways = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    push_extra_hosts(&mut text, extra_hosts, &gateways)?;
+    Ok(text)
+}
+
+fn push_extra_hosts(
+    text: &mut String,
+    extra_hosts: &[(String, HostAddress)],
+    gateways: &[IpAddr],
+) -> Result<(), NetworkError> {
+    for (name, address) in extra_hosts {
+        check_name("extra host", name, "/etc/hosts")?;
+        let targets = match address {
+            HostAddress::Ip(ip) => std::slice::from_ref(ip),
+            HostAddress::Gateway => gateways,
+        };
+        for ip in targets {
+            push_line(text, *ip, name);
+        }
+    }
+    Ok(())
 }
 
 /// Returns the names of the container itself: the full one first, the first label last.

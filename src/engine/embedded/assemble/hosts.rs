@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::network::addresses;
+use super::short_id;
 use crate::desired::{ContainerSpec, NetworkMode};
 use crate::engine::EngineError;
 use crate::engine::embedded::inner::Inner;
@@ -15,6 +16,12 @@ use crate::runtime::network::NetworkError;
 use crate::runtime::network::files::{self, HostAddress, HostsFile};
 use crate::runtime::network::names::ResolvConf;
 use crate::runtime::store::{Durability, read_bounded, write_atomic};
+use crate::value::ContainerName;
+
+/// As much of an `/etc/hosts` is read.
+const HOSTS_LIMIT_BYTES: u64 = 1 << 20;
+/// How many containers may join each other's network in a row.
+const JOINS_LIMIT: usize = 16;
 
 impl Inner {
     /// Writes the files into the container's folder on the disk: programs inside may write to them as
@@ -25,7 +32,7 @@ impl Inner {
         hostname: &str,
         resolv: &ResolvConf,
     ) -> Result<(), EngineError> {
-        if !has_own_files(&record.spec) {
+        if joined_network(&record.spec).is_some() {
             return Ok(());
         }
         let spec = &record.spec;
@@ -35,16 +42,23 @@ impl Inner {
                 error,
             )
         };
-        let hosts = HostsFile {
-            hostname: hostname.to_owned(),
-            domain: spec.domainname.clone(),
-            addresses: addresses(record).into_values().collect(),
-            extra_hosts: extra_hosts(spec)?,
-            gateways: self.gateways(spec, &record.endpoints)?,
+        let extra_hosts = extra_hosts(spec)?;
+        let hosts = if matches!(spec.network, NetworkMode::Host) {
+            let machine = read_bounded(Path::new("/etc/hosts"), HOSTS_LIMIT_BYTES);
+            let machine = machine.unwrap_or_default();
+            files::hosts_of_machine(&String::from_utf8_lossy(&machine), &extra_hosts)
+        } else {
+            files::hosts(&HostsFile {
+                hostname: hostname.to_owned(),
+                domain: spec.domainname.clone(),
+                addresses: addresses(record).into_values().collect(),
+                extra_hosts,
+                gateways: self.gateways(spec, &record.endpoints)?,
+            })
         };
         let resolv_conf = resolv_conf(spec, resolv);
         let texts = [
-            ("hosts", files::hosts(&hosts).map_err(failed)?),
+            ("hosts", hosts.map_err(failed)?),
             ("hostname", files::hostname(hostname).map_err(failed)?),
             ("resolv.conf", resolv_conf.map_err(failed)?),
         ];
@@ -68,13 +82,46 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Returns the container that has the network that a container is in: itself, unless it joined another.
+    pub(super) fn network_owner(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<ContainerRecord, EngineError> {
+        let mut owner = record.clone();
+        for _ in 0..JOINS_LIMIT {
+            let Some(joined) = joined_network(&owner.spec) else {
+                return Ok(owner);
+            };
+            owner = self.get(joined)?;
+        }
+        let act = format!("find the network of container `{}`", record.name);
+        Err(EngineError::act(
+            act,
+            "too many containers join each other's network",
+        ))
+    }
+
+    /// Returns a container's host name: its own, or that of the network it is in.
+    pub(super) fn hostname(&self, record: &ContainerRecord) -> Result<String, EngineError> {
+        if let Some(own) = &record.spec.hostname {
+            return Ok(own.clone());
+        }
+        let owner = self.network_owner(record)?;
+        Ok(match (&owner.spec.hostname, &owner.spec.network) {
+            (Some(name), _) => name.clone(),
+            (None, NetworkMode::Host) => machine_name(),
+            (None, _) => short_id(&owner.id).to_owned(),
+        })
+    }
+}
+
 /// Writes a file that a running container has mounted, where its lines are no longer all in it.
 ///
 /// In place, because the mount stays with the file that it was made of. What a program inside has
 /// added stays as long as nothing of ours changes.
 fn refresh(path: &Path, text: &str) -> std::io::Result<()> {
-    const LIMIT_BYTES: u64 = 1 << 20;
-    let current = read_bounded(path, LIMIT_BYTES).unwrap_or_default();
+    let current = read_bounded(path, HOSTS_LIMIT_BYTES).unwrap_or_default();
     let current = String::from_utf8_lossy(&current);
     let current: BTreeSet<&str> = current.lines().collect();
     if text.lines().all(|line| current.contains(line)) {
@@ -87,11 +134,25 @@ fn refresh(path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Reports whether a container gets `/etc/hosts` and so on: who shares a network shares its names.
-pub(super) fn has_own_files(spec: &ContainerSpec) -> bool {
-    match spec.network {
-        NetworkMode::Endpoints(_) | NetworkMode::None | NetworkMode::Host => true,
-        NetworkMode::Container(_) | NetworkMode::Service { .. } => false,
+/// Returns the container whose network a container joins, and with it its host name and name files.
+fn joined_network(spec: &ContainerSpec) -> Option<&ContainerName> {
+    match &spec.network {
+        NetworkMode::Container(container) | NetworkMode::Service { container, .. } => {
+            Some(container)
+        }
+        NetworkMode::Endpoints(_) | NetworkMode::None | NetworkMode::Host => None,
+    }
+}
+
+fn machine_name() -> String {
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    match files::hostname(&name) {
+        Ok(_) => name,
+        // A machine without a proper name.
+        Err(_) => "localhost".to_owned(),
     }
 }
 

@@ -36,7 +36,7 @@ impl Inner {
     pub(super) fn assemble(&self, record: &ContainerRecord) -> Result<Bundle, EngineError> {
         let record = &self.with_current_leases(record)?;
         let spec = &record.spec;
-        let hostname = hostname(record);
+        let hostname = self.hostname(record)?;
         let run_dir = self.layout.container_run(&record.id);
         let mut container = describe::describe(spec, &record.image_config, &hostname)?;
         let (mounts, volumes) = self.mounts(record, &run_dir)?;
@@ -117,14 +117,6 @@ fn cgroup_parent(spec: &ContainerSpec) -> String {
 /// Returns the first twelve digits of an id, by which people know a container.
 fn short_id(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
-}
-
-fn hostname(record: &ContainerRecord) -> String {
-    record
-        .spec
-        .hostname
-        .clone()
-        .unwrap_or_else(|| short_id(&record.id).to_owned())
 }
 
 fn restart_policy(policy: RestartPolicy) -> restart::RestartPolicy {

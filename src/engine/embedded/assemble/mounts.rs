@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::hosts::has_own_files;
 use super::kept::kept_file;
 use crate::desired::{MountKind, VolumeMount};
 use crate::engine::EngineError;
@@ -39,7 +38,8 @@ impl Inner {
             volumes.push(volume);
         }
         self.add_image_volumes(record, &mut mounts, &mut volumes)?;
-        mounts.extend(own_files(record, (&self.folder(record), run_dir), &mounts));
+        let names = self.folder(&self.network_owner(record)?);
+        mounts.extend(own_files(record, (&names, run_dir), &mounts));
         // What is mounted inside another mount comes after it.
         mounts.sort_by_key(|request| request.target.components().count());
         Ok((mounts, volumes))
@@ -73,7 +73,8 @@ impl Inner {
     }
 }
 
-/// Returns the files that the engine itself puts into a container: names, secrets and configs.
+/// Returns the files that the engine itself puts into a container: secrets, configs, and the names that lie in
+/// the folder of the container whose network it is in.
 fn own_files(
     record: &ContainerRecord,
     (folder, run_dir): (&Path, &Path),
@@ -85,9 +86,7 @@ fn own_files(
         ("resolv.conf", "/etc/resolv.conf"),
     ];
     let is_free = |target: &str| !mounts.iter().any(|one| one.target == Path::new(target));
-    let names = own
-        .into_iter()
-        .filter(|(_, target)| has_own_files(&record.spec) && is_free(target));
+    let names = own.into_iter().filter(|(_, target)| is_free(target));
     let names =
         names.map(|(file, target)| describe::own_bind(folder.join(file), target, false, &[]));
     let files = record.spec.files.iter().enumerate().map(|(number, file)| {

@@ -14,6 +14,7 @@ impl Monitor {
         let record = running.record()?;
         self.state.status = Status::Running;
         self.state.container = Some(record);
+        self.state.namespaces = running.namespaces();
         self.state.exit_code = None;
         self.state.oom_killed = false;
         self.state.error = None;

@@ -10,4 +10,4 @@ mod taken;
 pub use mac::MacAddress;
 pub use pool::{Pool, PoolRange, unique_local_subnet};
 pub use subnet::Subnet;
-pub use taken::{ConnectedSubnet, connected_subnets, host_subnets};
+pub use taken::{ConnectedSubnet, connected_subnets, has_default_route, host_subnets};

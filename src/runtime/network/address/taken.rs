@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::runtime::kernel::netlink::RouteSocket;
@@ -92,6 +92,29 @@ fn direct_link(message: &RouteNetlinkMessage) -> Option<u32> {
         }
     }
     link
+}
+
+/// Reports whether the calling thread's network namespace has a route for everything that has no nearer one.
+pub fn has_default_route() -> Result<bool, NetworkError> {
+    let failed = |source| NetworkError::ReadRoutes { source };
+    let mut socket = RouteSocket::open().map_err(failed)?;
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut routes = RouteMessage::default();
+        routes.header.address_family = family;
+        let routes = socket
+            .dump(RouteNetlinkMessage::GetRoute(routes))
+            .map_err(failed)?;
+        let is_default = |message: &RouteNetlinkMessage| {
+            let RouteNetlinkMessage::NewRoute(route) = message else {
+                return false;
+            };
+            route.header.destination_prefix_length == 0 && route.header.kind == RouteType::Unicast
+        };
+        if routes.iter().any(is_default) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn route_subnet(message: &RouteNetlinkMessage) -> Option<Cidr> {

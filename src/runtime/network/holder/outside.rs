@@ -6,15 +6,20 @@
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open as open_file};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::runtime::network::NetworkError;
+use crate::runtime::network::address::has_default_route;
 use crate::value::Signal;
 
 use super::namespaces::Namespaces;
 use super::programs::{self, Program};
 use super::protocol::Outside;
 
+/// The device that both programs make an interface of.
+const TUN: &str = "/dev/net/tun";
 /// The interface in the holder's namespace.
 const INTERFACE: &str = "outside0";
 /// How long a program may take until it says that it is ready.
@@ -42,7 +47,7 @@ impl Drop for Way {
 
 /// Opens a way out, or says why there is none.
 pub(super) fn open(namespaces: &Namespaces) -> (Outside, Option<Way>) {
-    let mut reasons = Vec::new();
+    let mut failures = Vec::new();
     let ways = [
         ("pasta", pasta_arguments(namespaces)),
         ("slirp4netns", slirp4netns_arguments(namespaces)),
@@ -57,15 +62,35 @@ pub(super) fn open(namespaces: &Namespaces) -> (Outside, Option<Way>) {
                     Some(way),
                 );
             }
-            Err(error) => reasons.push(error.to_string()),
+            Err(error) => failures.push((name, error)),
         }
     }
-    (
-        Outside::None {
-            reason: reasons.join("; "),
-        },
-        None,
-    )
+    let reason = reason(&failures);
+    (Outside::None { reason }, None)
+}
+
+/// Says on one line what is missing, and how it can be had: programs are asked only for what is not known here.
+fn reason(failures: &[(&str, NetworkError)]) -> String {
+    let installed = failures
+        .iter()
+        .find(|(name, _)| programs::is_installed(name));
+    let Some((name, error)) = installed else {
+        return "neither `pasta` nor `slirp4netns` is installed; install one of them".to_owned();
+    };
+    match open_file(TUN, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(_) => {}
+        Err(Errno::ACCESS | Errno::PERM) => {
+            return format!("this user may not open `{TUN}`; `chmod 0666 {TUN}` as root allows it");
+        }
+        Err(_) => return format!("this machine has no `{TUN}`; `modprobe tun` as root makes it"),
+    }
+    if has_default_route().is_ok_and(|has| !has) {
+        return "this machine has no default route itself".to_owned();
+    }
+    if let NetworkError::Program { said, .. } = error {
+        return format!("`{name}` failed: {said}");
+    }
+    error.to_string()
 }
 
 /// Paths by which another program finds the namespaces, also from inside the first of them.
@@ -96,7 +121,7 @@ fn split(words: &str) -> Vec<String> {
 }
 
 fn begin(name: &'static str, arguments: &[String]) -> Result<Way, NetworkError> {
-    let failed = |error: rustix::io::Errno| NetworkError::Program {
+    let failed = |error: Errno| NetworkError::Program {
         program: name,
         said: error.to_string(),
     };

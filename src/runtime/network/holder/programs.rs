@@ -27,6 +27,8 @@ const FOLDERS: [&str; 6] = [
 ];
 /// What is kept of what a program says.
 const SAID_BYTES: u64 = 2048;
+/// What is shown of it.
+const SAID_CHARS: usize = 160;
 /// How long the kernel may take to hand over how a child ended.
 const REAP_PATIENCE_MS: u64 = 1000;
 
@@ -127,6 +129,11 @@ fn unfit(program: &'static str, said: String) -> NetworkError {
     NetworkError::Program { program, said }
 }
 
+/// Reports whether a program is there.
+pub(super) fn is_installed(name: &str) -> bool {
+    find(name).is_some()
+}
+
 fn find(name: &str) -> Option<CString> {
     let paths = FOLDERS
         .iter()
@@ -137,13 +144,13 @@ fn find(name: &str) -> Option<CString> {
     CString::new(found.as_os_str().as_bytes()).ok()
 }
 
+/// Returns the first words of what a program said, without what it says of its own log.
 fn one_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    words
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let lines = text.lines().filter(|line| !line.contains("syslog"));
+    let words = lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || c.is_control()));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ").chars().take(SAID_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -156,6 +163,11 @@ mod tests {
         let words = ["-c", "echo 'no way' >&2; exit 3"].map(str::to_owned);
         let error = run_to_end("sh", &words).unwrap_err();
         assert_eq!(error.to_string(), "run `sh`: no way");
+        assert_eq!(
+            one_line(b"Failed to send 45 bytes to syslog\nno\n  way"),
+            "no way"
+        );
+        assert_eq!(one_line("x ".repeat(900).as_bytes()).len(), SAID_CHARS);
         let error = run_to_end("no-such-program", &[]).unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -247,8 +247,11 @@ impl Family {
     }
 }
 
+/// Returns the interfaces, and `default`, that listen to routers; ours never do, since they get no route.
 fn listening() -> Result<BTreeSet<String>, NetworkError> {
-    Family::Ipv6.having("accept_ra", "1")
+    let ours = all_links()?.into_iter().filter(is_ours);
+    let ours: BTreeSet<String> = ours.map(|link| link.name).collect();
+    Ok(&Family::Ipv6.having("accept_ra", "1")? - &ours)
 }
 
 fn accept_ra(interface: &str) -> String {

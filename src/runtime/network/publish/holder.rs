@@ -13,6 +13,10 @@ use super::Protocol;
 
 const TABLE_LIMIT_BYTES: u64 = 64 << 20;
 const COMMAND_LIMIT_BYTES: u64 = 4 << 10;
+/// What is shown of a command line.
+const SHOWN_CHARS: usize = 120;
+/// What is kept of one: more than the longest path of a run folder.
+const COMMAND_CHARS: usize = 1024;
 const STATE_LISTEN: &str = "0A";
 
 /// Who has a port.
@@ -39,7 +43,8 @@ impl fmt::Display for PortHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process { pid, command } => {
-                write!(f, "process {pid} (`{command}`) has it")
+                let shown: String = command.chars().take(SHOWN_CHARS).collect();
+                write!(f, "process {pid} (`{shown}`) has it")
             }
             Self::User { uid } => write!(f, "a process of user {uid} has it"),
             Self::Unknown => f.write_str("another program has it"),
@@ -142,7 +147,7 @@ fn command_of(process: &Path) -> String {
         .replace('\0', " ");
     text.chars()
         .map(|c| if c.is_control() { '?' } else { c })
-        .take(120)
+        .take(COMMAND_CHARS)
         .collect()
 }
 
