@@ -16,6 +16,8 @@ use super::ImageError;
 pub(super) const CONFIG_LIMIT_BYTES: u64 = 8 << 20;
 /// The most entries of any list or map in it.
 const ENTRIES_LIMIT: usize = 10_000;
+/// The most volumes that an image may ask for: each becomes a directory and a mount of every container.
+const VOLUMES_LIMIT: usize = 200;
 /// The most layers that an image may have.
 pub(super) const LAYERS_LIMIT: usize = 1_000;
 
@@ -161,6 +163,9 @@ fn checked_env(list: &[String]) -> Vec<(String, String)> {
 
 fn checked_volumes(map: Option<Keys>) -> Result<Vec<String>, &'static str> {
     let paths = checked_list(map.map(|Keys(names)| names))?;
+    if paths.len() > VOLUMES_LIMIT {
+        return Err("it asks for more than 200 volumes");
+    }
     let is_mountable = |path: &String| {
         let mut parts = path
             .split('/')
@@ -333,6 +338,11 @@ mod tests {
         ] {
             assert!(parsed(config).is_err(), "{config}");
         }
+        let volumes: Vec<String> = (0..=VOLUMES_LIMIT)
+            .map(|number| format!(r#""/v{number}":{{}}"#))
+            .collect();
+        let many = format!(r#"{{"Volumes":{{{}}}}}"#, volumes.join(","));
+        assert!(parsed(&many).is_err());
         let many = format!(r#"{{"Cmd":[{}"x"]}}"#, r#""x","#.repeat(ENTRIES_LIMIT));
         assert!(parsed(&many).is_err());
     }

@@ -28,6 +28,8 @@ const REDIRECTS_LIMIT: u32 = 5;
 const ATTEMPTS_LIMIT: u32 = 5;
 /// How often it is sent when there is nobody to receive it.
 const CONNECTS_LIMIT: u32 = 3;
+/// How often it is sent when it is received and never answered.
+const SILENCES_LIMIT: u32 = 2;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const DELAY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -46,6 +48,13 @@ pub(super) enum RequestError {
     Bad(String),
     /// Our own side failed.
     Local(ImageError),
+}
+
+impl RequestError {
+    /// Tells whether the registry was connected and said nothing for too long.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Broken(error) if error.is_timeout() && !error.is_connect())
+    }
 }
 
 /// What to ask for.
@@ -233,16 +242,20 @@ pub(super) fn provide_tls() {
 }
 
 fn http_client(endpoint: &Endpoint) -> Result<reqwest::Client, reqwest::Error> {
-    provide_tls();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("consort/", env!("CARGO_PKG_VERSION")))
+    let mut builder = http_builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(SILENCE_TIMEOUT)
-        .redirect(redirect::Policy::none());
+        .read_timeout(SILENCE_TIMEOUT);
     if endpoint.is_loopback() {
         builder = builder.no_proxy();
     }
     builder.build()
+}
+
+fn http_builder() -> reqwest::ClientBuilder {
+    provide_tls();
+    reqwest::Client::builder()
+        .user_agent(concat!("consort/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
 }
 
 fn headers(request: &Request) -> HeaderMap {
@@ -293,16 +306,16 @@ fn verdict(answer: Result<Response, RequestError>, attempt: u32) -> Verdict {
     let response = match answer {
         Ok(response) => response,
         Err(RequestError::Broken(error)) => {
-            let limit = if error.is_connect() {
-                CONNECTS_LIMIT
-            } else {
-                ATTEMPTS_LIMIT
+            let limit = match (error.is_connect(), error.is_timeout()) {
+                (true, _) => CONNECTS_LIMIT,
+                (false, true) => SILENCES_LIMIT,
+                (false, false) => ATTEMPTS_LIMIT,
             };
             if attempt >= limit || error.is_builder() {
                 return Verdict::Final(Err(RequestError::Broken(error)));
             }
             return Verdict::Again {
-                reason: "the connection failed".to_owned(),
+                reason: what_broke(&error),
                 delay: None,
             };
         }
@@ -322,6 +335,19 @@ fn verdict(answer: Result<Response, RequestError>, attempt: u32) -> Verdict {
         401 | 403 => Err(RequestError::Denied),
         _ => Err(RequestError::Bad(format!("it answered {status}"))),
     })
+}
+
+/// Says in words why a connection brought nothing, or nothing more.
+pub(super) fn what_broke(error: &reqwest::Error) -> String {
+    match (error.is_timeout(), error.is_connect()) {
+        (true, true) => format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs()),
+        (true, false) => format!(
+            "the registry is silent for {} seconds",
+            SILENCE_TIMEOUT.as_secs()
+        ),
+        (false, true) => "the connection failed".to_owned(),
+        (false, false) => "the connection broke".to_owned(),
+    }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -350,4 +376,32 @@ pub(super) async fn read_limited(
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_registry_is_asked_twice_and_said_to_be_silent() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/v2/", silent.local_addr().unwrap());
+        let http = http_builder()
+            .no_proxy()
+            .read_timeout(Duration::from_millis(50))
+            .build()
+            .unwrap();
+        let mut verdicts = Vec::new();
+        for attempt in 1..=SILENCES_LIMIT {
+            let error = http.get(&address).send().await.unwrap_err();
+            assert!(error.is_timeout(), "{error:?}");
+            verdicts.push(verdict(Err(RequestError::Broken(error)), attempt));
+        }
+        let [Verdict::Again { reason, .. }, Verdict::Final(Err(error))] = verdicts.as_slice()
+        else {
+            panic!("it is asked another number of times")
+        };
+        assert_eq!(reason, "the registry is silent for 30 seconds");
+        assert!(error.is_silence());
+    }
 }

@@ -11,13 +11,15 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
-use super::client::{Request, RequestError, back_off};
+use super::client::{Request, RequestError, back_off, what_broke};
 use super::remote::{OnRetry, Source};
 use crate::runtime::image::ImageError;
 use crate::runtime::image::manifest::Descriptor;
 
-/// How many connections in a row may break without a single new byte.
+/// How many connections in a row may break after next to nothing: less than [`RATE_LIMIT_BYTES`] and not the end.
 const BARREN_LIMIT: u32 = 5;
+/// How many of them may end in silence, each of which lasts long.
+const SILENT_LIMIT: u32 = 2;
 /// A connection that brings less than this in [`RATE_WINDOW`] counts as broken.
 const RATE_LIMIT_BYTES: u64 = 16 << 10;
 const RATE_WINDOW: Duration = Duration::from_secs(60);
@@ -48,6 +50,8 @@ impl std::fmt::Debug for Watch<'_> {
 enum Stop {
     /// Nobody wants more bytes.
     Unwanted,
+    /// The request was sent several times, and no answer began.
+    Unanswered(RequestError),
     Failed(RequestError),
 }
 
@@ -66,17 +70,26 @@ impl Source<'_> {
         let mut barren = 0;
         while at_byte < descriptor.size {
             let before = at_byte;
-            let error = match self.run(descriptor, &mut at_byte, &channel, watch).await {
+            let (error, limit) = match self.run(descriptor, &mut at_byte, &channel, watch).await {
                 Ok(()) => continue,
                 Err(Stop::Unwanted) => return Ok(()),
-                Err(Stop::Failed(error)) => error,
+                Err(Stop::Unanswered(error)) => (error, 0),
+                Err(Stop::Failed(error)) if error.is_silence() => (error, SILENT_LIMIT),
+                Err(Stop::Failed(error)) => (error, BARREN_LIMIT),
             };
-            barren = if at_byte == before { barren + 1 } else { 1 };
-            let is_passing = matches!(error, RequestError::Broken(_) | RequestError::Short(_));
-            if !is_passing || barren >= BARREN_LIMIT {
+            barren = barren_after(barren, at_byte - before);
+            let reason = match &error {
+                RequestError::Broken(error) => Some(what_broke(error)),
+                RequestError::Short(_) => Some("the connection broke".to_owned()),
+                RequestError::NotFound
+                | RequestError::Denied
+                | RequestError::Bad(_)
+                | RequestError::Local(_) => None,
+            };
+            let Some(reason) = reason.filter(|_| barren < limit) else {
                 return Err(self.explain(error, &format!("blobs/{}", descriptor.digest)));
-            }
-            (watch.on_retry)("the connection broke", barren);
+            };
+            (watch.on_retry)(&reason, barren);
             tokio::time::sleep(back_off(barren)).await;
         }
         // A receiver that is gone already has its own reason.
@@ -99,7 +112,13 @@ impl Source<'_> {
             from_byte: *at_byte,
         };
         let sent = self.client.send(&request, watch.on_retry).await;
-        let mut response = sent.map_err(Stop::Failed)?;
+        let mut response = sent.map_err(|error| {
+            if error.is_silence() {
+                Stop::Unanswered(error)
+            } else {
+                Stop::Failed(error)
+            }
+        })?;
         let mut skip = bytes_to_skip(&response, *at_byte).map_err(Stop::Failed)?;
         let mut window = (Instant::now(), 0_u64);
         while let Some(chunk) = next_chunk(&mut response).await? {
@@ -124,6 +143,15 @@ impl Source<'_> {
             return Err(Stop::Failed(RequestError::Short(reason)));
         }
         Ok(())
+    }
+}
+
+/// Counts the connections in a row that brought next to nothing.
+fn barren_after(barren: u32, brought_bytes: u64) -> u32 {
+    if brought_bytes < RATE_LIMIT_BYTES {
+        barren + 1
+    } else {
+        1
     }
 }
 
@@ -167,4 +195,17 @@ fn bytes_to_skip(response: &Response, at_byte: u64) -> Result<u64, RequestError>
     Err(RequestError::Bad(
         "it sends another range than asked for".to_owned(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_bring_a_few_bytes_each_end_in_the_end() {
+        let brought = [1, 100, RATE_LIMIT_BYTES - 1, 1, 1];
+        let barren = brought.into_iter().fold(0, barren_after);
+        assert_eq!(barren, BARREN_LIMIT);
+        assert_eq!(barren_after(barren, RATE_LIMIT_BYTES), 1);
+    }
 }
