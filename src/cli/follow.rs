@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{BoxStream, Peekable, SelectAll, StreamExt as _};
 
-use super::error::CommandError;
+use super::error::{self, CommandError};
 use super::invocation::{Flag, Invocation};
 use crate::engine::{Engine, EngineError, LogLine, LogQuery, OutputStream, Tail};
 use crate::observed::{ObservedContainer, RunState};
@@ -41,12 +41,10 @@ impl Source {
 
 /// Returns how a replica is called before its lines: its name without the project's, unless it has one of its own.
 pub(super) fn label(container: &ContainerName, service: &ServiceName, number: u32) -> String {
-    let usual = format!("{service}-{number}");
-    if container.ends_with(&usual) {
-        usual
-    } else {
-        container.to_string()
-    }
+    let usual = ["-", "_"].map(|separator| format!("{service}{separator}{number}"));
+    let is_its_end = |usual: &String| container.ends_with(usual);
+    let usual = usual.into_iter().find(is_its_end);
+    usual.unwrap_or_else(|| container.to_string())
 }
 
 /// A container's lines, of which the first can be looked at.
@@ -65,6 +63,7 @@ pub(super) struct LogSink {
     stdout: Output,
     /// Where lines of standard error go, when not to standard output.
     stderr: Option<Output>,
+    notes: Output,
 }
 
 /// Whether what a service wrote to standard error goes to ours.
@@ -91,11 +90,19 @@ impl LogSink {
                 Streams::Together => None,
                 Streams::Apart => Some(invocation.stderr_without_colours(no_color)),
             },
+            notes: invocation.stderr(),
         }
     }
 
     /// Writes a line.
     pub(super) fn write(&mut self, source: &Source, line: &LogLine) -> Result<(), CommandError> {
+        if line.follows_lost {
+            let label = &source.label;
+            let text = format!(
+                "earlier output of `{label}` is not kept: `max-size` and `max-file` of its `logging` say how much is"
+            );
+            error::warn(&mut self.notes, &text)?;
+        }
         let output = match (line.stream, &mut self.stderr) {
             (OutputStream::Stderr, Some(stderr)) => stderr,
             (OutputStream::Stdout | OutputStream::Stderr, _) => &mut self.stdout,

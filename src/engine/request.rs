@@ -50,6 +50,8 @@ pub struct LogLine {
     pub stream: OutputStream,
     /// The line without its end.
     pub bytes: Vec<u8>,
+    /// Whether lines that were asked for stood before it and are not kept any more.
+    pub follows_lost: bool,
 }
 
 /// Where a process writes to.

@@ -260,6 +260,13 @@ services:
     until("the last line", || {
         sandbox.logs("flood").ends_with("end\n").then_some(())
     });
+    let said = sandbox.consort(&["logs", "flood"]).stderr;
+    assert!(
+        said.contains("earlier output of `flood-1` is not kept"),
+        "{said}"
+    );
+    let end = sandbox.consort(&["logs", "--tail", "1", "flood"]);
+    assert_eq!((end.stdout.lines().count(), end.stderr.as_str()), (1, ""));
     let used = folder_bytes(&sandbox.path("state/projects"));
     assert!(used < 1_000_000, "two files of 100 kB take {used} bytes");
 }

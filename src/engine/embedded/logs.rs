@@ -35,6 +35,8 @@ struct Follower {
     ready: VecDeque<LogLine>,
     joined: Joined,
     until: Option<SystemTime>,
+    /// Whether the next line is the first one, and all from the start are wanted.
+    is_first: bool,
     is_over: bool,
 }
 
@@ -69,6 +71,7 @@ impl Follower {
             ready: VecDeque::new(),
             joined: Joined::default(),
             until: query.until,
+            is_first: query.tail == Tail::All,
             is_over: false,
         };
         if let Tail::Lines(count) = query.tail {
@@ -95,7 +98,9 @@ impl Follower {
             if self.is_over {
                 return None;
             }
-            if let Some(line) = self.ready.pop_front() {
+            if let Some(mut line) = self.ready.pop_front() {
+                line.follows_lost =
+                    std::mem::take(&mut self.is_first) && self.reader.lost_earlier();
                 if self.until.is_some_and(|until| line.time > until) {
                     return None;
                 }
@@ -157,6 +162,7 @@ impl Joined {
             time: line.time.into(),
             stream,
             bytes: std::mem::take(held),
+            follows_lost: false,
         })
     }
 }

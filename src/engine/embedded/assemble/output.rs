@@ -17,6 +17,14 @@ pub(super) fn log_options(spec: &LogSpec) -> Result<Option<LogOptions>, EngineEr
             return Err(not_supported(what));
         }
     }
+    if spec.options.contains_key("max-size") {
+        // Docker's own numbers where the size of a file alone is limited.
+        options.max_files = if spec.driver.as_deref() == Some("local") {
+            5
+        } else {
+            1
+        };
+    }
     for (name, value) in &spec.options {
         let act = || format!("use `{value}` as the logging option `{name}`");
         match name.as_str() {

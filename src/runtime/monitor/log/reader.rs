@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::LOST;
 use super::line::LogLine;
 
 /// How much is read at once.
@@ -35,6 +36,8 @@ pub struct LogReader {
     current: Option<LogFile>,
     buffer: Vec<u8>,
     since: Option<Timestamp>,
+    /// The time of the first line that is kept, once it was read from the start.
+    first: Option<Timestamp>,
 }
 
 /// One of a log's files, open.
@@ -52,6 +55,7 @@ impl LogReader {
             current: None,
             buffer: Vec::new(),
             since: None,
+            first: None,
         };
         match since {
             Since::Start => {}
@@ -131,6 +135,15 @@ impl LogReader {
         Ok(lines)
     }
 
+    /// Tells whether lines that the reader was to read were removed before its first one.
+    pub fn lost_earlier(&self) -> bool {
+        let Some(first) = self.first else {
+            return false;
+        };
+        let is_wanted = self.since.is_none_or(|since| since < first);
+        is_wanted && self.path.with_file_name(LOST).exists()
+    }
+
     /// Leaves a file that is read to its end for the one that was begun after it, if there is one.
     fn advance(&mut self) -> io::Result<bool> {
         let Some(current) = &self.current else {
@@ -190,9 +203,12 @@ impl LogReader {
         };
         let rest = self.buffer.split_off(last + 1);
         let whole = std::mem::replace(&mut self.buffer, rest);
-        let decoded = whole
+        let decoded: Vec<LogLine> = whole
             .split(|&byte| byte == b'\n')
-            .filter_map(LogLine::decode);
+            .filter_map(LogLine::decode)
+            .collect();
+        self.first = self.first.or(decoded.first().map(|line| line.time));
+        let decoded = decoded.into_iter();
         lines.extend(decoded.filter(|line| self.since.is_none_or(|since| line.time >= since)));
     }
 }
@@ -238,6 +254,30 @@ mod tests {
         let kept = read_all(&mut LogReader::open(dir.path(), Since::Start).unwrap());
         assert_eq!(kept.last().unwrap().bytes, b"line 99");
         assert!(kept.len() > 10 && kept.len() < 40, "{}", kept.len());
+    }
+
+    #[test]
+    fn a_reader_knows_that_earlier_lines_are_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            max_size_bytes: 100,
+            max_files: 2,
+        };
+        let mut writer = LogWriter::open(dir.path(), options).unwrap();
+        let mut lost = |number: u32, since: Since| {
+            let text = format!("line {number}\n");
+            writer.push(Stream::Stdout, text.as_bytes(), now()).unwrap();
+            let mut reader = LogReader::open(dir.path(), since).unwrap();
+            reader.read_lines().unwrap();
+            reader.lost_earlier()
+        };
+        let first = (0..10).position(|number| lost(number, Since::Start));
+        assert!(first.is_some_and(|first| first > 2), "{first:?}");
+        assert!(!lost(10, Since::Now));
+        let later = now() + jiff::SignedDuration::from_secs(1);
+        assert!(!lost(11, Since::Time(later)));
+        let earlier = now() - jiff::SignedDuration::from_secs(1);
+        assert!(lost(12, Since::Time(earlier)));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::PIECE_LIMIT_BYTES;
 use super::line::{LogLine, Stream};
+use super::{LOST, PIECE_LIMIT_BYTES};
 use crate::runtime::store::open_append;
 
 /// What lies between a moment and the next one.
@@ -27,11 +27,11 @@ pub struct LogOptions {
 }
 
 impl Default for LogOptions {
-    /// Three files of 10 MiB: a log never fills a disk unasked.
+    /// Ten files of 10 MiB: a log never fills a disk unasked.
     fn default() -> Self {
         Self {
             max_size_bytes: 10 << 20,
-            max_files: 3,
+            max_files: 10,
         }
     }
 }
@@ -167,6 +167,10 @@ impl LogWriter {
     fn rotate(&mut self) -> io::Result<()> {
         let numbered = |number: u32| self.path.with_file_name(format!("log.{number}"));
         let oldest = self.options.max_files.saturating_sub(1);
+        if oldest == 0 || numbered(oldest).exists() {
+            // Before the lines go, so that they never go in silence.
+            drop(File::create(self.path.with_file_name(LOST))?);
+        }
         if oldest == 0 {
             fs::remove_file(&self.path)?;
         } else {
