@@ -10,7 +10,7 @@
 )]
 
 use consort::{
-    compose::{self, LoadOptions, Switches, source::Disk},
+    compose::{self, LoadOptions, source::Disk},
     desired::{self, Condition, DesiredState, PullPolicy},
     engine::{Engine as _, Memory},
     observed::{ImageQuery, ObservedState, Refresh, Scope},
@@ -156,14 +156,9 @@ fn command_plan(
 fn load(case: &Path, file: &str) -> DesiredState {
     let options = LoadOptions {
         cwd: case.to_owned(),
-        environment: BTreeMap::new(),
         files: vec![PathBuf::from(file)],
-        project_directory: None,
         project_name: Some("demo".to_owned()),
-        profiles: Vec::new(),
-        env_files: Vec::new(),
-        services: Vec::new(),
-        switches: Switches::default(),
+        ..LoadOptions::default()
     };
     let loaded = compose::load(&options, &Disk).unwrap();
     let options = desired::Options {

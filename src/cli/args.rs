@@ -85,6 +85,10 @@ pub(super) struct GlobalArgs {
     #[arg(long, value_name = "COUNT")]
     pub(super) parallel: Option<i64>,
 
+    /// Put `_` instead of `-` between the parts of names, as old versions did (`COMPOSE_COMPATIBILITY`)
+    #[arg(long)]
+    pub(super) compatibility: bool,
+
     /// Never use colours, as `--ansi never` does
     #[arg(long, hide = true, conflicts_with = "ansi")]
     pub(super) no_ansi: bool,

@@ -14,6 +14,7 @@ use super::event_loop::block_on;
 use super::remote::Remotes;
 use super::select;
 use super::work::Work;
+use crate::compose::model::Separator;
 use crate::compose::source::{Disk, Source};
 use crate::compose::{self, LoadOptions, Loaded, Project, Report, Severity, Switches};
 use crate::desired::{self, DesiredState, External};
@@ -433,6 +434,11 @@ fn load_options(
         profiles: global.profiles.clone(),
         env_files: global.env_files.clone(),
         services: services.to_vec(),
+        separator: if global.compatibility || environment.says_yes("COMPOSE_COMPATIBILITY") {
+            Separator::Underscore
+        } else {
+            Separator::Dash
+        },
         switches: Switches {
             all_resources: global.all_resources,
             ..switches

@@ -11,11 +11,7 @@ const VERBS: [&str; 8] = [
 ];
 
 /// Flags of Docker Compose that are not there yet, and what can be done instead.
-const FLAGS: [(&str, &str); 5] = [
-    (
-        "--compatibility",
-        "container names have `-` between their parts",
-    ),
+const FLAGS: [(&str, &str); 4] = [
     ("--watch", "run `consort up -d` again after a change"),
     ("-w", "run `consort up -d` again after a change"),
     ("--lock-image-digests", "name the digest in `image`"),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::compose::model::Separator;
+
 /// Everything that decides what is loaded. The loader itself reads no environment and no clock.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
@@ -22,6 +24,8 @@ pub struct LoadOptions {
     pub env_files: Vec<PathBuf>,
     /// The services that the command names; their profiles become active.
     pub services: Vec<String>,
+    /// `--compatibility` decides what stands between the parts of names.
+    pub separator: Separator,
     /// Stages that are left out or added.
     pub switches: Switches,
 }

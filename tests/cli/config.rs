@@ -58,6 +58,11 @@ fn variables_are_listed_with_their_defaults() {
     let json = sandbox.consort(&["config", "--variables", "--format", "json"]);
     let variables: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(variables["TAG"]["DefaultValue"], "1.27");
+    let yaml = sandbox.consort(&["config", "--variables", "--format", "yaml"]);
+    assert_eq!(
+        yaml.stdout,
+        "TAG:\n  name: TAG\n  defaultvalue: \"1.27\"\n  presencevalue: \"\"\n  required: false\n"
+    );
 }
 
 #[test]

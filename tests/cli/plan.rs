@@ -29,6 +29,21 @@ fn a_plan_says_what_would_be_done_and_why_and_ends_with_2() {
 }
 
 #[test]
+fn with_compatibility_the_parts_of_names_have_an_underscore_between_them() {
+    let sandbox = Sandbox::with(PROJECT);
+    let flag = sandbox.consort(&["--compatibility", "plan"]);
+    let variable = [("COMPOSE_COMPATIBILITY", "1")];
+    let variable = sandbox.consort_with(&variable, &["plan"]);
+    for said in [flag, variable] {
+        assert!(said.stdout.contains("demo_web_1"), "{}", said.stdout);
+        assert!(!said.stdout.contains("demo-web-1"), "{}", said.stdout);
+    }
+    sandbox.file("compose.yaml", "services: {web: {build: .}}");
+    let image = sandbox.consort(&["--compatibility", "config", "--images"]);
+    assert_eq!(image.stdout, "demo_web\n");
+}
+
+#[test]
 fn a_plan_in_json_has_numbered_steps_with_typed_causes() {
     let sandbox = Sandbox::with(PROJECT);
     let said = sandbox.consort(&["plan", "--format", "json"]);

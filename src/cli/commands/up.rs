@@ -158,6 +158,9 @@ pub(in crate::cli) fn up(
         return Err(CommandError::user("`--menu` is not supported yet")
             .hint("the terminal has no shortcuts while services run"));
     }
+    if args.menu.is_none() && invocation.environment.says_yes("COMPOSE_MENU") {
+        invocation.warn("`COMPOSE_MENU` is set, and the terminal has no shortcuts yet")?;
+    }
     let orphans = invocation.orphans(Flag::from(args.remove_orphans))?;
     let options = options(args, orphans)?;
     let project = invocation.load(&args.services)?;

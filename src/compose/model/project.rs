@@ -1,6 +1,7 @@
 //! The project: what all files together say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::compose::model::{Extensions, FileObject, Model, Network, Places, Service, Volume};
@@ -17,11 +18,32 @@ pub struct UnusedExternal {
 /// How many containers the services of a project may have together.
 pub const CONTAINER_LIMIT: u64 = 10_000;
 
+/// What stands between the parts of the names of containers and built images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Separator {
+    /// `-`
+    #[default]
+    Dash,
+    /// `_`, as the first Docker Compose had it; `--compatibility` asks for it.
+    Underscore,
+}
+
+impl fmt::Display for Separator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dash => "-",
+            Self::Underscore => "_",
+        })
+    }
+}
+
 /// A loaded project.
 #[derive(Debug, Clone, Default)]
 pub struct Project {
     /// Its name: the prefix of everything it owns.
     pub name: String,
+    /// What stands between the parts of names that are made of it.
+    pub separator: Separator,
     /// The directory that relative paths start from.
     pub working_dir: PathBuf,
     /// The Compose files that were given, absolute.
@@ -50,4 +72,18 @@ pub struct Project {
     pub profiles: Vec<String>,
     /// Where every value was written.
     pub places: Places,
+}
+
+impl Project {
+    /// Returns the name of the image that a service is built to when it names none.
+    pub fn built_image(&self, service: &str) -> String {
+        let (project, separator) = (&self.name, self.separator);
+        format!("{project}{separator}{service}")
+    }
+
+    /// Returns the name of a service's container with this number when the service names none.
+    pub fn container_name(&self, service: &str, number: u32) -> String {
+        let (image, separator) = (self.built_image(service), self.separator);
+        format!("{image}{separator}{number}")
+    }
 }

@@ -40,7 +40,7 @@ pub fn images(project: &Project) -> Vec<String> {
         service
             .image
             .clone()
-            .unwrap_or_else(|| format!("{}-{name}", project.name))
+            .unwrap_or_else(|| project.built_image(name))
     };
     let mut images: Vec<String> = project.services.iter().map(image).collect();
     images.sort();

@@ -175,7 +175,7 @@ fn one_service(
     let first = service::spec(desk, &template, 1);
     let replicas = match first {
         Some(first) => (1..=replicas)
-            .map(|number| service::replica(&first, model, number))
+            .map(|number| service::replica(&first, desk.project, number))
             .collect(),
         None => Vec::new(),
     };

@@ -133,7 +133,7 @@ fn image(desk: &mut Desk<'_>, volume: &model::ServiceVolume) -> Option<ImageMoun
         Some(other) => other
             .image
             .clone()
-            .unwrap_or_else(|| super::service::built_image(desk, &source)),
+            .unwrap_or_else(|| desk.project.built_image(&source)),
         None => source,
     };
     let subpath = volume

@@ -1,7 +1,7 @@
 //! A service into the spec of its first replica, and that into those of the others.
 
 use super::{desk::Desk, endpoint, grant, limits, mount, port, process, security};
-use crate::compose::model;
+use crate::compose::{Project, model};
 use crate::desired::{
     ContainerSpec, Dependency, DesiredError, ImageSpec, Namespaces, PullPolicy, config_hash, label,
 };
@@ -75,13 +75,13 @@ pub(super) fn spec(
 }
 
 /// Makes another replica's spec from the first one's.
-pub(super) fn replica(first: &ContainerSpec, model: &model::Service, number: u32) -> ContainerSpec {
+pub(super) fn replica(first: &ContainerSpec, project: &Project, number: u32) -> ContainerSpec {
     let mut spec = first.clone();
     if number == first.number {
         return spec;
     }
     spec.number = number;
-    let name = format!("{}-{}-{number}", first.project, model.name);
+    let name = project.container_name(&first.service, number);
     spec.name = name.parse().unwrap_or(spec.name);
     endpoint::rename(&mut spec.network, &first.name, &spec.name);
     spec.labels
@@ -92,9 +92,12 @@ pub(super) fn replica(first: &ContainerSpec, model: &model::Service, number: u32
 fn container_name(desk: &Desk<'_>, model: &model::Service, number: u32) -> String {
     match &model.container_name {
         Some(name) => name.clone(),
-        None => format!("{}-{}-{number}", desk.name, model.name),
+        None => desk.project.container_name(&model.name, number),
     }
 }
+
+/// The variable that names the platform of images.
+const DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
 
 fn image(desk: &mut Desk<'_>, model: &model::Service) -> Option<ImageSpec> {
     let reference = match (&model.image, &model.build) {
@@ -114,7 +117,13 @@ fn image(desk: &mut Desk<'_>, model: &model::Service) -> Option<ImageSpec> {
         Some(_) => wanted,
         None => PullPolicy::Build,
     };
-    let platform = desk.parse_some("platform", model.platform.as_ref());
+    // As Docker has it, a variable stands in for the platforms that services do not name.
+    let default = desk.project.environment.get(DEFAULT_PLATFORM);
+    let platform = match (&model.platform, default.filter(|text| !text.is_empty())) {
+        (Some(platform), _) => desk.parse("platform", platform),
+        (None, Some(platform)) => desk.parse(DEFAULT_PLATFORM, platform),
+        (None, None) => None,
+    };
     Some(ImageSpec {
         reference,
         pull,
@@ -127,12 +136,7 @@ pub(super) fn built_name(desk: &mut Desk<'_>, model: &model::Service) -> Option<
     if model.image.is_some() || model.build.is_none() {
         return None;
     }
-    desk.image("image", &built_image(desk, &model.name))
-}
-
-/// How an image is called that is built for a service and that the file does not name.
-pub(super) fn built_image(desk: &Desk<'_>, service: &str) -> String {
-    format!("{}-{service}", desk.name)
+    desk.image("image", &desk.project.built_image(&model.name))
 }
 
 fn pull_policy(desk: &mut Desk<'_>, text: &str) -> Option<PullPolicy> {
@@ -236,4 +240,34 @@ fn mark(desk: &Desk<'_>, template: &Template<'_>, spec: &mut ContainerSpec) {
     ];
     spec.labels
         .extend(marks.map(|(name, value)| (name.to_owned(), value)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DEFAULT_PLATFORM;
+    use crate::compose::{self, LoadOptions, source::Memory};
+    use crate::desired::{self, Options};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_default_platform_is_that_of_services_that_name_none() {
+        let text = "services: {a: {image: x}, b: {image: x, platform: linux/arm64}}";
+        let source = Memory::new([("/p/compose.yaml", text)]);
+        let options = LoadOptions {
+            cwd: "/p".into(),
+            environment: BTreeMap::from([(
+                DEFAULT_PLATFORM.to_owned(),
+                "linux/riscv64".to_owned(),
+            )]),
+            ..LoadOptions::default()
+        };
+        let project = compose::load(&options, &source).unwrap().project;
+        let scale = BTreeMap::new();
+        let source = &source;
+        let state = desired::expand(&project, &Options { scale, source }).unwrap();
+        let replicas = state.services.into_values().flat_map(|it| it.replicas);
+        let platforms = replicas.map(|spec| spec.image.platform.map(|it| it.to_string()));
+        let platforms: Vec<_> = platforms.flatten().collect();
+        assert_eq!(platforms, ["linux/riscv64", "linux/arm64"]);
+    }
 }
