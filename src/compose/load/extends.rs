@@ -81,8 +81,11 @@ impl Loader<'_> {
         let extended: Vec<(String, Node)> = extending
             .into_iter()
             .filter_map(|name| {
-                let extended = self.extended(&scope, &name, level, &mut Vec::new())?;
-                Some((name, extended))
+                let extended = self.extended(&scope, &name, level, &mut Vec::new());
+                if extended.is_none() {
+                    self.aside.lost.name(&name);
+                }
+                Some((name, extended?))
             })
             .collect();
         // Nobody else has this scope: only those of other files are kept.

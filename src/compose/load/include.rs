@@ -47,12 +47,14 @@ impl Loader<'_> {
         let before = self.faults.len();
         schema::check(&list, &schema::INCLUDE, "include", &mut self.faults);
         if has_errors(&self.faults[before..]) {
+            self.aside.lost.everything();
             return laid_over;
         }
         let items = list.as_list().unwrap_or_default();
         for include in items.iter().filter_map(read_include) {
-            if let Some(included) = self.include(&include, level) {
-                self.import(root, included, resets, &mut laid_over);
+            match self.include(&include, level) {
+                Some(included) => self.import(root, included, resets, &mut laid_over),
+                None => self.aside.lost.everything(),
             }
         }
         laid_over
@@ -63,7 +65,7 @@ impl Loader<'_> {
         let Some((main, _)) = paths.first().cloned() else {
             let warning = Diagnostic::warning(include.span, "this includes no file");
             self.faults.push(warning.hint("name a file with `path`"));
-            return None;
+            return Some(Node::default());
         };
         let real = self.source.resolve_links(&main);
         let same = |file: &PathBuf| *file == main || self.source.resolve_links(file) == real;

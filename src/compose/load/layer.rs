@@ -103,6 +103,7 @@ impl<'a> Loader<'a> {
             return tree;
         }
         set_defaults(&mut tree);
+        let before = self.faults.len();
         validate(&tree, &mut self.faults);
         self.aside.drop_echoes(&mut self.faults);
         if level.paths == Paths::Resolved {
@@ -112,6 +113,7 @@ impl<'a> Loader<'a> {
                 level.home.as_deref(),
             );
         }
+        self.aside.keep(&mut self.faults, before);
         resolve_variables(&mut tree, &level.environment);
         tree
     }
@@ -161,9 +163,9 @@ impl<'a> Loader<'a> {
             self.faults.push(Diagnostic::error(root.span, message));
             return;
         }
-        let before = self.faults.len();
+        let start = self.faults.len();
         self.interpolate(&mut root, level);
-        self.set_aside(&mut root, before, RestMust::BeChecked);
+        self.set_aside(&mut root, start, RestMust::BeChecked);
         let mut own = service_names(&root);
         // What is included comes first, so that services can extend it.
         own.extend(self.apply_includes(&mut root, &resets, level));
@@ -183,7 +185,9 @@ impl<'a> Loader<'a> {
         if fits {
             let before = self.faults.len();
             self.shorten(tree);
-            self.set_aside(tree, before, RestMust::FitTheSchema);
+            if self.set_aside(tree, before, RestMust::FitTheSchema) {
+                self.aside.keep(&mut self.faults, start);
+            }
         }
         put_services(tree, settled);
     }

@@ -66,12 +66,13 @@ pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, Compos
         files,
     } = recovered_tree(options, source)?;
     let mut project = read_project(&root, name, &located, &mut faults);
+    project.separator = options.separator;
     project.places = Places::new(root, files.clone(), located.origins.clone());
     // A value that cannot be read is as good as missing: later stages find what else is wrong.
     select::profiles(&mut project, &located.profiles, &mut faults);
     let mut files = files;
     if !options.switches.no_consistency {
-        consistency::check(&mut project, &mut faults);
+        consistency::check(&mut project, &aside.lost, &mut faults);
         if options.switches.container_names {
             consistency::container_names(&project, &mut faults);
         }
@@ -175,7 +176,8 @@ fn layered(
     }
     let mut root = loader.layers(documents, &level);
     loader.tell_doubts();
-    if root.as_map().is_none_or(Map::is_empty) && !has_errors(&loader.faults) {
+    let has_mistakes = has_errors(&loader.faults) || !loader.aside.is_empty();
+    if root.as_map().is_none_or(Map::is_empty) && !has_mistakes {
         loader.faults.push(
             Diagnostic::error(root.span, "the Compose file is empty")
                 .hint("a Compose file needs at least `services:`"),

@@ -4,12 +4,54 @@
 
 use std::collections::BTreeSet;
 
+use crate::compose::budget::is_about_limits;
 use crate::compose::diagnostic::{About, Diagnostic, Severity};
 use crate::compose::schema;
-use crate::compose::tree::{Node, Span, Value};
+use crate::compose::tree::{LIST, Node, Span, Value};
 
-/// How deep a value must lie so that the rest makes sense without it: below a service, not a service itself.
-const DEPTH_MIN: usize = 3;
+/// The keys of a file below which things have names that others refer to.
+const NAMED: [&str; 6] = [
+    "services", "networks", "volumes", "secrets", "configs", "models",
+];
+
+/// Names that a project lacks because of a mistake that is told already: nothing is said of who refers to them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lost {
+    names: BTreeSet<String>,
+    /// Whether there is no telling which names: a whole file is missing.
+    everything: bool,
+}
+
+impl Lost {
+    /// Tells whether a name may be missing because of another mistake.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.everything || self.names.contains(name)
+    }
+
+    /// Loses what a name stands for, or a part of it.
+    pub(super) fn name(&mut self, name: &str) {
+        self.names.insert(name.to_owned());
+    }
+
+    /// Loses what a file would have brought.
+    pub(super) fn everything(&mut self) {
+        self.everything = true;
+    }
+
+    /// Loses a value that is cut out of a project at a way of keys.
+    fn at(&mut self, way: &[&str], node: &Node) {
+        match (way, &node.value) {
+            (["include", ..], _) => self.everything(),
+            // A variable was meant to choose the name.
+            ([_, name], _) if name.contains('$') => self.everything(),
+            ([section, name], _) if NAMED.contains(section) => self.name(name),
+            // The names of a section, whatever that should be called.
+            ([_], Value::Map(map)) => map.keys().for_each(|name| self.name(name)),
+            ([section], _) if NAMED.contains(section) => self.everything(),
+            _ => {}
+        }
+    }
+}
 
 /// What is asked of a tree after something was cut out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +67,26 @@ pub(super) enum RestMust {
 pub(super) struct Aside {
     faults: Vec<Diagnostic>,
     wounded: BTreeSet<Span>,
+    pub(super) lost: Lost,
 }
 
 impl Aside {
+    /// Sets the errors from `from` on aside: what they are about is left out, or harmless.
+    pub(super) fn keep(&mut self, faults: &mut Vec<Diagnostic>, from: usize) {
+        let found = faults.split_off(from);
+        // What is too much stops the load.
+        let stops = found.iter().any(|fault| is_about_limits(&fault.message));
+        if stops {
+            return faults.extend(found);
+        }
+        let is_error = |fault: &Diagnostic| fault.severity == Severity::Error;
+        let (mut errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(is_error);
+        faults.extend(warnings);
+        self.drop_echoes(&mut errors);
+        self.wounded.extend(errors.iter().map(|fault| fault.span));
+        self.faults.extend(errors);
+    }
+
     /// Tells whether nothing was set aside.
     pub(super) fn is_empty(&self) -> bool {
         self.faults.is_empty()
@@ -60,8 +119,9 @@ impl Aside {
             places: errors.iter().map(|fault| fault.span).collect(),
             cut: BTreeSet::new(),
             wounded: BTreeSet::new(),
+            lost: Lost::default(),
         };
-        cutter.cut(&mut rest, 0);
+        cutter.cut(&mut rest, &mut Vec::new());
         let makes_sense = match rest_must {
             RestMust::BeChecked => errors.iter().all(|fault| cutter.cut.contains(&fault.span)),
             RestMust::FitTheSchema => {
@@ -78,6 +138,8 @@ impl Aside {
         self.faults.extend(errors);
         self.wounded.extend(cutter.wounded);
         self.wounded.extend(cutter.cut);
+        self.lost.names.extend(cutter.lost.names);
+        self.lost.everything |= cutter.lost.everything;
         true
     }
 
@@ -100,29 +162,34 @@ struct Cutter {
     places: BTreeSet<Span>,
     cut: BTreeSet<Span>,
     wounded: BTreeSet<Span>,
+    lost: Lost,
 }
 
 impl Cutter {
-    /// Removes what has a mistake; returns whether anything was removed.
-    fn cut(&mut self, node: &mut Node, depth: usize) -> bool {
+    /// Removes what has a mistake below `way`; returns whether anything was removed.
+    fn cut(&mut self, node: &mut Node, way: &mut Vec<String>) -> bool {
         let mut removed = false;
         match &mut node.value {
-            Value::Map(map) => map.retain(|_, entry| {
-                let keeps = !self.goes([entry.key, entry.node.span], depth + 1);
-                if keeps && self.cut(&mut entry.node, depth + 1) {
+            Value::Map(map) => map.retain(|key, entry| {
+                way.push(key.clone());
+                let keeps = !self.goes([entry.key, entry.node.span], way, &entry.node);
+                if keeps && self.cut(&mut entry.node, way) {
                     self.wounded.extend([entry.key, entry.node.span]);
                     removed = true;
                 }
                 removed |= !keeps;
+                way.pop();
                 keeps
             }),
             Value::List(items) => items.retain_mut(|item| {
-                let keeps = !self.goes([item.span, item.span], depth + 1);
-                if keeps && self.cut(item, depth + 1) {
+                way.push(LIST.to_owned());
+                let keeps = !self.goes([item.span, item.span], way, item);
+                if keeps && self.cut(item, way) {
                     self.wounded.insert(item.span);
                     removed = true;
                 }
                 removed |= !keeps;
+                way.pop();
                 keeps
             }),
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
@@ -130,12 +197,14 @@ impl Cutter {
         removed
     }
 
-    fn goes(&mut self, spans: [Span; 2], depth: usize) -> bool {
-        let found = spans
-            .into_iter()
-            .filter(|span| depth >= DEPTH_MIN && self.places.contains(span));
+    fn goes(&mut self, spans: [Span; 2], way: &[String], node: &Node) -> bool {
+        let found = spans.into_iter().filter(|span| self.places.contains(span));
         let found: Vec<Span> = found.collect();
         self.cut.extend(&found);
+        if !found.is_empty() {
+            let way: Vec<&str> = way.iter().map(String::as_str).collect();
+            self.lost.at(&way, node);
+        }
         !found.is_empty()
     }
 }

@@ -5,17 +5,21 @@ mod doubts;
 use std::collections::BTreeMap;
 
 use crate::compose::diagnostic::Diagnostic;
+use crate::compose::load::recover::Lost;
 use crate::compose::model::{CONTAINER_LIMIT, Dependency, Project, Service};
 use crate::compose::suggest::suggestion;
 use crate::compose::tree::Span;
 use crate::graph::Dag;
 
 /// Checks the services that are switched on.
-pub(super) fn check(project: &mut Project, faults: &mut Vec<Diagnostic>) {
+///
+/// What is `lost` is not there because of mistakes that are told already.
+pub(super) fn check(project: &mut Project, lost: &Lost, faults: &mut Vec<Diagnostic>) {
     let mut containers = 0;
     for service in project.services.values() {
         let mut checker = Checker {
             project,
+            lost,
             service,
             faults,
         };
@@ -35,7 +39,7 @@ pub(super) fn check(project: &mut Project, faults: &mut Vec<Diagnostic>) {
     }
     for (name, secret) in &project.secrets {
         if !secret.external && secret.file.is_none() && secret.environment.is_none() {
-            let span = project.places.span(&format!("secrets.{name}"));
+            let span = project.places.key_span(&format!("secrets.{name}"));
             let fault = Diagnostic::error(span, format!("the secret `{name}` has no source"));
             faults.push(fault.hint("add `file` or `environment`"));
         }
@@ -62,6 +66,7 @@ const RESTART_CONDITIONS: &[&str] = &[
 
 struct Checker<'a> {
     project: &'a Project,
+    lost: &'a Lost,
     service: &'a Service,
     faults: &'a mut Vec<Diagnostic>,
 }
@@ -86,7 +91,9 @@ impl Checker<'_> {
 
     fn image(&mut self) {
         let service = self.service;
-        if service.build.is_none() && service.image.is_none() && service.provider.is_none() {
+        let has_none =
+            service.build.is_none() && service.image.is_none() && service.provider.is_none();
+        if has_none && !self.lost.has(&service.name) {
             let message = format!("the service `{}` has no image and no build", service.name);
             self.fault("", message).hint = Some("add `image:` or `build:`".to_owned());
         }
@@ -217,6 +224,9 @@ impl Checker<'_> {
     }
 
     fn unknown_service(&mut self, path: &str, name: &str, what: &str) {
+        if self.lost.has(name) {
+            return;
+        }
         if let Some(disabled) = self.project.disabled_services.get(name) {
             let profiles = disabled.profiles.join("`, `");
             let message = format!("{what} needs the service `{name}`, which no active profile has");
@@ -261,7 +271,7 @@ impl Checker<'_> {
     /// Checks that the project has a network, volume, config, secret or model of a name.
     fn known<T>(&mut self, word: &str, name: Option<&str>, all: &BTreeMap<String, T>, path: &str) {
         let name = name.unwrap_or_default();
-        if all.contains_key(name) {
+        if all.contains_key(name) || self.lost.has(name) {
             return;
         }
         let near = suggestion(name, all.keys().map(String::as_str), self.faults);
@@ -291,10 +301,11 @@ impl Checker<'_> {
             let named = volume.kind == "volume" && volume.source.is_some();
             if named {
                 let path = format!("volumes.{index}");
+                let before = self.faults.len();
                 self.known("volume", volume.source.as_deref(), &project.volumes, &path);
                 let source = volume.source.as_deref().unwrap_or_default();
                 let looks_like_path = source.trim_end_matches('/').contains('/');
-                if let (true, Some(fault)) = (looks_like_path, self.faults.last_mut()) {
+                if let (true, Some(fault)) = (looks_like_path, self.faults.get_mut(before)) {
                     fault.hint =
                         Some("a path on this machine begins with `./`, `../`, `/` or `~`".into());
                 }
