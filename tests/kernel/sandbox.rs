@@ -17,8 +17,8 @@ use consort::runtime::container::description::{
 use consort::runtime::container::seccomp::Seccomp;
 use consort::runtime::container::spec::{self, Machine};
 use consort::runtime::container::{
-    Bundle, Container, ContainerError, Created, FirstProcess, JoinedNamespaces, Stdio, create,
-    users,
+    Bundle, Container, ContainerError, Created, FirstProcess, JoinedNamespaces, Lifetime, Stdio,
+    create, users,
 };
 use consort::runtime::kernel::mount::{self, Depth};
 use consort::runtime::kernel::pidfd::Exit;
@@ -151,6 +151,7 @@ impl Sandbox {
             },
             seccomp: self.seccomp.clone(),
             first_process: self.first_process,
+            lifetime: Lifetime::Own,
         })
     }
 

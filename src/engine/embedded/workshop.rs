@@ -13,7 +13,7 @@ use super::inner::Inner;
 use super::record::{NetworkRecord, new_id};
 use crate::desired::{IpamSpec, NetworkSpec};
 use crate::engine::EngineError;
-use crate::runtime::build::{Events, StepNetwork, Workshop};
+use crate::runtime::build::{Events, Reach, StepNetwork, Workshop};
 use crate::runtime::network::address::MacAddress;
 use crate::runtime::network::endpoint::{self, EndpointConfig};
 use crate::runtime::network::files;
@@ -39,7 +39,8 @@ impl Inner {
             installation: this.layout.installation().to_owned(),
             registries: this.registries.clone(),
             credentials: this.credentials.clone(),
-            network: Arc::new(move || networks.step().map_err(io::Error::other)),
+            network: Arc::new(move |reach| networks.step(reach).map_err(io::Error::other)),
+            git: None,
             events,
         }
     }
@@ -64,8 +65,19 @@ struct BuildNetworks {
 }
 
 impl BuildNetworks {
-    /// Makes a namespace on the build's network.
-    fn step(&self) -> Result<StepNetwork, EngineError> {
+    /// Makes a namespace on the build's network, or on none.
+    fn step(&self, reach: Reach) -> Result<StepNetwork, EngineError> {
+        if reach == Reach::Nothing {
+            let made = self.inner.in_network(|| {
+                let act = "make a network namespace for a command of a build";
+                endpoint::create_netns().map_err(|error| EngineError::act(act, error))
+            });
+            return Ok(StepNetwork {
+                namespace: made?,
+                resolv_conf: String::new(),
+                keep: Box::new(()),
+            });
+        }
         let network = {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             match &*made {
@@ -147,10 +159,14 @@ impl BuildNetwork {
     fn step(self: Arc<Self>) -> Result<StepNetwork, EngineError> {
         let act = "connect a command of a build";
         let failed = |error: io::Error| EngineError::act(act, error);
-        let namespace = endpoint::create_netns().map_err(|error| EngineError::act(act, error))?;
         let config = self.endpoint(act)?;
-        self.inner.in_network(|| {
-            endpoint::attach(&namespace, &[config]).map_err(|error| EngineError::act(act, error))
+        // Where the bridge is: who has left that namespace for a new one must be allowed back.
+        let namespace = self.inner.in_network(|| {
+            let namespace = endpoint::create_netns();
+            let namespace = namespace.map_err(|error| EngineError::act(act, error))?;
+            let attached = endpoint::attach(&namespace, &[config]);
+            attached.map_err(|error| EngineError::act(act, error))?;
+            Ok(namespace)
         })?;
         let conf = resolvers();
         let text = files::resolv_conf(&conf.nameservers, &conf.search, &conf.options);

@@ -13,13 +13,23 @@ use super::BuildError;
 use super::document::ImageDocument;
 use super::event::{BuildEvent, Events};
 use super::graph::{BaseImage, Images};
+use crate::runtime::git::Git;
 use crate::runtime::image::{
     Credentials, ImageError, PullOptions, RegistrySettings, Store, StoredImage,
 };
 use crate::value::{ImageRef, LocalImage, Platform};
 
 /// Makes a network of its own for one step.
-pub type MakeNetwork = Arc<dyn Fn() -> io::Result<StepNetwork> + Send + Sync>;
+pub type MakeNetwork = Arc<dyn Fn(Reach) -> io::Result<StepNetwork> + Send + Sync>;
+
+/// What can be reached from a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The outside.
+    Outside,
+    /// Nothing but itself.
+    Nothing,
+}
 
 /// A network namespace with a way out.
 pub struct StepNetwork {
@@ -52,6 +62,8 @@ pub struct Workshop {
     pub credentials: Credentials,
     /// Makes networks for steps.
     pub network: MakeNetwork,
+    /// The installed `git`, for `ADD` of repositories.
+    pub git: Option<Git>,
     /// Who is told of what happens.
     pub events: Events,
 }

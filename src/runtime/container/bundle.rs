@@ -29,6 +29,17 @@ pub struct Bundle {
     pub seccomp: Seccomp,
     /// What its first process is.
     pub first_process: FirstProcess,
+    /// Whether it outlives the thread that makes it.
+    pub lifetime: Lifetime,
+}
+
+/// Whether a container outlives the thread that makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It does: a monitor may be killed and replaced.
+    Own,
+    /// The kernel ends it with that thread, as a step of a build that is killed.
+    Maker,
 }
 
 /// Namespaces that are entered instead of made; the `Spec` still lists them as the container's own.

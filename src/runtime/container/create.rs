@@ -100,6 +100,7 @@ fn first_process(
         mounted,
         stdio,
         first_process,
+        lifetime,
         ..
     } = bundle;
     let JoinedNamespaces {
@@ -127,6 +128,7 @@ fn first_process(
         hierarchies: &surroundings.hierarchies,
         stdio: stdio_plan(stdio)?,
         reaper: first_process == FirstProcess::Reaper,
+        lifetime,
         territory: surroundings.territory,
     })?;
     let (ours, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;

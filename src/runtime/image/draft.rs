@@ -62,6 +62,13 @@ impl Drop for Draft {
 }
 
 impl Draft {
+    /// Returns a folder of the draft's own, for files that are on their way into a layer.
+    pub fn scratch(&self) -> Result<PathBuf, ImageError> {
+        let scratch = self.folder.join("scratch");
+        store::make_dir(&scratch)?;
+        Ok(scratch)
+    }
+
     /// Mounts the layers below with the draft above them; what is written there goes into the draft.
     pub fn mount(&self) -> Result<std::os::fd::OwnedFd, ImageError> {
         self.snapshot()?.mount()
@@ -136,7 +143,9 @@ impl Store {
         let _snapshot = draft.snapshot()?;
         let tree = draft.folder.join("fs");
         let (record, packed) = self.pack_draft(&draft, &tree, latest)?;
-        store::remove_tree(&draft.folder.join("work"))?;
+        for name in ["work", "scratch"] {
+            store::remove_tree(&draft.folder.join(name))?;
+        }
         let written = store::write_json(
             &draft.folder.join("layer.json"),
             &record,

@@ -74,6 +74,12 @@ impl Store {
         Ok(BuildLease { path, _file: file })
     }
 
+    /// Says whether a build of this name runs.
+    pub fn is_leased(&self, name: &str) -> bool {
+        let leases = self.content.root().join("leases");
+        store::FileLock::is_held(&leases.join(format!("{BUILD_LEASE}{name}")))
+    }
+
     /// Returns what a step has made before, if all of it is still here.
     pub fn step(&self, key: &Digest) -> Result<Option<StepRecord>, ImageError> {
         // A record that cannot be read is as good as none: the step is done again.

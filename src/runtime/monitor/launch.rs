@@ -21,7 +21,7 @@ use crate::runtime::container::spec::{self, Machine};
 use crate::runtime::container::users::{self, Identity};
 use crate::runtime::container::{
     self, Container, ContainerError, ContainerRecord, Created, FirstProcess, JoinedNamespaces,
-    JoinedPid, Stdio,
+    JoinedPid, Lifetime, Stdio,
 };
 use crate::runtime::image::snapshot::{self, Writable};
 use crate::runtime::kernel::pidfd::{Exit, Pidfd};
@@ -109,6 +109,7 @@ fn create(
             Init::No => FirstProcess::Program,
             Init::Yes => FirstProcess::Reaper,
         },
+        lifetime: Lifetime::Own,
     })?;
     Ok((created, first))
 }

@@ -178,8 +178,9 @@ pub(super) fn build(invocation: &Invocation, args: &BuildArgs) -> Result<ExitSta
         Shown::Steps
     };
     let reporter = Reporter::new(invocation.stderr(), shown);
-    let workshop = engine.workshop(reporter.events());
     let git = Git::new(invocation.environment.variables());
+    let mut workshop = engine.workshop(reporter.events());
+    workshop.git = Some(git.clone());
     let scratch = engine.scratch("build");
     let prepared = crate::runtime::build::prepare(&order, scratch, &git)
         .map_err(|error| CommandError::cannot("build the image", error))?;

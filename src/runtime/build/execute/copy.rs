@@ -14,7 +14,7 @@ use crate::runtime::build::files::{
 };
 use crate::runtime::build::graph::{Copy, CopyInstruction, CopySource, Source, Unpack};
 use crate::runtime::build::key::KeyHasher;
-use crate::runtime::image::{is_archive, unpack_archive};
+use crate::runtime::image::{Draft, is_archive, unpack_archive};
 use crate::runtime::kernel::rooted::{EntryKind, Root};
 use crate::value::IgnorePatterns;
 
@@ -34,6 +34,8 @@ struct FoundSource {
     tree: Tree,
     selections: Vec<Selection>,
     unpack: Unpack,
+    /// Where the tree is, if it was fetched.
+    _draft: Option<Draft>,
 }
 
 /// Finds what a `COPY` or `ADD` reads, and adds it to the key of the step.
@@ -88,6 +90,7 @@ fn find_one(
                 tree,
                 selections,
                 unpack: *unpack,
+                _draft: None,
             })
         }
         CopySource::Inline { name, content } => {
@@ -102,10 +105,27 @@ fn find_one(
             let tree = Tree::of_file(name, DOWNLOAD_MODE, &download.bytes, time)?;
             whole(tree, name, *unpack)
         }
-        CopySource::Git { source, .. } => Err(BuildError::refused(
-            format!("add the repository `{source:?}`"),
-            "repositories are not supported by `ADD` yet: use `--build-context` or clone it in a `RUN`",
-        )),
+        CopySource::Git {
+            source,
+            checksum,
+            keep_git_dir,
+        } => {
+            if *keep_git_dir {
+                let act = format!("add the repository `{}`", source.shown_url());
+                let reason =
+                    "`--keep-git-dir` is not supported: only the files of a commit are fetched";
+                return Err(BuildError::refused(act, reason));
+            }
+            let repository = sources::repository(job, source, checksum.as_deref())?;
+            let path = source.path().unwrap_or("/");
+            let selections = select(&repository.tree, path, exclude)?;
+            Ok(FoundSource {
+                tree: repository.tree,
+                selections,
+                unpack: Unpack::No,
+                _draft: Some(repository.draft),
+            })
+        }
     }
 }
 
@@ -132,6 +152,7 @@ fn whole(tree: Tree, name: &str, unpack: Unpack) -> Result<FoundSource, BuildErr
         tree,
         selections,
         unpack,
+        _draft: None,
     })
 }
 

@@ -8,11 +8,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use rustix::rand::GetRandomFlags;
 
 use super::sources::Downloads;
+use super::{CGROUP, KILL_TIMEOUT_MS};
 use crate::runtime::build::BuildError;
 use crate::runtime::build::graph::{Base, CopySource, Graph, Mount, Operation, Source};
 use crate::runtime::build::request::Request;
 use crate::runtime::build::workshop::Workshop;
+use crate::runtime::container::cgroup::{self, Hierarchies, Sought};
 use crate::runtime::image::BuildLease;
+use crate::runtime::kernel::sys;
 use crate::value::Digest;
 
 /// A build that runs.
@@ -72,7 +75,8 @@ impl Job {
         let name = random_name().map_err(BuildError::io("name the build"))?;
         let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
         let (reader, writer) = pipe.map_err(BuildError::io("make a pipe"))?;
-        let mut leases = Vec::new();
+        end_dead_commands(workshop);
+        let mut leases = vec![workshop.store.lease_layers(&[], &name)?];
         for (number, layers) in images(graph).into_iter().enumerate() {
             let lease = workshop
                 .store
@@ -170,6 +174,34 @@ fn random_name() -> io::Result<String> {
     let mut random = [0_u8; 8];
     let _count = rustix::rand::getrandom(&mut random, GetRandomFlags::empty())?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Ends what commands of killed builds have left, and removes their cgroups.
+///
+/// The kernel ends a command with the build that made it; what stays is an empty cgroup.
+fn end_dead_commands(workshop: &Workshop) {
+    let (Ok(hierarchies), Ok(territory)) = (Hierarchies::detect(), sys::territory()) else {
+        return;
+    };
+    let ours = format!("build-{}-", workshop.installation);
+    let is_dead = |name: &str| {
+        let build = name
+            .strip_prefix(&ours)
+            .and_then(|rest| rest.rsplit_once('-'));
+        build.is_some_and(|(build, _)| !workshop.store.is_leased(build))
+    };
+    let sought = Sought {
+        projects: &|project| project == CGROUP,
+        names: &is_dead,
+    };
+    for cgroup in cgroup::leftovers(&hierarchies, territory, sought).into_values() {
+        // What cannot be removed now is found again by the next build.
+        drop(
+            cgroup
+                .kill_all(KILL_TIMEOUT_MS)
+                .and_then(|_| cgroup.remove()),
+        );
+    }
 }
 
 /// Returns the layers of each image that a graph names.

@@ -28,6 +28,11 @@ use super::workshop::Workshop;
 use crate::value::Digest;
 use job::Job;
 
+/// The project name of builds in the cgroups of the machine; no project can be called so.
+const CGROUP: &str = "_build";
+/// How long the end of processes that were sent SIGKILL is waited for.
+const KILL_TIMEOUT_MS: u64 = 10_000;
+
 /// An image that was built; it has no name yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {

@@ -10,11 +10,13 @@ use super::mounts::{self, Mounted};
 use super::output::{self, End};
 use super::stage::Place;
 use super::traces::Traces;
+use super::{CGROUP, KILL_TIMEOUT_MS};
 use crate::runtime::build::BuildError;
 use crate::runtime::build::event::BuildEvent;
 use crate::runtime::build::graph::{Network, Run, Security};
 use crate::runtime::build::key::KeyHasher;
 use crate::runtime::build::request::Entitlement;
+use crate::runtime::build::workshop::Reach;
 use crate::runtime::container::cgroup::{MARK, Placement};
 use crate::runtime::container::description::{
     Confinement, Description, Limits, Masks, NamespaceSharing, NewPrivileges, Privilege, Rlimit,
@@ -23,22 +25,17 @@ use crate::runtime::container::description::{
 use crate::runtime::container::seccomp::Seccomp;
 use crate::runtime::container::spec::{self, Machine};
 use crate::runtime::container::{
-    self, Bundle, Container, FirstProcess, JoinedNamespaces, Stdio, users,
+    self, Bundle, Container, FirstProcess, JoinedNamespaces, Lifetime, Stdio, users,
 };
 use crate::runtime::kernel::rooted::Root;
 use crate::runtime::kernel::sys;
-use crate::runtime::network::endpoint;
 use crate::runtime::network::files::{self, HostAddress, HostsFile};
 use crate::runtime::network::names::host_resolvers;
 
 /// The host name that commands see, as with `BuildKit`.
 const HOSTNAME: &str = "buildkitsandbox";
-/// The project name of builds in the cgroups of the machine; no project can be called so.
-pub(super) const CGROUP: &str = "_build";
 /// As many processes as a command may have: a fork bomb stays inside.
 const PIDS_LIMIT: i64 = 1 << 15;
-/// How long the end of processes that were sent SIGKILL is waited for.
-const KILL_TIMEOUT_MS: u64 = 10_000;
 /// How long the kernel may take to say how a process ended.
 const EXIT_PATIENCE_MS: u64 = 2_000;
 /// Where a container always has something mounted.
@@ -182,6 +179,7 @@ fn start(
             Security::Insecure => Seccomp::Unconfined,
         },
         first_process: FirstProcess::Program,
+        lifetime: Lifetime::Maker,
     };
     Ok(container::create(bundle)?.start()?)
 }
@@ -301,22 +299,17 @@ impl Net {
             other @ (Network::None | Network::Host) => other,
         };
         match wanted {
-            Network::Default => {
-                let made = (job.workshop.network)().map_err(BuildError::io(act))?;
+            Network::Default | Network::None => {
+                let reach = if wanted == Network::None {
+                    Reach::Nothing
+                } else {
+                    Reach::Outside
+                };
+                let made = (job.workshop.network)(reach).map_err(BuildError::io(act))?;
                 Ok(Self {
                     namespace: Some(made.namespace),
                     resolv_conf: made.resolv_conf,
                     _keep: Some(made.keep),
-                })
-            }
-            Network::None => {
-                let namespace = endpoint::create_netns();
-                let namespace =
-                    namespace.map_err(|error| BuildError::refused(act, error.to_string()))?;
-                Ok(Self {
-                    namespace: Some(namespace),
-                    resolv_conf: String::new(),
-                    _keep: None,
                 })
             }
             Network::Host => {

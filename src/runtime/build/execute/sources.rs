@@ -8,8 +8,9 @@ use crate::runtime::build::BuildError;
 use crate::runtime::build::files::{Tree, TreeOwner, View};
 use crate::runtime::build::graph::{CopySource, Graph, Operation, Source};
 use crate::runtime::build::request::{ContextFiles, ContextOwner, NamedContext};
+use crate::runtime::image::Draft;
 use crate::runtime::image::registry::{Download, download};
-use crate::value::{Algorithm, Digest, Hasher};
+use crate::value::{Algorithm, Digest, GitSource, Hasher};
 
 /// The largest file that `ADD` downloads.
 const DOWNLOAD_LIMIT_BYTES: u64 = 4 << 30;
@@ -140,4 +141,42 @@ pub(super) fn secret(job: &Job, id: &str) -> Result<Option<Vec<u8>>, BuildError>
             Ok(Some(bytes))
         }
     }
+}
+
+/// The files of a commit.
+#[derive(Debug)]
+pub(super) struct Repository {
+    pub(super) tree: Tree,
+    /// Where they are, until the step is done.
+    pub(super) draft: Draft,
+}
+
+/// Fetches the files of the commit that a source means.
+pub(super) fn repository(
+    job: &Job,
+    source: &GitSource,
+    checksum: Option<&str>,
+) -> Result<Repository, BuildError> {
+    let act = || format!("add the repository `{}`", source.shown_url());
+    let Some(git) = &job.workshop.git else {
+        return Err(BuildError::refused(
+            act(),
+            "no `git` was given to the build",
+        ));
+    };
+    let commit = git.commit_of(source)?;
+    if let Some(checksum) = checksum
+        && !commit.starts_with(checksum)
+    {
+        let reason = format!("it leads to commit `{commit}`, expected `{checksum}`");
+        return Err(BuildError::refused(act(), reason));
+    }
+    let draft = job.workshop.store.draft(&[], &job.unique())?;
+    let scratch = draft.scratch()?;
+    let tree = scratch.join("tree");
+    git.check_out(source, &commit, (&scratch.join("repository"), &tree))?;
+    Ok(Repository {
+        tree: Tree::of_folder(&tree, View::everything(), TreeOwner::Root)?,
+        draft,
+    })
 }

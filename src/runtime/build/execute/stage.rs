@@ -91,7 +91,13 @@ fn one(job: &Job, index: usize) -> Result<StageDone, BuildError> {
             step: number,
         };
         let Some(operation) = &step.operation else {
-            done.times.push(job.stamp());
+            // It is as old as what it describes, so that the same image comes out each time.
+            let time = match (job.request.epoch, done.times.last()) {
+                (None, Some(last)) => last.clone(),
+                (None, None) => stage.image.created.clone().unwrap_or_else(|| job.stamp()),
+                (Some(_), _) => job.stamp(),
+            };
+            done.times.push(time);
             continue;
         };
         place.tell(BuildEvent::StepStarted {
@@ -127,14 +133,14 @@ fn base(job: &Job, base: &Base) -> Result<StageDone, BuildError> {
             let source = Source::Named(name.clone());
             copy::context_key(job, &source, &mut key)?;
             let key = key.finish();
-            let (diff_ids, _) = cached_or(job, &key, false, "FROM a folder", || {
+            let stepped = cached_or(job, &key, false, "FROM a folder", || {
                 let draft = job.workshop.store.draft(&[], &job.unique())?;
                 let root = Root::from_fd(draft.mount()?);
                 copy::context(job, &source, &root)?;
                 commit(job, draft, &[])
             })?;
             return Ok(StageDone {
-                diff_ids,
+                diff_ids: stepped.diff_ids,
                 key,
                 times: Vec::new(),
                 has_new_layer: true,
@@ -152,16 +158,27 @@ fn base(job: &Job, base: &Base) -> Result<StageDone, BuildError> {
     })
 }
 
-/// Takes what a step makes from the cache, or makes it and remembers it; says which.
+/// The layers after a step, when it was done, and whether the cache had it.
+struct Stepped {
+    diff_ids: Vec<Digest>,
+    created: String,
+    is_cached: bool,
+}
+
+/// Takes what a step makes from the cache, or makes it and remembers it.
 fn cached_or(
     job: &Job,
     key: &Digest,
     skip: bool,
     text: &str,
     make: impl FnOnce() -> Result<Vec<Digest>, BuildError>,
-) -> Result<(Vec<Digest>, Option<String>), BuildError> {
+) -> Result<Stepped, BuildError> {
     if !skip && let Some(record) = job.workshop.store.step(key)? {
-        return Ok((record.diff_ids, Some(record.created)));
+        return Ok(Stepped {
+            diff_ids: record.diff_ids,
+            created: record.created,
+            is_cached: true,
+        });
     }
     let diff_ids = make()?;
     let record = StepRecord {
@@ -170,7 +187,11 @@ fn cached_or(
         text: text.to_owned(),
     };
     job.workshop.store.remember_step(key, &record)?;
-    Ok((diff_ids, None))
+    Ok(Stepped {
+        diff_ids,
+        created: record.created,
+        is_cached: false,
+    })
 }
 
 fn commit(job: &Job, draft: Draft, below: &[Digest]) -> Result<Vec<Digest>, BuildError> {
@@ -227,7 +248,7 @@ impl Place<'_> {
             CacheSkip::Stages(names) => names.iter().any(|name| name.eq_ignore_ascii_case(stage)),
         };
         let below = done.diff_ids.clone();
-        let (diff_ids, created) = cached_or(job, &key, skip, &step.text, || {
+        let stepped = cached_or(job, &key, skip, &step.text, || {
             let draft = job.workshop.store.draft(&below, &job.unique())?;
             let root = Root::from_fd(draft.mount()?);
             match (operation, &found) {
@@ -240,20 +261,21 @@ impl Place<'_> {
             commit(job, draft, &below)
         })?;
         let (stage, step) = (self.stage, self.step);
-        self.tell(match created {
-            Some(_) => BuildEvent::StepCached { stage, step },
-            None => BuildEvent::StepDone {
+        self.tell(if stepped.is_cached {
+            BuildEvent::StepCached { stage, step }
+        } else {
+            BuildEvent::StepDone {
                 stage,
                 step,
                 duration: Duration::try_from(jiff::Timestamp::now().duration_since(started))
                     .unwrap_or_default(),
-            },
+            }
         });
-        done.diff_ids = diff_ids;
+        done.diff_ids = stepped.diff_ids;
         done.key = key;
         done.times.push(match job.request.epoch {
             Some(_) => job.stamp(),
-            None => created.unwrap_or_else(|| job.stamp()),
+            None => stepped.created,
         });
         done.has_new_layer = true;
         Ok(())

@@ -11,7 +11,7 @@ use super::plan::{InitPlan, StdioPlan};
 use super::report::{Act, Failure, MESSAGE_BYTES, Message};
 use super::sysctl::Sysctl;
 use super::{joined, program, reaper, terminal};
-use crate::runtime::container::bundle::JoinedPid;
+use crate::runtime::container::bundle::{JoinedPid, Lifetime};
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::kernel::mount::{self, Depth, Propagation, Restrictions};
@@ -79,6 +79,16 @@ fn confine(plan: &InitPlan) -> Result<(), Failure> {
 
 /// Becomes the program, or what looks after it; returns only why not.
 fn run_program(plan: &InitPlan, channel: &Channel) -> Failure {
+    // After the program's user was taken on, which would end it again.
+    if plan.lifetime == Lifetime::Maker
+        && let Err(errno) = process::die_with_parent()
+    {
+        return Failure {
+            act: Act::Begin,
+            index: 0,
+            errno,
+        };
+    }
     if plan.reaper {
         return reaper::run(plan, channel);
     }

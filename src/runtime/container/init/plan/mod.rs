@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use super::filesystem::{DeviceStep, MountStep};
 use super::finish::{FinishPlan, ProcessSettings};
 use super::sysctl::{self, OwnNamespaces, Sysctl};
-use crate::runtime::container::bundle::JoinedPid;
+use crate::runtime::container::bundle::{JoinedPid, Lifetime};
 use crate::runtime::container::cgroup::Hierarchies;
 use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::mount::Propagation;
@@ -40,6 +40,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) hierarchies: &'a Hierarchies,
     pub(crate) stdio: StdioPlan,
     pub(crate) reaper: bool,
+    /// Whether it outlives the thread that makes it.
+    pub(crate) lifetime: Lifetime,
     pub(crate) territory: Territory,
 }
 
@@ -79,6 +81,8 @@ pub(crate) struct InitPlan {
     pub(super) masked: Vec<Target>,
     pub(super) stdio: StdioPlan,
     pub(super) reaper: bool,
+    /// Whether the container outlives the thread that makes it.
+    pub(super) lifetime: Lifetime,
     pub(super) finish: FinishPlan,
 }
 
@@ -137,6 +141,7 @@ impl InitPlan {
             masked: targets(linux.masked_paths().as_deref())?,
             stdio: parts.stdio,
             reaper: parts.reaper,
+            lifetime: parts.lifetime,
             finish: FinishPlan::new(settings)?,
         })
     }
