@@ -6,14 +6,14 @@ use clap::ValueEnum;
 
 use super::args::Scale;
 use super::error::{CommandError, ExitStatus};
-use super::invocation::Invocation;
+use super::invocation::{Flag, Invocation};
 use super::select;
 use crate::compose::Project;
 use crate::compose::source::Source;
 use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
 use crate::observed::{ImageQuery, Refresh, Scope, Subnets};
-use crate::plan::Dependencies;
-use crate::value::{Duration, NameError, Place, ServiceName};
+use crate::plan::{BuildImages, Dependencies};
+use crate::value::{Duration, NameError, ServiceName};
 
 /// The values of `--pull`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -40,28 +40,13 @@ impl From<PullChoice> for PullPolicy {
     }
 }
 
-/// Refuses to build the images of these services, whose `build` is at these places.
-pub(super) fn refuse_builds<'a>(
-    builds: impl Iterator<Item = (&'a ServiceName, Option<&'a Place>)>,
-) -> Result<(), CommandError> {
-    let builds: Vec<_> = builds.collect();
-    let Some((service, _)) = builds.first() else {
-        return Ok(());
-    };
-    let text = format!("cannot build the image of `{service}`: that is not supported yet");
-    let hint = "build the image with another tool and name it in `image`";
-    let places = builds.iter().filter_map(|(_, place)| place.cloned());
-    Err(places.fold(CommandError::user(&text).hint(hint), CommandError::at))
-}
-
-/// Refuses to build whatever can be built of these services.
-pub(super) fn refuse_all_builds(
-    desired: &DesiredState,
-    meant: &BTreeSet<ServiceName>,
-) -> Result<(), CommandError> {
-    let services = desired.services.iter();
-    let built = services.filter(|(name, service)| service.has_build && meant.contains(*name));
-    refuse_builds(built.map(|(name, service)| (name, service.places.find("build"))))
+/// Returns which images are built, by the flags `--build` and `--no-build`.
+pub(super) fn builds(all: Flag, none: Flag) -> BuildImages {
+    match (all.is_set(), none.is_set()) {
+        (true, _) => BuildImages::All,
+        (false, true) => BuildImages::None,
+        (false, false) => BuildImages::Missing,
+    }
 }
 
 /// Returns the services that come up: the named ones and, where wanted, what they depend on.

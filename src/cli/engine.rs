@@ -31,6 +31,7 @@ pub(super) fn embedded(
         registries: registries(environment)
             .map_err(|error| CommandError::room(ExitStatus::Usage, error))?,
         credentials: credentials(environment),
+        variables: environment.variables().clone(),
     };
     Ok(Embedded::open(options)?)
 }
@@ -133,6 +134,9 @@ pub(super) fn advice(error: &EngineError) -> Option<String> {
         {
             Some(format!("it said: {}", output.trim()))
         }
+        EngineError::BuildFailed { said, .. } if !said.trim().is_empty() => {
+            Some(said.trim_end().to_owned())
+        }
         EngineError::NetworkNotFound { .. } | EngineError::VolumeNotFound { .. } => {
             Some("it is `external`: make it first, or remove `external`".to_owned())
         }
@@ -144,6 +148,7 @@ pub(super) fn advice(error: &EngineError) -> Option<String> {
         | EngineError::TimedOut { .. }
         | EngineError::NoHealthcheck { .. }
         | EngineError::HookFailed { .. }
+        | EngineError::BuildFailed { .. }
         | EngineError::NotSupported { .. }
         | EngineError::Act { .. } => None,
     }

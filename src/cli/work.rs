@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 
 use super::annotate::Annotations;
 use super::board::Board;
-use super::desire;
 use super::engine::advice;
 use super::environment;
 use super::error::{CommandError, ExitStatus};
@@ -18,10 +17,10 @@ use super::terminal;
 use crate::compose::Severity;
 use crate::engine::{Engine, EngineError, LockWait, ProjectLock};
 use crate::observed::{ObservedState, Scope};
-use crate::plan::{Action, Diverged, Plan, PlanError, Step, Warning};
+use crate::plan::{Diverged, Plan, PlanError, Warning};
 use crate::reconcile::{Cancel, ReconcileError, cancellation};
 use crate::report::{self, Output, ProgressStyle, Rehearsal, Span};
-use crate::value::{ContainerName, Place, ProjectName, ServiceName};
+use crate::value::{ContainerName, ProjectName, ServiceName};
 
 /// Something to change in one project.
 #[derive(Debug)]
@@ -71,14 +70,6 @@ impl Prepared {
 /// Makes a plan of what is there; the second argument is the answer to the question about volumes.
 pub(super) type Planner<'plan> =
     &'plan (dyn Fn(&ObservedState, Diverged) -> Result<Plan, CommandError> + 'plan);
-
-/// Returns for which service a step builds an image, and where that is written.
-fn build(step: &Step) -> Option<(&ServiceName, Option<&Place>)> {
-    let Action::BuildImage(request) = &step.action else {
-        return None;
-    };
-    Some((&request.service, request.place.as_ref()))
-}
 
 impl<'run> Work<'run> {
     /// Returns work on a project with what usually goes for it.
@@ -145,7 +136,6 @@ impl<'run> Work<'run> {
         if plan.warnings.iter().any(Warning::is_question) && self.agrees(&plan.warnings)? {
             plan = planner(&observed, Diverged::Recreate)?;
         }
-        desire::refuse_builds(plan.steps.iter().filter_map(build))?;
         let told = plan.warnings.iter().filter(|it| !it.is_question());
         show_warnings(self.invocation, told)?;
         Ok(Prepared {

@@ -13,12 +13,14 @@ mod network;
 mod mount;
 mod file;
 mod limits;
+mod build;
 mod expand;
 mod one_off;
 mod error;
 mod hash;
 pub mod label;
 
+pub use build::{BuildContext, BuildNetwork, BuildSecret, BuildSpec, BuildWhen, Dockerfile};
 pub use container::{ContainerSpec, ImageSpec, Joined, Namespaces, PullPolicy, Security};
 pub use error::{DesiredError, DesiredErrors};
 pub use expand::{Options, expand, external, outline};

@@ -1,6 +1,6 @@
 //! What should exist, exactly: the networks, volumes and containers of one project.
 
-use super::{ContainerSpec, NetworkSpec, VolumeSpec};
+use super::{BuildSpec, ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::value::{ImageRef, NetworkName, Place, ProjectName, ServiceName, VolumeName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,8 @@ pub struct DesiredService {
     pub dependencies: BTreeMap<ServiceName, Dependency>,
     /// Whether its image can be built.
     pub has_build: bool,
+    /// How its image is built; nothing in an outline.
+    pub build: Option<Box<BuildSpec>>,
     /// The name that a build gives the image where the file names none: no registry is ever asked for it.
     pub built_name: Option<ImageRef>,
     /// Where the values of the specs are written.

@@ -121,6 +121,17 @@ pub enum EngineError {
         /// The end of what it wrote.
         output: String,
     },
+    /// An image could not be built.
+    #[error("build image `{image}`")]
+    BuildFailed {
+        /// The image.
+        image: ImageRef,
+        /// What the step wrote last, and the lines of the Dockerfile.
+        said: String,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
     /// The engine cannot do this, or cannot do it yet.
     #[error("{what}, which the {engine} engine does not do")]
     NotSupported {

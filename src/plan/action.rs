@@ -1,7 +1,8 @@
 //! The things a plan can do; each carries what it needs and no more.
 
 use crate::desired::{
-    ContainerSpec, EndpointSpec, HookSpec, HookStage, InjectedFile, NetworkSpec, VolumeSpec,
+    BuildSpec, ContainerSpec, EndpointSpec, HookSpec, HookStage, InjectedFile, NetworkSpec,
+    VolumeSpec,
 };
 use crate::value::{
     ContainerName, Duration, ImageRef, NetworkName, Place, Platform, ServiceName, Signal,
@@ -151,6 +152,8 @@ pub struct BuildRequest {
     pub image: ImageRef,
     /// Where the build is written.
     pub place: Option<Place>,
+    /// How it is built.
+    pub spec: Box<BuildSpec>,
 }
 
 /// What happens to a removed container's anonymous volumes.

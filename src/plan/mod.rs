@@ -21,16 +21,18 @@ mod diff;
 mod stored;
 mod up;
 mod life;
+mod build;
 mod text;
 
 pub use action::{Action, AnonymousVolumes, BuildRequest, Until};
+pub use build::{BuildOptions, build};
 pub use cause::{Cause, FieldChange};
 pub use error::PlanError;
 pub use life::{down, kill, pause, pull, remove, restart, start, stop, unpause};
 pub use options::{
-    Dependencies, Diverged, DownOptions, OrphanPolicy, PullOptions, Recreate, RemoveImages,
-    RemoveOptions, Renew, RunOptions, RunStart, StartMode, StartOptions, StopOptions, UpOptions,
-    Volumes, WaitFor,
+    BuildImages, Dependencies, Diverged, DownOptions, OrphanPolicy, PullOptions, Recreate,
+    RemoveImages, RemoveOptions, Renew, RunOptions, RunStart, StartMode, StartOptions, StopOptions,
+    UpOptions, Volumes, WaitFor,
 };
 pub use step::{Guard, Plan, Step, StepId};
 pub use up::{run, up};

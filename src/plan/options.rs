@@ -24,6 +24,8 @@ pub struct UpOptions {
     pub start: StartMode,
     /// When images are fetched, whatever the file says.
     pub pull: Option<PullPolicy>,
+    /// Which images are built.
+    pub build: BuildImages,
     /// What happens to anonymous volumes of containers that are made again.
     pub anonymous_volumes: Renew,
     /// What happens to volumes that differ from what is wanted.
@@ -32,6 +34,17 @@ pub struct UpOptions {
     pub stop_grace: Option<Duration>,
     /// What is waited for at the end.
     pub wait: WaitFor,
+}
+
+/// Which images are built of those that can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildImages {
+    /// Those that are not here, or as the file says.
+    Missing,
+    /// All of them.
+    All,
+    /// None.
+    None,
 }
 
 /// Whether what a service depends on is meant as well.
@@ -214,6 +227,7 @@ impl UpOptions {
             orphans: OrphanPolicy::Warn,
             start: StartMode::Start,
             pull: None,
+            build: BuildImages::Missing,
             anonymous_volumes: Renew::Inherit,
             diverged_volumes: Diverged::Keep,
             stop_grace: None,

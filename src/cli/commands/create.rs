@@ -31,11 +31,11 @@ pub(in crate::cli) struct CreateArgs {
     #[arg(long)]
     no_recreate: bool,
 
-    /// Build images before creating; consort builds none yet, so that services with `build` are refused
+    /// Build images before creating, also those that are here
     #[arg(long, conflicts_with = "no_build")]
     build: bool,
 
-    /// Do not build images that are missing; consort builds none yet, so that this changes nothing
+    /// Do not build images that are missing
     #[arg(long)]
     no_build: bool,
 
@@ -73,9 +73,6 @@ pub(in crate::cli) fn create(
     let mut work = Work::new(invocation, engine.as_ref(), scope, "create");
     work.yes = Flag::from(args.yes);
     let meant = desire::meant(&desired, &options.services, options.dependencies);
-    if args.build {
-        desire::refuse_all_builds(&desired, &meant)?;
-    }
     work.unchanged = Unchanged::Shown(meant);
     work.quiet_pull = Flag::from(args.quiet_pull);
     block_on(work.carry_out(&|observed, diverged_volumes| {
@@ -102,6 +99,7 @@ fn options(args: &CreateArgs, orphans: OrphanPolicy) -> Result<UpOptions, Comman
         orphans,
         start: StartMode::CreateOnly,
         pull: args.pull.map(Into::into),
+        build: desire::builds(Flag::from(args.build), Flag::from(args.no_build)),
         ..UpOptions::plain()
     })
 }

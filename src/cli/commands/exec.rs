@@ -130,6 +130,7 @@ fn refused(error: EngineError) -> CommandError {
         | EngineError::TimedOut { .. }
         | EngineError::NoHealthcheck { .. }
         | EngineError::HookFailed { .. }
+        | EngineError::BuildFailed { .. }
         | EngineError::NotSupported { .. } => None,
     };
     let error = CommandError::from(error);

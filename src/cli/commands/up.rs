@@ -80,15 +80,15 @@ pub(in crate::cli) struct UpArgs {
     #[arg(long)]
     remove_orphans: bool,
 
-    /// Build images before starting; consort builds none yet, so that services with `build` are refused
+    /// Build images before starting, also those that are here
     #[arg(long, conflicts_with = "no_build")]
     build: bool,
 
-    /// Do not build images that are missing; consort builds none yet, so that this changes nothing
+    /// Do not build images that are missing
     #[arg(long)]
     no_build: bool,
 
-    /// Do not show the progress of builds; consort builds none yet, so that this changes nothing
+    /// Do not show the progress of builds
     #[arg(long)]
     quiet_build: bool,
 
@@ -171,9 +171,6 @@ pub(in crate::cli) fn up(
         work.lock = Mutex::new(lock);
         work.yes = Flag::from(args.yes);
         let meant = desire::meant(&desired, &options.services, options.dependencies);
-        if args.build {
-            desire::refuse_all_builds(&desired, &meant)?;
-        }
         work.unchanged = Unchanged::Shown(meant);
         work.quiet_pull = Flag::from(args.quiet_pull);
         let planner = |observed: &_, diverged_volumes| {
@@ -283,6 +280,7 @@ fn options(args: &UpArgs, orphans: OrphanPolicy) -> Result<UpOptions, CommandErr
             StartMode::Start
         },
         pull: args.pull.map(Into::into),
+        build: desire::builds(Flag::from(args.build), Flag::from(args.no_build)),
         anonymous_volumes: if args.renew_anon_volumes {
             Renew::Renew
         } else {

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** all mistakes are collected before anything is refused.
 
+mod build;
 mod desk;
 mod service;
 mod process;
@@ -87,6 +88,7 @@ pub fn outline(project: &Project, name: ProjectName) -> DesiredState {
             replicas: Vec::new(),
             dependencies: BTreeMap::new(),
             has_build: model.build.is_some(),
+            build: None,
             built_name: None,
             places: Places::default(),
         };
@@ -184,6 +186,7 @@ fn one_service(
         replicas,
         dependencies,
         has_build: model.build.is_some(),
+        build: build::spec(desk, model).map(Box::new),
         built_name: service::built_name(desk, model),
         places: desk.places(model),
     }

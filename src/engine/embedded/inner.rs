@@ -29,6 +29,8 @@ pub struct Options {
     pub registries: RegistrySettings,
     /// What is shown to registries that ask.
     pub credentials: Credentials,
+    /// The user's variables: what `git` and agents of builds need.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// The engine itself.
@@ -41,6 +43,7 @@ pub(super) struct Inner {
     pub(super) volumes: VolumeStore,
     pub(super) registries: RegistrySettings,
     pub(super) credentials: Credentials,
+    pub(super) variables: BTreeMap<String, String>,
     /// The holder of this user's namespaces; `None` as root.
     pub(super) holder: Option<Holder>,
     /// Whose record is being changed now.
@@ -65,6 +68,7 @@ impl Inner {
             volumes,
             registries: options.registries,
             credentials: options.credentials,
+            variables: options.variables,
             holder,
             turns: Turns::default(),
             journals: Mutex::default(),

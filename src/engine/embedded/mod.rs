@@ -6,6 +6,7 @@
 //! | files | what they do |
 //! |---|---|
 //! | `inner`, `record`, `names`, `turns` | what all share: directories, records, who has which name, whose turn it is |
+//! | `build` | images of services, built |
 //! | `image`, `volume`, `network`, `holder` | what containers need |
 //! | `container`, `plug` | containers made, changed and removed; connected to networks |
 //! | `assemble`, `describe` | what a monitor and the runtime need to know of one |
@@ -16,6 +17,7 @@
 //! | `recover`, `mend` | what a crash interrupted, and what it damaged |
 
 mod assemble;
+mod build;
 mod container;
 mod describe;
 mod events;
@@ -50,10 +52,10 @@ use super::{
     AttachRequest, Engine, EngineError, EventStream, EventsFrom, ExecRequest, Foreground,
     LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
 };
-use crate::desired::InjectedFile;
+use crate::desired::{BuildSpec, InjectedFile};
 use crate::observed::{Damage, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
-use crate::runtime::build::{Events, Workshop};
+use crate::runtime::build::{Events, Prepared, Workshop};
 use crate::runtime::image::{Pruned, Store, StoredImage};
 use crate::value::{ContainerName, ProjectName};
 use inner::Inner;
@@ -84,6 +86,11 @@ impl Embedded {
     /// Returns what builds on this machine work with.
     pub fn workshop(&self, events: Events) -> Workshop {
         Inner::workshop(&self.inner, events)
+    }
+
+    /// Brings the contexts of a service's build here.
+    pub async fn prepare_build(&self, spec: &BuildSpec) -> Result<Prepared, EngineError> {
+        self.inner.prepare_build(spec).await
     }
 
     /// Returns the name of a new folder for unfinished things; nothing is made.
@@ -138,9 +145,7 @@ impl Engine for Embedded {
             Action::RunHook {
                 container, hook, ..
             } => self.run_hook(container, hook).await,
-            Action::BuildImage(request) => {
-                Err(not_supported(format!("build image `{}`", request.image)))
-            }
+            Action::BuildImage(request) => Inner::build(&self.inner, request, progress).await,
             Action::RemoveImage { .. }
             | Action::CreateNetwork(_)
             | Action::RemoveNetwork { .. }

@@ -30,10 +30,7 @@ impl World {
     fn act(&mut self, action: &Action) -> Done {
         match action {
             Action::PullImage { image, .. } => self.pull(image),
-            Action::BuildImage(request) => Err(EngineError::NotSupported {
-                what: format!("build image `{}`", request.image),
-                engine: "in-memory",
-            }),
+            Action::BuildImage(request) => Ok(self.build(&request.image)),
             Action::RemoveImage { image } => Ok(done(self.images.remove(image))),
             Action::CreateNetwork(spec) => Ok(self.create_network(spec)),
             Action::RemoveNetwork { name } => self.remove_network(name),

@@ -18,6 +18,16 @@ impl World {
                 source: None,
             });
         };
+        Ok(self.keep_image(image, id))
+    }
+
+    /// Makes an image out of nothing; each build gives another one.
+    pub(super) fn build(&mut self, image: &ImageRef) -> Performed {
+        let id = format!("built-{}", self.images.len());
+        self.keep_image(image, id)
+    }
+
+    fn keep_image(&mut self, image: &ImageRef, id: String) -> Performed {
         let observed = ObservedImage {
             id: id.clone(),
             references: vec![image.clone()],
@@ -29,7 +39,7 @@ impl World {
             fetched: Some(self.now()),
         };
         self.images.insert(image.clone(), observed);
-        Ok(Performed::Image { id })
+        Performed::Image { id }
     }
 
     pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Performed {

@@ -1,9 +1,10 @@
 //! Images: those that are not here, or that the policy asks for, are fetched once for all services.
 
 use super::Up;
-use crate::desired::{ContainerSpec, DesiredService, MountKind, PullPolicy};
+use crate::desired::{BuildWhen, ContainerSpec, DesiredService, MountKind, PullPolicy};
 use crate::observed::ObservedImage;
-use crate::plan::{Action, BuildRequest, Cause, Guard, PlanError, StepId};
+use crate::plan::build::Builds;
+use crate::plan::{Action, BuildImages, Cause, Guard, PlanError, StepId};
 use crate::value::{ImageRef, Platform};
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ type Key = (ImageRef, Option<Platform>);
 #[derive(Debug, Default)]
 pub(super) struct Images {
     steps: BTreeMap<Key, StepId>,
+    builds: Builds,
 }
 
 impl Images {
@@ -67,6 +69,10 @@ impl Up<'_> {
             return Ok(());
         }
         let there = self.observed.images.get(&key.0);
+        if let Some(step) = self.service_build(service, there) {
+            self.images.steps.insert(key, step);
+            return Ok(());
+        }
         let policy = match (&service.built_name, self.options.pull) {
             (None, Some(policy)) => policy,
             (None, None) | (Some(_), _) => spec.image.pull,
@@ -74,16 +80,8 @@ impl Up<'_> {
         let image = key.0.clone();
         let action = match (policy, there) {
             (PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build, Some(_)) => return Ok(()),
-            (PullPolicy::Build, None) if service.has_build => build(service, image),
-            (PullPolicy::Never, None) => {
-                let place = service.places.find("image").cloned();
-                let service = service.name.clone();
-                return Err(PlanError::ImageMissing {
-                    service,
-                    image,
-                    place,
-                });
-            }
+            (PullPolicy::Never, None) => return Err(missing(service, image)),
+            (PullPolicy::Build, None) if service.has_build => return Err(missing(service, image)),
             (PullPolicy::Missing | PullPolicy::Build, None) => pull(&key),
             (PullPolicy::Always | PullPolicy::Every(_), there) => {
                 if there.is_some_and(is_latest) {
@@ -103,6 +101,33 @@ impl Up<'_> {
         Ok(())
     }
 
+    /// Adds the build of a service's image, where it is due.
+    fn service_build(
+        &mut self,
+        service: &DesiredService,
+        there: Option<&ObservedImage>,
+    ) -> Option<StepId> {
+        let spec = service.build.as_deref()?;
+        let choice = self.options.build;
+        let cause = match (choice, spec.when, there) {
+            (BuildImages::None, _, _) => return None,
+            (BuildImages::All, _, _) | (BuildImages::Missing, BuildWhen::Always, _) => {
+                Cause::Requested
+            }
+            (BuildImages::Missing, _, None) => Cause::NotFound,
+            (BuildImages::Missing, _, Some(_)) => return None,
+        };
+        let images = &self.observed.images;
+        let is_due = |other: &DesiredService| {
+            let image = other.build.as_deref().map(|spec| &spec.image);
+            choice == BuildImages::All || image.is_some_and(|image| !images.contains_key(image))
+        };
+        let meant = (self.desired, service);
+        self.images
+            .builds
+            .step(&mut self.sketch, meant, cause, &is_due)
+    }
+
     fn mounted_image(&mut self, reference: &ImageRef) {
         let key = (reference.clone(), None);
         if self.observed.images.contains_key(reference) || self.images.steps.contains_key(&key) {
@@ -110,11 +135,11 @@ impl Up<'_> {
         }
         let mut services = self.desired.services.values();
         let builder = services.find(|service| service.built_name.as_ref() == Some(reference));
-        let action = match builder {
-            Some(service) => build(service, reference.clone()),
-            None => pull(&key),
+        let built = builder.and_then(|service| self.service_build(service, None));
+        let step = match built {
+            Some(step) => step,
+            None => self.sketch.add(pull(&key), Cause::NotFound, []),
         };
-        let step = self.sketch.add(action, Cause::NotFound, []);
         self.images.steps.insert(key, step);
     }
 }
@@ -126,13 +151,12 @@ fn pull((image, platform): &Key) -> Action {
     }
 }
 
-fn build(service: &DesiredService, image: ImageRef) -> Action {
-    let place = service.places.find("build").cloned();
-    Action::BuildImage(BuildRequest {
+fn missing(service: &DesiredService, image: ImageRef) -> PlanError {
+    PlanError::ImageMissing {
         service: service.name.clone(),
         image,
-        place,
-    })
+        place: service.places.find("image").cloned(),
+    }
 }
 
 /// Whether the registry was asked and would send what is here.

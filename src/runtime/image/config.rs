@@ -170,12 +170,19 @@ fn checked_volumes(map: Option<Keys>) -> Result<Vec<String>, &'static str> {
         let mut parts = path
             .split('/')
             .filter(|part| !part.is_empty() && *part != ".");
-        path.starts_with('/') && parts.clone().next().is_some() && parts.all(|part| part != "..")
+        parts.clone().next().is_some() && parts.all(|part| part != "..")
     };
-    if paths.iter().all(is_mountable) {
-        return Ok(paths);
+    if !paths.iter().all(is_mountable) {
+        return Err("a volume in it is not a path below `/` without `..`");
     }
-    Err("a volume in it is not an absolute path below `/` without `..`")
+    // `VOLUME data` is stored as it was written and means `/data`.
+    let absolute = |path: String| {
+        if path.starts_with('/') {
+            return path;
+        }
+        format!("/{path}")
+    };
+    Ok(paths.into_iter().map(absolute).collect())
 }
 
 fn checked_ports(map: Option<Keys>) -> Result<Vec<String>, &'static str> {
@@ -325,7 +332,7 @@ mod tests {
             r#"{"Volumes":{"/":{}}}"#,
             r#"{"Volumes":{"//.":{}}}"#,
             r#"{"Volumes":{"/../../canary":{}}}"#,
-            r#"{"Volumes":{"data":{}}}"#,
+            r#"{"Volumes":{"data/..":{}}}"#,
             r#"{"ExposedPorts":{"99999/tcp":{}}}"#,
             r#"{"ExposedPorts":{"80/icmp":{}}}"#,
             r#"{"User":"a\u0000b"}"#,

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::cli::error::CommandError;
+use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::invocation::Invocation;
 use crate::runtime::build::graph::ContextName;
 use crate::runtime::build::order::{ContextPlace, DockerfilePlace, NamedPlace};
-use crate::value::{GitSource, ImageRef, LocalImage};
+use crate::value::ImageRef;
 
 /// The largest context that is read from standard input.
 const INPUT_LIMIT_BYTES: u64 = 4 << 30;
@@ -45,36 +45,15 @@ pub(super) fn read(
     Ok((place, dockerfile))
 }
 
+fn place(here: &Path, word: &str) -> Result<ContextPlace, CommandError> {
+    ContextPlace::read(here, word).map_err(|error| CommandError::room(ExitStatus::Failed, error))
+}
+
 fn in_context(file: Option<&Path>) -> DockerfilePlace {
     match file {
         Some(file) => DockerfilePlace::InContext(file.to_owned()),
         None => DockerfilePlace::Usual,
     }
-}
-
-/// Reads a context that is not standard input.
-pub(in crate::cli) fn place(here: &Path, word: &str) -> Result<ContextPlace, CommandError> {
-    if !GitSource::is_meant(word) {
-        return Ok(ContextPlace::Folder(here.join(word)));
-    }
-    let is_http = word.starts_with("http://") || word.starts_with("https://");
-    let address = word.split('#').next().unwrap_or_default();
-    if is_http && address.strip_suffix(".git").is_none() {
-        return Err(
-            CommandError::user(format!("`{word}` is not the URL of a repository"))
-                .hint("end it with `.git`; archives behind URLs are not supported as contexts yet"),
-        );
-    }
-    git(word).map(ContextPlace::Git)
-}
-
-fn git(word: &str) -> Result<GitSource, CommandError> {
-    word.parse().map_err(|error| {
-        CommandError::cannot(
-            "use the context",
-            Box::new(error) as Box<crate::value::GitSourceError>,
-        )
-    })
 }
 
 fn input() -> Result<Vec<u8>, CommandError> {
@@ -118,52 +97,9 @@ pub(super) fn named(
                 format!("invalid context name `{name}`: it must be lower case, as an image's name");
             return Err(CommandError::usage(text));
         }
-        found.insert(ContextName::of(name), named_place(here, name, value)?);
+        let place = NamedPlace::read(here, value)
+            .map_err(|error| CommandError::room(ExitStatus::Failed, error))?;
+        found.insert(ContextName::of(name), place);
     }
     Ok(found)
-}
-
-/// Reads what a named context stands for.
-pub(in crate::cli) fn named_place(
-    here: &Path,
-    name: &str,
-    value: &str,
-) -> Result<NamedPlace, CommandError> {
-    let refuse = |reason: String| CommandError::user(format!("build context `{name}`: {reason}"));
-    if let Some(image) = value.strip_prefix("docker-image://") {
-        let image = image.parse::<ImageRef>();
-        return image
-            .map(NamedPlace::Image)
-            .map_err(|error| refuse(error.to_string()));
-    }
-    if let Some(layout) = value.strip_prefix("oci-layout://") {
-        return Ok(NamedPlace::Image(ImageRef::Local(oci(here, layout))));
-    }
-    if let Some(target) = value.strip_prefix("target:") {
-        return Err(refuse(format!("there is no target `{target}`")));
-    }
-    if GitSource::is_meant(value) {
-        return git(value).map(NamedPlace::Git);
-    }
-    let folder = here.join(value);
-    if !folder.is_dir() {
-        return Err(refuse(format!("`{value}` is not a folder")));
-    }
-    Ok(NamedPlace::Folder(folder))
-}
-
-/// Reads `DIR[:TAG][@DIGEST]`.
-fn oci(here: &Path, layout: &str) -> LocalImage {
-    let (path, digest) = match layout.split_once('@') {
-        Some((path, digest)) => (path, Some(digest)),
-        None => (layout, None),
-    };
-    let (path, tag) = match path.rsplit_once(':') {
-        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
-        _ => (path, None),
-    };
-    LocalImage::Oci {
-        dir: here.join(PathBuf::from(path)),
-        tag: digest.or(tag).map(str::to_owned),
-    }
 }
