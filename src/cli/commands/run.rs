@@ -346,10 +346,6 @@ fn exact(
         let text = format!("service `{service}` has no container to run a command in");
         return Err(CommandError::user(text));
     };
-    if args.build {
-        let meant = desire::meant(&desired, &[key.clone()].into(), dependencies(args));
-        desire::refuse_all_builds(&desired, &meant)?;
-    }
     Ok((desired, key, spec))
 }
 
@@ -368,6 +364,7 @@ fn options(args: &RunArgs, service: ServiceName, orphans: OrphanPolicy) -> RunOp
             dependencies: dependencies(args),
             orphans,
             pull: args.pull.map(Into::into),
+            build: desire::builds(Flag::from(args.build), Flag::Unset),
             ..UpOptions::plain()
         },
         service,
