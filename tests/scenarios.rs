@@ -33,4 +33,5 @@ mod scenarios {
     mod run;
     mod storage;
     mod sweep;
+    mod tools;
 }

@@ -54,7 +54,7 @@ pub(super) struct GlobalArgs {
     pub(super) files: Vec<PathBuf>,
 
     /// Name the project (`COMPOSE_PROJECT_NAME`)
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = complete::project())]
     pub(super) project_name: Option<String>,
 
     /// Resolve relative paths from this directory instead of that of the first Compose file

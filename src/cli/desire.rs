@@ -162,9 +162,14 @@ pub(super) fn service(name: &str) -> Result<ServiceName, CommandError> {
         .map_err(|error: NameError| CommandError::room(ExitStatus::Usage, error))
 }
 
-/// Returns a number of seconds as a span of time.
-pub(super) fn seconds(count: u32) -> Duration {
-    Duration::from_nanoseconds(i64::from(count) * 1_000_000_000)
+/// More seconds than anything waits for; nearly three centuries.
+const FOREVER_SECONDS: i64 = i64::MAX / NANOSECONDS;
+const NANOSECONDS: i64 = 1_000_000_000;
+
+/// Returns a number of seconds as a span of time; a negative one means without end, as it does to Docker.
+pub(super) fn seconds(count: i64) -> Duration {
+    let count = if count < 0 { FOREVER_SECONDS } else { count };
+    Duration::from_nanoseconds(count.min(FOREVER_SECONDS) * NANOSECONDS)
 }
 
 impl From<DesiredErrors> for CommandError {

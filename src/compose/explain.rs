@@ -1,6 +1,6 @@
 //! Where a value of a project comes from: the place that won, what it shadows, what filled it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -72,6 +72,27 @@ pub fn explain(project: &Project, path: &str) -> Result<Vec<Explanation>, Explai
         found.push(explanation(project, &mut lines, path, value));
     });
     Ok(found)
+}
+
+/// Returns the paths that begin with a text, each as far as the end of the step behind the text.
+pub fn steps(project: &Project, typed: &str) -> BTreeSet<String> {
+    const SERVICES: &str = "services.";
+    let root = document(project, Form::Yaml);
+    let mut found = BTreeSet::new();
+    leaves(&root, String::new(), &mut |path, _| {
+        let path = match path.strip_prefix(SERVICES) {
+            Some(short) if !typed.starts_with("services") => short,
+            _ => &path,
+        };
+        let Some(rest) = path.strip_prefix(typed) else {
+            return;
+        };
+        let inner = rest.strip_prefix('.').unwrap_or(rest);
+        let end = inner.find('.').unwrap_or(inner.len());
+        let length = path.len() - inner.len() + end;
+        found.insert(path[..length].to_owned());
+    });
+    found
 }
 
 fn explanation<'p>(

@@ -4,12 +4,11 @@
 //! that one side does not have is equal to an empty one on the other.
 
 use super::FieldChange;
+use super::wording::{shown, whole};
 use crate::desired::{Places, comparable};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The longest value that is shown.
-const SHOWN_CHARS: usize = 60;
 /// Parts of names of variables whose values are not shown.
 const SECRET_WORDS: [&str; 7] = [
     "PASSWORD",
@@ -127,6 +126,10 @@ fn differ(path: &str, old: Option<&Value>, new: Option<&Value>, changes: &mut Ve
     if is_same(old, new) {
         return;
     }
+    if let Some((old, new)) = whole(path, old, new) {
+        changes.push((path.to_owned(), old, new));
+        return;
+    }
     let (old_parts, new_parts) = (parts(old), parts(new));
     if old_parts.is_empty() && new_parts.is_empty() {
         changes.push((path.to_owned(), old.and_then(shown), new.and_then(shown)));
@@ -233,6 +236,13 @@ fn change(path: &str, (old, new): (Option<&str>, Option<&str>), places: &Places)
 }
 
 fn name_of(path: &str) -> String {
+    // A mount's fields stand below its target, whatever is mounted there.
+    if let Some(rest) = path.strip_prefix("mounts.")
+        && let Some((target, rest)) = rest.rsplit_once(".kind.")
+        && let Some((_, field)) = rest.split_once('.')
+    {
+        return format!("volumes.{target}.{field}");
+    }
     for (prefix, name) in NAMES {
         match path.strip_prefix(prefix) {
             Some(rest) if prefix.ends_with('.') || rest.is_empty() || rest.starts_with('.') => {
@@ -250,18 +260,6 @@ fn is_secret(path: &str) -> bool {
     };
     let variable = variable.to_ascii_uppercase();
     SECRET_WORDS.iter().any(|word| variable.contains(word))
-}
-
-fn shown(value: &Value) -> Option<String> {
-    if value.is_null() {
-        return None;
-    }
-    let text = value.to_string();
-    if text.chars().count() <= SHOWN_CHARS {
-        return Some(text);
-    }
-    let start: String = text.chars().take(SHOWN_CHARS).collect();
-    Some(format!("{start}…"))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod error;
 mod options;
 mod sketch;
 mod diff;
+mod wording;
 mod stored;
 mod up;
 mod life;

@@ -7,46 +7,60 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::output::{Output, Span, Style};
+use super::steps::recreated;
 use crate::plan::{Action, Cause, Guard, Plan, Step, StepId};
 
-/// Writes one line for each step: its number, what it does, why, and what it waits for.
+/// A cause that is no wider stands beside its step in every terminal.
+const SHORT_CAUSE: usize = 32;
+
+/// Writes each step: its number, what it does, why, and what it waits for. Reasons that are several, or that do not fit
+/// the terminal, stand below it.
 pub fn write_plan(output: &mut Output, plan: &Plan) -> io::Result<()> {
     if plan.is_empty() {
         return output.line("Nothing to do.");
     }
-    let rows: Vec<Row> = plan.steps.iter().map(Row::of).collect();
-    let width = |of: fn(&Row) -> &String| {
-        rows.iter()
-            .map(|row| of(row).chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let (number, verb) = (width(|row| &row.number), width(|row| &row.verb));
-    let (subject, cause) = (width(|row| &row.subject), width(|row| &row.cause));
+    let mut rows: Vec<Row> = plan.steps.iter().map(Row::of).collect();
+    if output.is_terminal() {
+        let most = Columns::of(&rows).room_for_cause(output.size().width);
+        rows.iter_mut().for_each(|row| row.fit(most));
+    }
+    let columns = Columns::of(&rows);
     for row in &rows {
-        let Row {
-            style,
-            number: n,
-            verb: v,
-            subject: s,
-            cause: c,
-            rest,
-        } = row;
-        let act = format!("{n:<number$} {v:<verb$}  {s:<subject$}  ");
-        let why = if rest.is_empty() {
-            c.clone()
-        } else {
-            format!("{c:<cause$}  ")
-        };
-        let spans = [
-            Span::new(*style, act),
-            Span::plain(why),
-            Span::new(Style::Dim, rest.clone()),
-        ];
-        output.spans(&spans)?;
+        row.write(output, &columns)?;
     }
     output.line("")?;
     output.line(&summary(plan))
+}
+
+/// How wide the columns are.
+struct Columns {
+    number: usize,
+    verb: usize,
+    subject: usize,
+    cause: usize,
+    rest: usize,
+}
+
+impl Columns {
+    fn of(rows: &[Row]) -> Self {
+        let widest = |of: fn(&Row) -> &str| {
+            let widths = rows.iter().map(|row| of(row).chars().count());
+            widths.max().unwrap_or(0)
+        };
+        Self {
+            number: widest(|row| &row.number),
+            verb: widest(|row| &row.verb),
+            subject: widest(|row| &row.subject),
+            cause: widest(|row| &row.cause),
+            rest: widest(|row| &row.rest),
+        }
+    }
+
+    /// Returns how wide a cause may be for all columns to fit.
+    fn room_for_cause(&self, width: usize) -> usize {
+        let others = self.number + 1 + self.verb + 2 + self.subject + 2 + 2 + self.rest;
+        width.saturating_sub(others)
+    }
 }
 
 struct Row {
@@ -56,13 +70,21 @@ struct Row {
     subject: String,
     cause: String,
     rest: String,
+    /// Causes that stand below the step, one a line.
+    below: Vec<String>,
 }
 
 impl Row {
     fn of(step: &Step) -> Self {
-        let subject = match step.action.object() {
-            Some(object) => format!("{} {object}", step.action.subject()),
-            None => step.action.subject(),
+        let subject = match (recreated(step), &step.action) {
+            // The name that it has meanwhile is of no interest.
+            (Some(container), Action::CreateContainer { .. } | Action::RenameContainer { .. }) => {
+                container.to_owned()
+            }
+            (_, action) => match action.object() {
+                Some(object) => format!("{} {object}", action.subject()),
+                None => action.subject(),
+            },
         };
         let mut rest = Vec::new();
         if !step.after.is_empty() {
@@ -75,14 +97,57 @@ impl Row {
         if let Some(group) = &step.group {
             rest.push(format!("[{group}]"));
         }
+        let (cause, below) = match &step.cause {
+            Cause::Changed(changes) if changes.len() > 1 => (
+                format!("{} changes", changes.len()),
+                changes.iter().map(ToString::to_string).collect(),
+            ),
+            cause => (cause.to_string(), Vec::new()),
+        };
         Self {
             style: style_of(&step.action),
             number: step.id.to_string(),
             verb: step.action.verb().to_owned(),
             subject,
-            cause: step.cause.to_string(),
+            cause,
             rest: rest.join("  "),
+            below,
         }
+    }
+
+    /// Moves a cause that is wider than there is room below the step.
+    fn fit(&mut self, room: usize) {
+        if self.below.is_empty() && self.cause.chars().count() > room.max(SHORT_CAUSE) {
+            self.below = vec![std::mem::take(&mut self.cause)];
+        }
+    }
+
+    fn write(&self, output: &mut Output, columns: &Columns) -> io::Result<()> {
+        let Columns {
+            number,
+            verb,
+            subject,
+            cause,
+            ..
+        } = *columns;
+        let act = format!(
+            "{:<number$} {:<verb$}  {:<subject$}  ",
+            self.number, self.verb, self.subject
+        );
+        let why = if self.rest.is_empty() {
+            self.cause.clone()
+        } else {
+            format!("{:<cause$}  ", self.cause)
+        };
+        output.spans(&[
+            Span::new(self.style, act),
+            Span::plain(why),
+            Span::new(Style::Dim, self.rest.clone()),
+        ])?;
+        for line in &self.below {
+            output.line(&format!("{:number$}   {line}", ""))?;
+        }
+        Ok(())
     }
 }
 
@@ -169,5 +234,73 @@ impl<'plan> PlanDocument<'plan> {
             steps: steps.collect(),
             warnings: warnings.collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::FieldChange;
+    use crate::report::output::memory::Memory;
+
+    fn change(field: &str) -> FieldChange {
+        FieldChange {
+            field: field.to_owned(),
+            old: Some("\"a\"".to_owned()),
+            new: Some("\"b\"".to_owned()),
+            place: None,
+        }
+    }
+
+    fn step(id: u32, action: Action, cause: Cause, after: &[u32]) -> Step {
+        Step {
+            id: StepId(id),
+            action,
+            cause,
+            after: after.iter().map(|id| StepId(*id)).collect(),
+            group: Some("recreate demo-web-1".to_owned()),
+            guard: None,
+        }
+    }
+
+    #[test]
+    fn changes_stand_below_their_step_and_temporary_names_are_not_shown() {
+        let rename = Action::RenameContainer {
+            name: "0123456789ab_demo-web-1".parse().unwrap(),
+            to: "demo-web-1".parse().unwrap(),
+        };
+        let stop = Action::StopContainer {
+            name: "demo-web-1".parse().unwrap(),
+            signal: None,
+            grace: None,
+        };
+        let changed =
+            |fields: &[&str]| Cause::Changed(fields.iter().map(|it| change(it)).collect());
+        let plan = Plan {
+            steps: vec![
+                step(1, stop, changed(&["hostname", "environment.A"]), &[]),
+                step(2, rename, changed(&["hostname"]), &[1]),
+            ],
+            warnings: Vec::new(),
+        };
+        let memory = Memory::default();
+        write_plan(&mut memory.pipe(), &plan).unwrap();
+        insta::assert_snapshot!(memory.text(), @r#"
+        #1 stop container    demo-web-1  2 changes           [recreate demo-web-1]
+             hostname "a" → "b"
+             environment.A "a" → "b"
+        #2 rename container  demo-web-1  hostname "a" → "b"  after #1  [recreate demo-web-1]
+
+        2 steps: rename container 1, stop container 1.
+        "#);
+        let mut row = Row::of(&plan.steps[1]);
+        row.fit(10);
+        assert_eq!(
+            (row.cause.as_str(), row.below.len()),
+            ("hostname \"a\" → \"b\"", 0)
+        );
+        row.cause = "environment.A_RATHER_LONG_NAME \"a\" → \"b\"".to_owned();
+        row.fit(10);
+        assert_eq!((row.cause.as_str(), row.below.len()), ("", 1));
     }
 }

@@ -113,7 +113,7 @@ fn skipped(step: &Step, because: SkipReason) -> Option<Update> {
 }
 
 /// Returns the container that a step helps to make again.
-fn recreated(step: &Step) -> Option<&str> {
+pub(super) fn recreated(step: &Step) -> Option<&str> {
     step.group.as_deref()?.strip_prefix(RECREATE)
 }
 

@@ -32,6 +32,11 @@ impl Signal {
     /// What ctrl-c sends.
     pub const INT: Self = Self(2);
 
+    /// Those that have a name of their own, by number.
+    pub fn named() -> impl Iterator<Item = Self> {
+        (1..).zip(NAMES).map(|(number, _)| Self(number))
+    }
+
     /// The kernel's number.
     pub const fn number(self) -> i32 {
         self.0

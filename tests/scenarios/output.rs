@@ -62,6 +62,9 @@ fn exec_of_a_program_that_is_not_there_is_127() {
         .consort(&["exec", "-T", "one", "no-such-program"])
         .fails_with(127);
     assert!(error.contains("no-such-program"), "{error}");
+    let detached = sandbox.consort(&["exec", "-d", "one", "no-such-program"]);
+    let error = detached.fails_with(1);
+    assert!(error.contains("no-such-program"), "{error}");
 }
 
 #[test]

@@ -8,9 +8,11 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use tokio::signal::unix::SignalKind;
 
 /// Longer than anything that a scenario waits for; a program that takes this long hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -84,6 +86,7 @@ impl Running {
 
     /// Starts `command` with an input of its own.
     pub(crate) fn with_input(mut command: Command, input: Stdio) -> Self {
+        hear_signals();
         let words: Vec<String> = [command.get_program()]
             .into_iter()
             .chain(command.get_args())
@@ -159,6 +162,34 @@ impl Running {
             command: self.command,
         }
     }
+}
+
+/// Makes signals that this process ignores reach the programs that it starts.
+///
+/// A shell ignores SIGINT for what it runs in the background, and so does all that is started from there. A signal that is
+/// caught here is back at its default in the next program; one that is not ignored is left alone, so that Ctrl-C ends tests.
+fn hear_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").expect("/proc is there");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        let ignored = ignored.expect("the kernel says which signals are ignored");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .expect("a runtime can be made");
+        let _inside = runtime.enter();
+        for signal in [
+            SignalKind::hangup(),
+            SignalKind::interrupt(),
+            SignalKind::quit(),
+        ] {
+            if ignored & (1 << (signal.as_raw_value() - 1)) != 0 {
+                drop(tokio::signal::unix::signal(signal).expect("a signal can be caught"));
+            }
+        }
+    });
 }
 
 fn unreachable_patience(run: &Run) -> ! {

@@ -29,7 +29,7 @@ pub(in crate::cli) struct DownArgs {
 
     /// Give containers this long to stop before they are killed
     #[arg(short, long, value_name = "SECONDS")]
-    timeout: Option<u32>,
+    timeout: Option<i64>,
 
     /// Remove the images of the services
     #[arg(long, value_name = "WHICH")]

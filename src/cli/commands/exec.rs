@@ -91,7 +91,10 @@ pub(in crate::cli) fn exec(
         } else {
             None
         };
-        engine.exec(&container.name, request).await.map_err(refused)
+        let code = engine.exec(&container.name, request).await;
+        // The exit code of a command that is left running is of no interest, and why there is none neither.
+        let refused = if args.detach { From::from } else { refused };
+        code.map_err(refused)
     })?;
     Ok(ExitStatus::of_container(code))
 }

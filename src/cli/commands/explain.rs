@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::complete;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::format::pretty_json;
 use crate::cli::invocation::Invocation;
@@ -11,7 +12,7 @@ use crate::compose::explain;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExplainArgs {
     /// The value, such as `web.environment.LOG_LEVEL` or `networks.default.name`; `.` for all
-    #[arg(value_name = "PATH", default_value = ".")]
+    #[arg(value_name = "PATH", default_value = ".", add = complete::path())]
     path: String,
 
     /// Write in this format

@@ -22,7 +22,7 @@ pub(in crate::cli) struct KillArgs {
     remove_orphans: bool,
 
     /// Send this signal, by name or number
-    #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
+    #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL", add = complete::signal())]
     signal: Signal,
 }
 

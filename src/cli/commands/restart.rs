@@ -21,7 +21,7 @@ pub(in crate::cli) struct RestartArgs {
 
     /// Give containers this long to stop before they are killed
     #[arg(short, long, value_name = "SECONDS")]
-    timeout: Option<u32>,
+    timeout: Option<i64>,
 }
 
 /// Restarts containers.

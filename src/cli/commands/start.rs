@@ -23,8 +23,8 @@ pub(in crate::cli) struct StartArgs {
     wait: bool,
 
     /// Fail when `--wait` takes longer than this
-    #[arg(long, value_name = "SECONDS", requires = "wait")]
-    wait_timeout: Option<u32>,
+    #[arg(long, value_name = "SECONDS")]
+    wait_timeout: Option<i64>,
 }
 
 /// Starts containers.
@@ -32,7 +32,10 @@ pub(in crate::cli) fn start(
     invocation: &Invocation,
     args: &StartArgs,
 ) -> Result<ExitStatus, CommandError> {
-    let timeout = args.wait_timeout.map(desire::seconds);
+    let timeout = args
+        .wait_timeout
+        .filter(|seconds| *seconds > 0)
+        .map(desire::seconds);
     let options = StartOptions {
         services: desire::services(&args.services)?,
         wait: if args.wait {

@@ -17,7 +17,7 @@ pub(in crate::cli) struct StopArgs {
 
     /// Give containers this long to stop before they are killed
     #[arg(short, long, value_name = "SECONDS")]
-    timeout: Option<u32>,
+    timeout: Option<i64>,
 }
 
 /// Stops containers.

@@ -46,7 +46,7 @@ pub(in crate::cli) struct UpArgs {
 
     /// Fail when `--wait` takes longer than this
     #[arg(long, value_name = "SECONDS")]
-    wait_timeout: Option<u32>,
+    wait_timeout: Option<i64>,
 
     /// Create the containers and do not start them
     #[arg(long)]
@@ -138,7 +138,7 @@ pub(in crate::cli) struct UpArgs {
 
     /// Give containers this long to stop before they are killed
     #[arg(short, long, value_name = "SECONDS")]
-    timeout: Option<u32>,
+    timeout: Option<i64>,
 
     /// Offer shortcuts on the terminal while services run; only `--menu=false` is supported yet
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
@@ -263,7 +263,10 @@ fn options(args: &UpArgs, orphans: OrphanPolicy) -> Result<UpOptions, CommandErr
         () if args.no_recreate => Recreate::Never,
         () => Recreate::Diverged,
     };
-    let timeout = args.wait_timeout.map(desire::seconds);
+    let timeout = args
+        .wait_timeout
+        .filter(|seconds| *seconds > 0)
+        .map(desire::seconds);
     Ok(UpOptions {
         services: desire::services(&args.services)?,
         dependencies: if args.no_deps {
