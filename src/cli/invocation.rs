@@ -179,6 +179,16 @@ impl Invocation {
         }
     }
 
+    /// Refuses `--dry-run` for a verb whose effects nothing can foresee.
+    pub(super) fn refuse_rehearsal(&self, verb: &str) -> Result<(), CommandError> {
+        match self.rehearsal() {
+            Rehearsal::No => Ok(()),
+            Rehearsal::Yes => Err(CommandError::user(format!(
+                "`{verb}` cannot be rehearsed with `--dry-run`"
+            ))),
+        }
+    }
+
     /// Returns how progress is shown.
     pub(super) fn progress_style(&self) -> ProgressStyle {
         match self.progress {

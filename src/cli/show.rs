@@ -128,7 +128,10 @@ impl<'run> Show<'run> {
             | EventKind::Stop
             | EventKind::Rename
             | EventKind::Healthy
-            | EventKind::Unhealthy => {}
+            | EventKind::Unhealthy
+            | EventKind::ExecCreate { .. }
+            | EventKind::ExecStart { .. }
+            | EventKind::ExecDie => {}
         }
         Ok(None)
     }

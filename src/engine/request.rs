@@ -4,7 +4,7 @@ use super::EngineError;
 use crate::value::{ContainerName, ServiceName};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use std::{collections::BTreeMap, os::fd::OwnedFd, time::SystemTime};
+use std::{borrow::Cow, collections::BTreeMap, os::fd::OwnedFd, time::SystemTime};
 use tokio::sync::watch;
 
 /// Whether a command waits for another one that changes the same project.
@@ -93,13 +93,13 @@ pub struct ContainerEvent {
 }
 
 /// What can happen to a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// It was made.
     Create,
     /// It started.
     Start,
-    /// It was restarted, by its policy or by a command.
+    /// It was restarted by a command.
     Restart,
     /// It was frozen.
     Pause,
@@ -127,12 +127,24 @@ pub enum EventKind {
     Unhealthy,
     /// It was removed.
     Destroy,
+    /// A program is about to run inside it.
+    ExecCreate {
+        /// The program with its arguments, separated by spaces.
+        command: String,
+    },
+    /// A program runs inside it.
+    ExecStart {
+        /// The program with its arguments, separated by spaces.
+        command: String,
+    },
+    /// A program inside it ended.
+    ExecDie,
 }
 
 impl EventKind {
     /// The event as `events` shows it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
+    pub fn action(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Create => "create",
             Self::Start => "start",
             Self::Restart => "restart",
@@ -146,9 +158,46 @@ impl EventKind {
             Self::Healthy => "health_status: healthy",
             Self::Unhealthy => "health_status: unhealthy",
             Self::Destroy => "destroy",
-        }
+            Self::ExecCreate { command } => return format!("{EXEC_CREATE}{command}").into(),
+            Self::ExecStart { command } => return format!("{EXEC_START}{command}").into(),
+            Self::ExecDie => "exec_die",
+        })
+    }
+
+    /// The event that [`action`](Self::action) shows; what else is known of it is in the attributes.
+    pub fn of_action(action: &str, attributes: &BTreeMap<String, String>) -> Option<Self> {
+        let number = |name: &str| attributes.get(name).and_then(|text| text.parse().ok());
+        Some(match action {
+            "create" => Self::Create,
+            "start" => Self::Start,
+            "restart" => Self::Restart,
+            "pause" => Self::Pause,
+            "unpause" => Self::Unpause,
+            "kill" => Self::Kill {
+                signal: number("signal").unwrap_or_default(),
+            },
+            "oom" => Self::OutOfMemory,
+            "die" => Self::Die {
+                exit_code: number("exitCode"),
+            },
+            "stop" => Self::Stop,
+            "rename" => Self::Rename,
+            "health_status: healthy" => Self::Healthy,
+            "health_status: unhealthy" => Self::Unhealthy,
+            "destroy" => Self::Destroy,
+            "exec_die" => Self::ExecDie,
+            _ => {
+                let command = |prefix| action.strip_prefix(prefix).map(ToOwned::to_owned);
+                let created = command(EXEC_CREATE).map(|command| Self::ExecCreate { command });
+                let started = || command(EXEC_START).map(|command| Self::ExecStart { command });
+                return created.or_else(started);
+            }
+        })
     }
 }
+
+const EXEC_CREATE: &str = "exec_create: ";
+const EXEC_START: &str = "exec_start: ";
 
 /// The descriptors that a process inside a container gets; nothing means `/dev/null`.
 #[derive(Debug, Default)]

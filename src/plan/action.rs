@@ -57,6 +57,8 @@ pub enum Action {
         name: ContainerName,
         /// Its secrets and configs, whose bytes the engine may have lost since.
         files: Vec<InjectedFile>,
+        /// What it is a part of to those who follow events.
+        occasion: Occasion,
     },
     /// Asks a container to end, and ends it when the time is up.
     StopContainer {
@@ -176,6 +178,16 @@ pub enum Until {
     Healthy,
     /// It ended with exit code 0.
     CompletedSuccessfully,
+}
+
+/// On which occasion a container starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// It is to run.
+    Start,
+    /// It is to run anew, whether it ran before or not.
+    Restart,
 }
 
 impl Action {

@@ -25,7 +25,7 @@ mod life;
 mod build;
 mod text;
 
-pub use action::{Action, AnonymousVolumes, BuildRequest, Until};
+pub use action::{Action, AnonymousVolumes, BuildRequest, Occasion, Until};
 pub use build::{BuildOptions, build};
 pub use cause::{Cause, FieldChange};
 pub use error::PlanError;

@@ -14,7 +14,7 @@ use super::output::Output;
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct EventRow {
     /// What happened.
-    action: &'static str,
+    action: String,
     /// What else is known of the container: its name, image and labels.
     attributes: BTreeMap<String, String>,
     /// The container's id.
@@ -36,12 +36,12 @@ impl EventRow {
         at: SystemTime,
         service: String,
         id: String,
-        action: &'static str,
+        action: impl Into<String>,
         attributes: BTreeMap<String, String>,
     ) -> Self {
         let time = human::rfc3339(at);
         Self {
-            action,
+            action: action.into(),
             attributes,
             id,
             service,

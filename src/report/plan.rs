@@ -22,7 +22,9 @@ pub fn write_plan(output: &mut Output, plan: &Plan) -> io::Result<()> {
     let mut rows: Vec<Row> = plan.steps.iter().map(Row::of).collect();
     if output.is_terminal() {
         let most = Columns::of(&rows).room_for_cause(output.size().width);
-        rows.iter_mut().for_each(|row| row.fit(most));
+        for row in &mut rows {
+            row.fit(most);
+        }
     }
     let columns = Columns::of(&rows);
     for row in &rows {
@@ -97,13 +99,13 @@ impl Row {
         if let Some(group) = &step.group {
             rest.push(format!("[{group}]"));
         }
-        let (cause, below) = match &step.cause {
-            Cause::Changed(changes) if changes.len() > 1 => (
-                format!("{} changes", changes.len()),
-                changes.iter().map(ToString::to_string).collect(),
-            ),
-            cause => (cause.to_string(), Vec::new()),
-        };
+        let (mut cause, mut below) = (step.cause.to_string(), Vec::new());
+        if let Cause::Changed(changes) = &step.cause
+            && changes.len() > 1
+        {
+            cause = format!("{} changes", changes.len());
+            below = changes.iter().map(ToString::to_string).collect();
+        }
         Self {
             style: style_of(&step.action),
             number: step.id.to_string(),

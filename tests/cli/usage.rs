@@ -138,3 +138,16 @@ fn a_program_that_is_run_keeps_its_own_flags() {
         said.stderr
     );
 }
+
+#[test]
+fn what_runs_inside_a_container_is_not_rehearsed() {
+    let sandbox = Sandbox::with("services: {web: {image: x}}");
+    for words in [
+        &["--dry-run", "exec", "web", "sh"][..],
+        &["attach", "--dry-run", "web"],
+    ] {
+        let said = sandbox.consort(words);
+        assert_eq!(said.code, Some(1), "{words:?}");
+        assert!(said.stderr.contains("`--dry-run`"), "{}", said.stderr);
+    }
+}

@@ -463,6 +463,22 @@ fn images_lists_what_the_containers_run() {
     let json = sandbox.consort(&["images", "--format", "json"]).succeeds();
     let parsed: Vec<Value> = serde_json::from_str(&json).unwrap();
     assert_eq!(parsed[0]["ContainerName"], "project-one-1", "{json}");
+    for time in ["Created", "LastTagTime"] {
+        assert!(parsed[0][time].is_string(), "{time}: {json}");
+    }
+}
+
+#[test]
+fn images_tell_of_a_folder_what_they_tell_of_others() {
+    let sandbox = Sandbox::new("services: {one: {image: 'rootfs:/', command: ['true']}}");
+    sandbox.consort(&["create"]).succeeds();
+    let json = sandbox.consort(&["images", "--format", "json"]).succeeds();
+    let parsed: Vec<Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(parsed[0]["Repository"], "rootfs:/", "{json}");
+    for text in ["Created", "LastTagTime", "Platform"] {
+        let is_there = parsed[0][text].as_str().is_some_and(|it| !it.is_empty());
+        assert!(is_there, "{text}: {json}");
+    }
 }
 
 #[test]
@@ -475,6 +491,8 @@ fn events_tell_of_create_start_and_die() {
     // What is past comes first: whoever tells of it hears what comes.
     until("the follower", || follows(r#""action":"start""#));
     sandbox.consort(&["restart", "-t", "0"]).succeeds();
+    let exec = sandbox.consort(&["exec", "-T", "one", "sh", "-c", "exit 3"]);
+    assert_eq!(exec.status.code(), Some(3), "{exec}");
     sandbox.consort(&["stop", "-t", "0"]).succeeds();
     until("the last stop", || {
         let told = events.written();
@@ -492,8 +510,17 @@ fn events_tell_of_create_start_and_die() {
         .filter_map(|event| event["action"].as_str())
         .collect();
     let stopped = ["kill", "die", "stop"];
-    let all = [&["create", "start"][..], &stopped, &["start"], &stopped].concat();
+    let again = [
+        "start",
+        "restart",
+        "exec_create: sh -c exit 3",
+        "exec_start: sh -c exit 3",
+        "exec_die",
+    ];
+    let all = [&["create", "start"][..], &stopped, &again, &stopped].concat();
     assert_eq!(actions, all);
+    let ended = told.iter().find(|event| event["action"] == "exec_die");
+    assert_eq!(ended.unwrap()["attributes"]["exitCode"], "3");
     assert!(
         told.iter()
             .all(|event| event["service"] == "one" && event["type"] == "container")

@@ -59,6 +59,7 @@ pub(in crate::cli) fn attach(
     invocation: &Invocation,
     args: &AttachArgs,
 ) -> Result<ExitStatus, CommandError> {
+    invocation.refuse_rehearsal("attach")?;
     let (engine, target, observed) = invocation.look_and_stay(&[])?;
     let container = select::replica(&target, &observed, &args.service, args.index)?;
     let has_terminal = !args.no_stdin && terminal::is_interactive();

@@ -105,7 +105,7 @@ fn row(event: ContainerEvent) -> EventRow {
         event.time,
         event.service.to_string(),
         event.id,
-        event.kind.as_str(),
+        event.kind.action(),
         attributes,
     )
 }

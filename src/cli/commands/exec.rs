@@ -68,6 +68,7 @@ pub(in crate::cli) fn exec(
     invocation: &Invocation,
     args: &ExecArgs,
 ) -> Result<ExitStatus, CommandError> {
+    invocation.refuse_rehearsal("exec")?;
     let (engine, target, observed) = invocation.look_and_stay(&[])?;
     let container = select::replica(&target, &observed, &args.service, args.index)?;
     let has_terminal = args.tty && !args.no_tty && !args.detach && terminal::is_interactive();

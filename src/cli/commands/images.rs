@@ -9,7 +9,10 @@ use crate::cli::event_loop::block_on;
 use crate::cli::format::{self, Rows};
 use crate::cli::invocation::Invocation;
 use crate::cli::select;
+use crate::engine::Engine;
+use crate::observed::{ImageQuery, ObservedContainer, ObservedImage, Refresh, Scope};
 use crate::report::{ImageRow, write_images};
+use crate::value::ProjectName;
 
 /// List the images of the project's containers
 #[derive(Debug, Args)]
@@ -35,7 +38,7 @@ pub(in crate::cli) fn images(
     let (engine, target, observed) = invocation.look_and_stay(&args.services)?;
     let mut containers = select::containers(&target, &observed, &args.services)?;
     containers.sort_by_key(|container| &container.name);
-    let images = block_on(async { Ok(engine.images().await?) })?;
+    let images = block_on(found(engine.as_ref(), &target.name, &containers))?;
     let rows: Vec<ImageRow> = containers
         .into_iter()
         .map(|container| {
@@ -61,4 +64,28 @@ pub(in crate::cli) fn images(
         Rows::Template(template) => format::write_rows(&mut output, &rows, Some(&template))?,
     }
     Ok(ExitStatus::Done)
+}
+
+/// Returns what is known of the containers' images: those with a name here, and the folders that stand for images.
+async fn found(
+    engine: &dyn Engine,
+    project: &ProjectName,
+    containers: &[&ObservedContainer],
+) -> Result<Vec<ObservedImage>, CommandError> {
+    let mut images = engine.images().await?;
+    let mut scope = Scope::project(project.clone());
+    for container in containers {
+        let is_known = images.iter().any(|image| image.id == container.image_id);
+        if let (false, Ok(reference)) = (is_known, container.image.parse()) {
+            scope.images.push(ImageQuery {
+                reference,
+                platform: None,
+                refresh: Refresh::No,
+            });
+        }
+    }
+    if !scope.images.is_empty() {
+        images.extend(engine.observe(&scope).await?.images.into_values());
+    }
+    Ok(images)
 }

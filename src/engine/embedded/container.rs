@@ -8,7 +8,7 @@ use super::inner::Inner;
 use super::names::Located;
 use super::record::{ContainerRecord, new_id};
 use crate::desired::ContainerSpec;
-use crate::engine::{EngineError, Performed};
+use crate::engine::{EngineError, EventKind, Performed};
 use crate::plan::AnonymousVolumes;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::monitor::control::Request;
@@ -77,7 +77,7 @@ impl Inner {
         record
             .write(&self.layout, Durability::Cached)
             .map_err(act)?;
-        self.append_event(&record, "create", &[]);
+        self.append_event(&record, &EventKind::Create, &[]);
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl Inner {
         let name = &record.name;
         let io = |error| EngineError::act(format!("remove container `{name}`"), error);
         self.end_by_force(record)?;
-        self.append_event(record, "destroy", &[]);
+        self.append_event(record, &EventKind::Destroy, &[]);
         self.release(&record.endpoints)?;
         failpoint::hit("container.remove")
             .map_err(|error| EngineError::act(format!("remove container `{name}`"), error))?;
@@ -184,7 +184,11 @@ impl Inner {
         record.name = to.clone();
         self.rewrite(&record)?;
         self.free_name(name, &located)?;
-        self.append_event(&record, "rename", &[("oldName", name.to_string())]);
+        self.append_event(
+            &record,
+            &EventKind::Rename,
+            &[("oldName", name.to_string())],
+        );
         Ok(Performed::Done)
     }
 

@@ -21,7 +21,7 @@ impl Inner {
     pub(super) fn append_event(
         &self,
         record: &ContainerRecord,
-        action: &str,
+        kind: &EventKind,
         more: &[(&str, String)],
     ) {
         let mut attributes = event_attributes(record);
@@ -33,7 +33,7 @@ impl Inner {
         let event = events::ContainerEvent {
             time: now(),
             id: record.id.clone(),
-            action: action.to_owned(),
+            action: kind.action().into_owned(),
             attributes,
         };
         drop(events::append(
@@ -98,27 +98,7 @@ async fn next(
 
 fn understood(event: events::ContainerEvent) -> Option<ContainerEvent> {
     let attribute = |name: &str| event.attributes.get(name).map(String::as_str);
-    let number = |name: &str| attribute(name).and_then(|text| text.parse().ok());
-    let kind = match event.action.as_str() {
-        "create" => EventKind::Create,
-        "start" => EventKind::Start,
-        "restart" => EventKind::Restart,
-        "pause" => EventKind::Pause,
-        "unpause" => EventKind::Unpause,
-        "kill" => EventKind::Kill {
-            signal: number("signal").unwrap_or_default(),
-        },
-        "oom" => EventKind::OutOfMemory,
-        "die" => EventKind::Die {
-            exit_code: number("exitCode"),
-        },
-        "stop" => EventKind::Stop,
-        "rename" => EventKind::Rename,
-        "health_status: healthy" => EventKind::Healthy,
-        "health_status: unhealthy" => EventKind::Unhealthy,
-        "destroy" => EventKind::Destroy,
-        _ => return None,
-    };
+    let kind = EventKind::of_action(&event.action, &event.attributes)?;
     let container = attribute("name")?.parse().ok()?;
     let service: ServiceName = attribute(label::SERVICE)?.parse().ok()?;
     let time = event.time.into();

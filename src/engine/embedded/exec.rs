@@ -11,12 +11,12 @@ use tokio::sync::{oneshot, watch};
 
 use super::inner::Inner;
 use super::not_supported;
-use super::record::ContainerRecord;
+use super::record::{ContainerRecord, new_id};
 use super::{Embedded, describe};
 use crate::desired::HookSpec;
 use crate::engine::{
-    AttachRequest, Engine as _, EngineError, ExecRequest, LogQuery, OutputStream, Performed, Stdio,
-    Tail, TerminalSize,
+    AttachRequest, Engine as _, EngineError, EventKind, ExecRequest, LogQuery, OutputStream,
+    Performed, Stdio, Tail, TerminalSize,
 };
 use crate::runtime::container;
 use crate::runtime::container::description::Privilege;
@@ -104,7 +104,9 @@ impl Inner {
                 files(&own).map_err(|error| EngineError::act(act(), error))?,
             ),
         };
+        let told = ExecEvents::begin(self, &record, &request.args)?;
         let mut started = self.start_inside(&record, &request, stdio)?;
+        told.started();
         if request.detach {
             started
                 .leave()
@@ -120,11 +122,56 @@ impl Inner {
         let exit = started
             .wait()
             .map_err(|error| EngineError::act(act(), error))?;
+        told.ended(exit.shell_code());
         if let Some(shown) = shown {
             // It ends when the terminal has nothing left to show.
             drop(shown.join());
         }
         Ok(exit.shell_code())
+    }
+}
+
+/// What the followers of events hear of a program inside a container.
+struct ExecEvents<'inner> {
+    inner: &'inner Inner,
+    record: &'inner ContainerRecord,
+    command: String,
+    id: String,
+}
+
+impl<'inner> ExecEvents<'inner> {
+    /// Tells that a program is about to run.
+    fn begin(
+        inner: &'inner Inner,
+        record: &'inner ContainerRecord,
+        args: &[String],
+    ) -> Result<Self, EngineError> {
+        let act = || format!("run a program in container `{}`", record.name);
+        let events = Self {
+            inner,
+            record,
+            command: args.join(" "),
+            id: new_id().map_err(|error| EngineError::act(act(), error))?,
+        };
+        let command = events.command.clone();
+        events.tell(&EventKind::ExecCreate { command }, None);
+        Ok(events)
+    }
+
+    fn started(&self) {
+        let command = self.command.clone();
+        self.tell(&EventKind::ExecStart { command }, None);
+    }
+
+    fn ended(&self, exit_code: i32) {
+        self.tell(&EventKind::ExecDie, Some(exit_code));
+    }
+
+    fn tell(&self, kind: &EventKind, exit_code: Option<i32>) {
+        let id = [("execID", self.id.clone())];
+        let code = exit_code.map(|code| ("exitCode", code.to_string()));
+        let more: Vec<_> = id.into_iter().chain(code).collect();
+        self.inner.append_event(self.record, kind, &more);
     }
 }
 

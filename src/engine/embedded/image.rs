@@ -1,7 +1,5 @@
 //! Images: found, fetched and listed.
 
-use std::time::SystemTime;
-
 use super::inner::Inner;
 use super::mend::Damaged;
 use super::record::ContainerRecord;
@@ -69,7 +67,7 @@ impl Inner {
                 drop(
                     state
                         .images
-                        .insert(query.reference.clone(), observed(record)),
+                        .insert(query.reference.clone(), self.observed_image(record)),
                 );
             }
         }
@@ -103,7 +101,28 @@ impl Inner {
             .store
             .list()
             .map_err(|error| EngineError::act("list the images", error))?;
-        Ok(listed.into_iter().map(observed).collect())
+        let listed = listed.into_iter();
+        Ok(listed.map(|record| self.observed_image(record)).collect())
+    }
+
+    fn observed_image(&self, record: ImageRecord) -> ObservedImage {
+        let fetched = self.store.arrived(&record);
+        let created = match (&record.created, &record.root) {
+            (Some(text), _) => text.parse().ok().map(|time: jiff::Timestamp| time.into()),
+            // A folder does not say when it was made.
+            (None, RootSource::HostDir(_)) => fetched,
+            (None, RootSource::Layers(_)) => None,
+        };
+        ObservedImage {
+            id: record.id.to_string(),
+            references: vec![record.reference],
+            platform: Some(record.platform),
+            manifest: record.repo_digest,
+            latest: None,
+            size_bytes: record.size_bytes,
+            created,
+            fetched,
+        }
     }
 
     /// Removes layers and blobs that nothing needs.
@@ -145,22 +164,6 @@ fn fits(record: &ImageRecord, query: &ImageQuery) -> bool {
         .platform
         .as_ref()
         .is_none_or(|platform| record.platform.satisfies(platform))
-}
-
-fn observed(record: ImageRecord) -> ObservedImage {
-    let created = record
-        .created
-        .and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    ObservedImage {
-        id: record.id.to_string(),
-        references: vec![record.reference],
-        platform: Some(record.platform),
-        manifest: record.repo_digest,
-        latest: None,
-        size_bytes: record.size_bytes,
-        created: created.map(SystemTime::from),
-        fetched: None,
-    }
 }
 
 fn update_of(step: PullProgress) -> Option<Update> {

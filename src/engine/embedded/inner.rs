@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::holder::Holder;
 use super::not_supported;
 use super::turns::Turns;
-use crate::engine::{EngineError, LockHolder, LockWait, Performed, ProjectLock};
-use crate::plan::Action;
+use crate::engine::{EngineError, EventKind, LockHolder, LockWait, Performed, ProjectLock};
+use crate::plan::{Action, Occasion};
 use crate::runtime::image::{Credentials, RegistrySettings, Store};
 use crate::runtime::kernel::reexec::OwnProgram;
 use crate::runtime::store::{
@@ -87,7 +87,17 @@ impl Inner {
                 name,
                 inherit,
             } => self.create_container(spec, name, inherit.as_ref()),
-            Action::StartContainer { name, files } => self.start_container(name, files),
+            Action::StartContainer {
+                name,
+                files,
+                occasion,
+            } => {
+                let started = self.start_container(name, files)?;
+                if *occasion == Occasion::Restart {
+                    self.append_event(&self.get(name)?, &EventKind::Restart, &[]);
+                }
+                Ok(started)
+            }
             Action::StopContainer {
                 name,
                 signal,

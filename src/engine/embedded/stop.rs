@@ -2,7 +2,7 @@
 
 use super::inner::Inner;
 use super::record::ContainerRecord;
-use crate::engine::{EngineError, Performed};
+use crate::engine::{EngineError, EventKind, Performed};
 use crate::runtime::container::ContainerError;
 use crate::runtime::kernel::pidfd::Exit;
 use crate::runtime::monitor::control::{self, ControlError, Reply, Request};
@@ -43,7 +43,7 @@ impl Inner {
                 grace_ms: Some(grace_ms),
             },
         )?;
-        self.append_event(&record, "stop", &[]);
+        self.append_event(&record, &EventKind::Stop, &[]);
         Ok(match reply {
             Reply::Ended {
                 exit_code: Some(exit_code),

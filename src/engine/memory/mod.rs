@@ -23,7 +23,7 @@ use super::{
 };
 use crate::desired::InjectedFile;
 use crate::observed::{Damage, Health, ObservedImage, ObservedState, ProjectSummary, Scope};
-use crate::plan::{Action, Until};
+use crate::plan::{Action, Occasion, Until};
 use crate::value::{ContainerName, ImageRef, ProjectName, ServiceName};
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, future, stream};
@@ -234,6 +234,7 @@ impl Engine for Memory {
         let start = Action::StartContainer {
             name: container.clone(),
             files,
+            occasion: Occasion::Start,
         };
         let _performed = self.perform(&start, &()).await?;
         // Nothing runs here, so it has ended unless something else is said of its service.

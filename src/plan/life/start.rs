@@ -4,7 +4,7 @@ use super::order::{Stopping, selected, stop_all};
 use crate::desired::{Condition, Dependency, DesiredState, HookStage, InjectedFile};
 use crate::observed::{Health, ObservedContainer, ObservedState, OneOff, RunState};
 use crate::plan::{
-    Action, Cause, Dependencies, Plan, StartOptions, StepId, StopOptions, Until, WaitFor,
+    Action, Cause, Dependencies, Occasion, Plan, StartOptions, StepId, StopOptions, Until, WaitFor,
     sketch::Sketch, stored, stored::Relations,
 };
 use crate::value::{ContainerName, ServiceName};
@@ -17,7 +17,7 @@ pub fn start(
     observed: &ObservedState,
     options: &StartOptions,
 ) -> Plan {
-    let mut starting = Starting::new(desired, observed);
+    let mut starting = Starting::new(Occasion::Start, desired, observed);
     let mut meant = replicas(observed, &options.services, &mut starting.sketch);
     meant.extend(starting.idle_dependencies(&options.services));
     let idle = meant
@@ -56,7 +56,7 @@ pub fn restart(
     options: &StopOptions,
 ) -> Plan {
     let relations = Relations::wanted(desired, observed);
-    let mut starting = Starting::new(desired, observed);
+    let mut starting = Starting::new(Occasion::Restart, desired, observed);
     let (services, idle) = match options.dependents {
         Dependencies::Include if !options.services.is_empty() => {
             let services = relations.with_restarting(&options.services);
@@ -106,6 +106,7 @@ fn replicas<'a>(
 type Start<'a> = (&'a ObservedContainer, Cause, Option<StepId>);
 
 struct Starting<'a> {
+    occasion: Occasion,
     desired: Option<&'a DesiredState>,
     observed: &'a ObservedState,
     relations: Relations,
@@ -117,8 +118,13 @@ struct Starting<'a> {
 }
 
 impl<'a> Starting<'a> {
-    fn new(desired: Option<&'a DesiredState>, observed: &'a ObservedState) -> Self {
+    fn new(
+        occasion: Occasion,
+        desired: Option<&'a DesiredState>,
+        observed: &'a ObservedState,
+    ) -> Self {
         Self {
+            occasion,
             desired,
             observed,
             relations: Relations::wanted(desired, observed),
@@ -163,6 +169,7 @@ impl<'a> Starting<'a> {
         let action = Action::StartContainer {
             name: name.clone(),
             files: self.files(container),
+            occasion: self.occasion,
         };
         let mut last = self.sketch.add(action, cause, before);
         for (index, hook) in stored::post_start(container).into_iter().enumerate() {

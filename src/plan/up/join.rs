@@ -3,7 +3,7 @@
 
 use super::Up;
 use crate::observed::{Join, ObservedContainer, OneOff};
-use crate::plan::{Action, Cause, StepId, stored};
+use crate::plan::{Action, Cause, Occasion, StepId, stored};
 use crate::value::ContainerName;
 
 impl Up<'_> {
@@ -49,6 +49,7 @@ impl Up<'_> {
             let action = Action::StartContainer {
                 name: there.name.clone(),
                 files: stored::files(there),
+                occasion: Occasion::Start,
             };
             self.sketch.add(action, Cause::Follows(stopped), before);
         }

@@ -4,7 +4,7 @@
 use super::{Up, changes, named};
 use crate::desired::{IpamPool, NetworkSpec};
 use crate::observed::{ObservedContainer, ObservedNetwork, Occupant, OccupiedSubnet};
-use crate::plan::{Action, Cause, PlanError, StepId, Warning, stored};
+use crate::plan::{Action, Cause, Occasion, PlanError, StepId, Warning, stored};
 use crate::value::{Cidr, NetworkName};
 use std::collections::BTreeSet;
 
@@ -194,6 +194,7 @@ impl<'a> Up<'a> {
                 let action = Action::StartContainer {
                     name: container.name.clone(),
                     files: stored::files(container),
+                    occasion: Occasion::Start,
                 };
                 let stopped = self.stops.of(&container.name);
                 let cause = stopped.map_or(Cause::Requested, Cause::Follows);

@@ -2,7 +2,7 @@
 
 use super::Up;
 use crate::desired::{ContainerSpec, DesiredService, HookSpec, HookStage};
-use crate::plan::{Action, Cause, Guard, RunStart, StartMode, StepId};
+use crate::plan::{Action, Cause, Guard, Occasion, RunStart, StartMode, StepId};
 use crate::value::ContainerName;
 
 /// A replica on its way: the steps that it has come through.
@@ -52,6 +52,7 @@ impl<'a> Up<'a> {
         let action = Action::StartContainer {
             name: way.spec.name.clone(),
             files: way.spec.files.clone(),
+            occasion: Occasion::Start,
         };
         let started = self.sketch.add(action, cause, before);
         self.starts.push((way.spec, started));

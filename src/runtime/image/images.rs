@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,15 @@ impl Store {
         }
         records.sort_by(|one, other| one.reference.cmp(&other.reference));
         Ok(records)
+    }
+
+    /// Returns when an image came here: when its configuration was written, or the folder it stands for was last changed.
+    pub fn arrived(&self, record: &ImageRecord) -> Option<SystemTime> {
+        let path = match &record.root {
+            RootSource::Layers(_) => self.content.path(&record.id),
+            RootSource::HostDir(folder) => folder.clone(),
+        };
+        fs::metadata(path).ok()?.modified().ok()
     }
 
     /// Forgets a name; what only it needed goes with the next [`Store::prune`].
