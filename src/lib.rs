@@ -53,6 +53,7 @@
 //! runtime/kernel:
 //! runtime/store: kernel
 //! runtime/git: kernel store
+//! runtime/copy: kernel
 //! runtime/image: kernel store
 //! runtime/volume: kernel store
 //! runtime/network: kernel store

@@ -21,6 +21,7 @@ mod scenarios {
     mod crash;
     mod damage;
     mod examples;
+    mod files;
     mod image_store;
     mod images;
     mod joining;

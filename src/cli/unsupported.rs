@@ -6,9 +6,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Verbs of Docker Compose that are not there yet.
-const VERBS: [&str; 8] = [
-    "alpha", "bridge", "commit", "cp", "export", "publish", "push", "watch",
-];
+const VERBS: [&str; 6] = ["alpha", "bridge", "commit", "publish", "push", "watch"];
 
 /// Flags of Docker Compose that are not there yet, and what can be done instead.
 const FLAGS: [(&str, &str); 4] = [

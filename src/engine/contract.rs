@@ -1,15 +1,16 @@
 //! What every engine can do.
 
 use super::{
-    AttachRequest, EngineError, EventStream, EventsFrom, ExecRequest, Foreground, LockHolder,
-    LockWait, LogQuery, LogStream, ProcessRow, Stats,
+    AttachRequest, CopyRequest, EngineError, EventStream, EventsFrom, ExecRequest, Foreground,
+    LockHolder, LockWait, LogQuery, LogStream, ProcessRow, Stats,
 };
 use crate::desired::InjectedFile;
 use crate::observed::{Damage, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
+use crate::runtime::copy::Links;
 use crate::value::{ContainerName, ProjectName};
 use async_trait::async_trait;
-use std::{any::Any, fmt};
+use std::{any::Any, fmt, os::fd::OwnedFd, path::PathBuf};
 
 /// Something that makes containers real.
 ///
@@ -85,6 +86,32 @@ pub trait Engine: Send + Sync + fmt::Debug {
         files: Vec<InjectedFile>,
         request: AttachRequest,
     ) -> Result<Foreground, EngineError>;
+
+    /// Copies files between a container, running or not, and the host; returns how many were written.
+    async fn copy(
+        &self,
+        container: &ContainerName,
+        request: CopyRequest,
+    ) -> Result<u64, EngineError>;
+
+    /// Writes the files of a container as a tar archive, without what is mounted into it.
+    async fn export(&self, container: &ContainerName, to: OwnedFd) -> Result<(), EngineError>;
+
+    /// Writes a file or folder of a container as a tar archive.
+    async fn pack(
+        &self,
+        container: &ContainerName,
+        what: (PathBuf, Links),
+        to: OwnedFd,
+    ) -> Result<(), EngineError>;
+
+    /// Unpacks a tar archive, a file that is read from its beginning, into a folder of a container.
+    async fn unpack(
+        &self,
+        container: &ContainerName,
+        archive: OwnedFd,
+        into: PathBuf,
+    ) -> Result<(), EngineError>;
 
     /// Waits until a container ends and returns its exit code; at once when it does not run.
     async fn wait(&self, container: &ContainerName) -> Result<i32, EngineError>;

@@ -15,7 +15,7 @@ pub use contract::{Engine, Performed, Progress, ProjectLock, Update};
 pub use error::{EngineError, LockHolder, PortHolder};
 pub use memory::Memory;
 pub use request::{
-    AttachRequest, ContainerEvent, EventKind, EventStream, EventsFrom, ExecRequest, Foreground,
-    LockWait, LogLine, LogQuery, LogStream, OutputStream, ProcessRow, Stats, Stdio, Tail,
-    TerminalSize,
+    AttachRequest, ContainerEvent, CopyDirection, CopyRequest, EventKind, EventStream, EventsFrom,
+    ExecRequest, Foreground, LockWait, LogLine, LogQuery, LogStream, OutputStream, ProcessRow,
+    Stats, Stdio, Tail, TerminalSize,
 };

@@ -1,10 +1,13 @@
 //! What commands ask of an engine beside actions, and what they get.
 
 use super::EngineError;
+use crate::runtime::copy::CopyOptions;
 use crate::value::{ContainerName, ServiceName};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use std::{borrow::Cow, collections::BTreeMap, os::fd::OwnedFd, time::SystemTime};
+use std::{
+    borrow::Cow, collections::BTreeMap, os::fd::OwnedFd, path::PathBuf, time::SystemTime,
+};
 use tokio::sync::watch;
 
 /// Whether a command waits for another one that changes the same project.
@@ -249,6 +252,28 @@ pub struct AttachRequest {
     pub terminal: Option<watch::Receiver<TerminalSize>>,
     /// The bytes that end the connection, such as ctrl-p ctrl-q; none for never.
     pub detach_keys: Vec<u8>,
+}
+
+/// Files that are copied between a container and the host.
+#[derive(Clone, Debug)]
+pub struct CopyRequest {
+    /// Which way.
+    pub direction: CopyDirection,
+    /// The path in the container.
+    pub inside: PathBuf,
+    /// The absolute path on the host.
+    pub outside: PathBuf,
+    /// How they are copied.
+    pub options: CopyOptions,
+}
+
+/// Which way files are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyDirection {
+    /// Into the container.
+    In,
+    /// Out of it.
+    Out,
 }
 
 /// A container in the foreground: ends with its exit code when it ends, or with nothing when the user detached.

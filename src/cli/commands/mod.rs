@@ -9,6 +9,8 @@ mod explain;
 mod ps;
 mod logs;
 mod run;
+mod cp;
+mod export;
 mod exec;
 mod attach;
 mod start;
@@ -54,6 +56,8 @@ pub(super) enum Verb {
     Logs(logs::LogsArgs),
     Run(run::RunArgs),
     Exec(exec::ExecArgs),
+    Cp(cp::CpArgs),
+    Export(export::ExportArgs),
     Attach(attach::AttachArgs),
     Start(start::StartArgs),
     Stop(stop::StopArgs),
@@ -91,6 +95,8 @@ impl Verb {
             Self::Ps(args) => ps::ps(invocation, args),
             Self::Logs(args) => logs::logs(invocation, args),
             Self::Run(args) => run::run(invocation, args),
+            Self::Cp(args) => cp::cp(invocation, args),
+            Self::Export(args) => export::export(invocation, args),
             Self::Exec(args) => exec::exec(invocation, args),
             Self::Attach(args) => attach::attach(invocation, args),
             Self::Start(args) => start::start(invocation, args),

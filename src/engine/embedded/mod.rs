@@ -22,6 +22,7 @@ mod container;
 mod describe;
 mod events;
 mod exec;
+mod files;
 mod foreground;
 mod holder;
 mod image;
@@ -43,19 +44,22 @@ mod wait;
 mod watch;
 mod workshop;
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::{
-    AttachRequest, Engine, EngineError, EventStream, EventsFrom, ExecRequest, Foreground,
-    LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress, ProjectLock, Stats,
+    AttachRequest, CopyRequest, Engine, EngineError, EventStream, EventsFrom, ExecRequest,
+    Foreground, LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress,
+    ProjectLock, Stats,
 };
 use crate::desired::{BuildSpec, InjectedFile};
 use crate::observed::{Damage, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
 use crate::runtime::build::{Events, Prepared, Workshop};
+use crate::runtime::copy::Links;
 use crate::runtime::image::{Pruned, Store, StoredImage};
 use crate::value::{ContainerName, ProjectName};
 use inner::Inner;
@@ -232,6 +236,43 @@ impl Engine for Embedded {
         request: AttachRequest,
     ) -> Result<Foreground, EngineError> {
         self.run_in_foreground(container, files, request).await
+    }
+
+    async fn copy(
+        &self,
+        container: &ContainerName,
+        request: CopyRequest,
+    ) -> Result<u64, EngineError> {
+        let name = container.clone();
+        self.blocking(move |inner| inner.copy_files(&name, &request))
+            .await
+    }
+
+    async fn export(&self, container: &ContainerName, to: OwnedFd) -> Result<(), EngineError> {
+        let name = container.clone();
+        self.blocking(move |inner| inner.export(&name, to)).await
+    }
+
+    async fn pack(
+        &self,
+        container: &ContainerName,
+        (path, links): (PathBuf, Links),
+        to: OwnedFd,
+    ) -> Result<(), EngineError> {
+        let name = container.clone();
+        self.blocking(move |inner| inner.pack(&name, (&path, links), to))
+            .await
+    }
+
+    async fn unpack(
+        &self,
+        container: &ContainerName,
+        archive: OwnedFd,
+        into: PathBuf,
+    ) -> Result<(), EngineError> {
+        let name = container.clone();
+        self.blocking(move |inner| inner.unpack(&name, archive, &into))
+            .await
     }
 
     async fn wait(&self, container: &ContainerName) -> Result<i32, EngineError> {

@@ -17,18 +17,25 @@ mod container;
 mod resource;
 
 use super::{
-    AttachRequest, ContainerEvent, Engine, EngineError, EventStream, EventsFrom, ExecRequest,
-    Foreground, LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress,
-    ProjectLock, Stats,
+    AttachRequest, ContainerEvent, CopyRequest, Engine, EngineError, EventStream, EventsFrom,
+    ExecRequest, Foreground, LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow,
+    Progress, ProjectLock, Stats,
 };
 use crate::desired::InjectedFile;
 use crate::observed::{Damage, Health, ObservedImage, ObservedState, ProjectSummary, Scope};
+<<<<<<< HEAD
 use crate::plan::{Action, Occasion, Until};
+=======
+use crate::plan::{Action, Until};
+use crate::runtime::copy::Links;
+>>>>>>> 5dc5484 (cli: cp and export, for containers that run and those that do not)
 use crate::value::{ContainerName, ImageRef, ProjectName, ServiceName};
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use std::{
     collections::BTreeMap,
+    os::fd::OwnedFd,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::{broadcast, watch};
@@ -240,6 +247,38 @@ impl Engine for Memory {
         // Nothing runs here, so it has ended unless something else is said of its service.
         let ended = self.world().ended(container)?;
         Ok(future::ready(Ok(ended)).boxed())
+    }
+
+    async fn copy(
+        &self,
+        container: &ContainerName,
+        _request: CopyRequest,
+    ) -> Result<u64, EngineError> {
+        // Containers have no files here.
+        self.world().container(container)?;
+        Ok(0)
+    }
+
+    async fn export(&self, container: &ContainerName, _to: OwnedFd) -> Result<(), EngineError> {
+        self.world().container(container).map(|_| ())
+    }
+
+    async fn pack(
+        &self,
+        container: &ContainerName,
+        _what: (PathBuf, Links),
+        _to: OwnedFd,
+    ) -> Result<(), EngineError> {
+        self.world().container(container).map(|_| ())
+    }
+
+    async fn unpack(
+        &self,
+        container: &ContainerName,
+        _archive: OwnedFd,
+        _into: PathBuf,
+    ) -> Result<(), EngineError> {
+        self.world().container(container).map(|_| ())
     }
 
     async fn wait(&self, container: &ContainerName) -> Result<i32, EngineError> {

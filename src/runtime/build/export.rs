@@ -8,7 +8,7 @@ use super::execute::Built;
 use super::files::{Folders, Placement, Tree, View, place, select};
 use super::workshop::Workshop;
 use crate::runtime::image::{Match, Saved, pack_files};
-use crate::runtime::kernel::rooted::Root;
+use crate::runtime::kernel::rooted::{Mounts, Root};
 use crate::value::{Digest, ImageRef, RegistryRef};
 
 /// What an archive of a built image is.
@@ -40,7 +40,7 @@ impl Workshop {
             Archive::Image => self.image_archive(built, names, sink),
             Archive::Files => {
                 let tree = Tree::of_layers(&self.store.trees(built.layers())?)?;
-                let packed = pack_files(&tree.root, None, sink);
+                let packed = pack_files(&tree.root, Mounts::Entered, sink);
                 packed.map_err(BuildError::io("write the files of the image"))
             }
         }

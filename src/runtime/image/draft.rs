@@ -25,7 +25,7 @@ use super::manifest::{Descriptor, OCI_LAYER};
 use super::snapshot::{self, Snapshot, Writable};
 use super::{ImageError, RootSource, Store};
 use crate::runtime::kernel::failpoint;
-use crate::runtime::kernel::rooted::Root;
+use crate::runtime::kernel::rooted::{Mounts, Root};
 use crate::runtime::store::{self, Durability};
 use crate::value::{Algorithm, Digest, Hasher};
 
@@ -187,6 +187,7 @@ impl Store {
         let file = partial.writer()?;
         let root = Root::open(tree).map_err(|error| fail(io::Error::other(error)))?;
         let pack = layer::Packing {
+            mounts: Mounts::Entered,
             tree: draft.tree(),
             latest,
             root_like: self.root_below(&draft.below)?,

@@ -15,8 +15,8 @@ pub(super) use decode::{Compression, Decoder};
 pub(super) use extract::Below;
 pub(super) use metadata::{Losses, Privilege};
 pub(super) use name::place_in_root;
-pub use pack::pack_files;
 pub(super) use pack::{Packed, Packing, RootLike, Tree, pack};
+pub use pack::{pack_files, pack_path};
 pub(super) use tar::{Archive, Entry, Kind, TarError, TarWriter};
 pub(super) use unpack::{Expected, Outcome, SourceReader, Target, unpack};
 

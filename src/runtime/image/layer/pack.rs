@@ -5,11 +5,12 @@
 //! and nobody's name is in it, so that the same tree always gives the same bytes.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -17,7 +18,7 @@ use rustix::io::Errno;
 use super::metadata::{self, Privilege};
 use super::tar::{Entry, Kind, TarWriter};
 use crate::runtime::kernel::KernelError;
-use crate::runtime::kernel::rooted::{self, Root};
+use crate::runtime::kernel::rooted::{self, EntryKind, Mounts, Root};
 
 /// The most bytes of the names, and of one value, of a file's attributes; Linux allows no more.
 const ATTRIBUTE_LIMIT_BYTES: usize = 64 << 10;
@@ -35,6 +36,8 @@ pub(in crate::runtime::image) enum Tree {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::runtime::image) struct Packing {
     pub(in crate::runtime::image) tree: Tree,
+    /// What becomes of what is mounted in it.
+    pub(in crate::runtime::image) mounts: Mounts,
     /// Later times are written as this one, for images that are the same each time.
     pub(in crate::runtime::image) latest: Option<i64>,
     /// The root is written only where it differs from this.
@@ -65,15 +68,33 @@ pub(in crate::runtime::image) struct Packed {
     pub(in crate::runtime::image) content_bytes: u64,
 }
 
-/// Writes all files of a root filesystem as an archive; times after `latest` are written as that.
-pub fn pack_files(root: &Root, latest: Option<i64>, sink: impl Write) -> io::Result<()> {
+/// Writes all files of a root filesystem as an archive.
+pub fn pack_files(root: &Root, mounts: Mounts, sink: impl Write) -> io::Result<()> {
     let packing = Packing {
         tree: Tree::Whole,
-        latest,
+        latest: None,
+        mounts,
         root_like: RootLike::PLAIN,
     };
     let (mut sink, _) = pack(root, &packing, sink)?;
     sink.flush()
+}
+
+/// Writes one file, or a folder with everything in it, as an archive in which it has its own name.
+pub fn pack_path(root: &Root, path: &Path, sink: impl Write) -> io::Result<()> {
+    let mut packer = Packer::new(sink, Tree::Whole, None);
+    let mut found = root.look(path).map_err(failed)?;
+    let name = PathBuf::from(OsStr::from_bytes(found.name.as_bytes()));
+    found.path.clone_from(&name);
+    packer.add(&found)?;
+    if found.kind() == EntryKind::Directory {
+        for entry in root.walk(path).map_err(failed)? {
+            let mut entry = entry.map_err(failed)?;
+            entry.path = name.join(&entry.path);
+            packer.add(&entry)?;
+        }
+    }
+    packer.writer.finish()?.flush()
 }
 
 /// Writes everything below a root as an archive.
@@ -82,15 +103,10 @@ pub(in crate::runtime::image) fn pack<W: Write>(
     packing: &Packing,
     sink: W,
 ) -> io::Result<(W, Packed)> {
-    let mut packer = Packer {
-        writer: TarWriter::new(sink),
-        tree: packing.tree,
-        latest: packing.latest,
-        links: BTreeMap::new(),
-        packed: Packed::default(),
-    };
+    let mut packer = Packer::new(sink, packing.tree, packing.latest);
     packer.root(root, packing.root_like)?;
-    for entry in root.walk(Path::new("")).map_err(failed)? {
+    let walk = root.walk_with(Path::new(""), packing.mounts);
+    for entry in walk.map_err(failed)? {
         packer.add(&entry.map_err(failed)?)?;
     }
     Ok((packer.writer.finish()?, packer.packed))
@@ -113,6 +129,16 @@ struct Packer<W> {
 }
 
 impl<W: Write> Packer<W> {
+    fn new(sink: W, tree: Tree, latest: Option<i64>) -> Self {
+        Self {
+            writer: TarWriter::new(sink),
+            tree,
+            latest,
+            links: BTreeMap::new(),
+            packed: Packed::default(),
+        }
+    }
+
     fn root(&mut self, root: &Root, like: RootLike) -> io::Result<()> {
         let stat = rustix::fs::fstat(root)?;
         let own = RootLike {

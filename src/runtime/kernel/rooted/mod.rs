@@ -16,4 +16,4 @@ mod walk;
 pub use copy::{copy_attributes, copy_content};
 pub use root::{EntryKind, Root};
 pub use target::{Target, TargetKind};
-pub use walk::{Entry, Walk};
+pub use walk::{Entry, Mounts, Walk};

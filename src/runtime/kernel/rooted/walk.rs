@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, StatxAttributes, StatxFlags};
 
 use super::root::{EntryKind, Root};
 use crate::runtime::kernel::error::KernelError;
@@ -46,6 +46,16 @@ impl Entry {
 #[derive(Debug)]
 pub struct Walk {
     pending: Vec<Level>,
+    mounts: Mounts,
+}
+
+/// What becomes of what is mounted below the directory where a walk begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mounts {
+    /// It is walked like everything else.
+    Entered,
+    /// A directory with something mounted on it is passed without what is in it, a file is left out.
+    Skipped,
 }
 
 #[derive(Debug)]
@@ -58,9 +68,28 @@ struct Level {
 impl Root {
     /// Walks everything below `path`, in the order of names; links are reported, not followed.
     pub fn walk(&self, path: &Path) -> Result<Walk, KernelError> {
+        self.walk_with(path, Mounts::Entered)
+    }
+
+    /// Looks at one name as a walk would come by it; a link is not followed.
+    pub fn look(&self, path: &Path) -> Result<Entry, KernelError> {
+        let (dir, name) = self.parent(path)?;
+        let stat = rustix::fs::statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(KernelError::call_on("look at", &path.display()))?;
+        Ok(Entry {
+            dir: Rc::new(dir),
+            name,
+            path: path.to_owned(),
+            stat,
+        })
+    }
+
+    /// Does the same as [`Root::walk`] and says what becomes of what is mounted there.
+    pub fn walk_with(&self, path: &Path, mounts: Mounts) -> Result<Walk, KernelError> {
         let fd = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         Ok(Walk {
             pending: vec![Level::read(fd, PathBuf::new())?],
+            mounts,
         })
     }
 }
@@ -92,7 +121,8 @@ impl Walk {
         dir: Rc<OwnedFd>,
         name: CString,
         path: PathBuf,
-    ) -> Result<Entry, KernelError> {
+    ) -> Result<Option<Entry>, KernelError> {
+        let is_mounted = self.mounts == Mounts::Skipped && is_mount_root(&dir, &name)?;
         let stat = rustix::fs::statat(&*dir, &name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(KernelError::call_on("look at", &path.display()))?;
         let entry = Entry {
@@ -101,14 +131,26 @@ impl Walk {
             path,
             stat,
         };
-        if entry.kind() == EntryKind::Directory {
+        let is_dir = entry.kind() == EntryKind::Directory;
+        if is_mounted {
+            return Ok(is_dir.then_some(entry));
+        }
+        if is_dir {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let fd = rustix::fs::openat(&*entry.dir, &entry.name, flags, Mode::empty())
                 .map_err(KernelError::call_on("open", &entry.path.display()))?;
             self.pending.push(Level::read(fd, entry.path.clone())?);
         }
-        Ok(entry)
+        Ok(Some(entry))
     }
+}
+
+/// Whether something is mounted under a name. Kernels before Linux 5.8 do not say so, and nothing is.
+fn is_mount_root(dir: &OwnedFd, name: &CString) -> Result<bool, KernelError> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let known = rustix::fs::statx(dir, name, flags, StatxFlags::empty())
+        .map_err(KernelError::call_on("look at", &name.to_string_lossy()))?;
+    Ok(known.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 impl Iterator for Walk {
@@ -120,7 +162,10 @@ impl Iterator for Walk {
             if let Some(name) = level.names.next() {
                 let path = level.path.join(OsStr::from_bytes(name.as_bytes()));
                 let dir = Rc::clone(&level.fd);
-                return Some(self.visit(dir, name, path));
+                match self.visit(dir, name, path).transpose() {
+                    Some(visited) => return Some(visited),
+                    None => continue,
+                }
             }
             self.pending.pop();
         }
