@@ -5,9 +5,7 @@ use crate::runtime::copy::CopyOptions;
 use crate::value::{ContainerName, ServiceName};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use std::{
-    borrow::Cow, collections::BTreeMap, os::fd::OwnedFd, path::PathBuf, time::SystemTime,
-};
+use std::{borrow::Cow, collections::BTreeMap, os::fd::OwnedFd, path::PathBuf, time::SystemTime};
 use tokio::sync::watch;
 
 /// Whether a command waits for another one that changes the same project.

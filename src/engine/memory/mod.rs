@@ -23,12 +23,8 @@ use super::{
 };
 use crate::desired::InjectedFile;
 use crate::observed::{Damage, Health, ObservedImage, ObservedState, ProjectSummary, Scope};
-<<<<<<< HEAD
 use crate::plan::{Action, Occasion, Until};
-=======
-use crate::plan::{Action, Until};
 use crate::runtime::copy::Links;
->>>>>>> 5dc5484 (cli: cp and export, for containers that run and those that do not)
 use crate::value::{ContainerName, ImageRef, ProjectName, ServiceName};
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, future, stream};
