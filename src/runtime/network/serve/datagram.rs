@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::libc::{in_pktinfo, in6_pktinfo};
@@ -16,7 +17,7 @@ use nix::sys::socket::{
 };
 use rustix::net::{RecvFlags, SendFlags, connect, recv, send};
 
-use crate::runtime::network::publish::{Protocol, PublishedPort, SocketFamily, open_here};
+use crate::runtime::network::publish::{HostSockets, Protocol, PublishedPort, SocketFamily};
 
 use super::PortTarget;
 use super::reactor::{Reactor, Token, Wake};
@@ -51,6 +52,8 @@ struct Session {
 pub(super) struct Datagrams {
     listeners: Vec<PublishedPort>,
     target: PortTarget,
+    /// Where the bridges are, from which the container is reached.
+    bridges: Arc<HostSockets>,
     /// Clients at a time; the one that was silent the longest makes room.
     limit: usize,
     by_client: BTreeMap<SessionKey, u32>,
@@ -61,10 +64,16 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(listeners: Vec<PublishedPort>, target: PortTarget, limit: usize) -> Self {
+    pub(super) fn new(
+        listeners: Vec<PublishedPort>,
+        target: PortTarget,
+        limit: usize,
+        bridges: Arc<HostSockets>,
+    ) -> Self {
         Self {
             listeners,
             target,
+            bridges,
             limit,
             by_client: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -136,7 +145,7 @@ impl Datagrams {
                     };
                     let _sent = send_from(&port.socket, &self.buffer[..length], &key);
                 }
-                Err(rustix::io::Errno::CONNREFUSED) => session.try_next(id, reactor),
+                Err(rustix::io::Errno::CONNREFUSED) => session.try_next(id, &self.bridges, reactor),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return,
             }
@@ -210,7 +219,7 @@ impl Datagrams {
         }
         let port = self.listeners.get(key.listener as usize)?;
         let mut others = self.target.candidates(port.host.ip(), port.container_port);
-        let socket = open_first(&mut others)?;
+        let socket = open_first(&mut others, &self.bridges)?;
         self.next_id = self.next_id.wrapping_add(1);
         while self.sessions.contains_key(&self.next_id) {
             self.next_id = self.next_id.wrapping_add(1);
@@ -254,8 +263,8 @@ impl Session {
     }
 
     /// Nobody listens there; without another target the next datagram may fare better.
-    fn try_next(&mut self, id: u32, reactor: &Reactor) {
-        let Some(socket) = open_first(&mut self.others) else {
+    fn try_next(&mut self, id: u32, bridges: &HostSockets, reactor: &Reactor) {
+        let Some(socket) = open_first(&mut self.others, bridges) else {
             return;
         };
         if reactor
@@ -268,17 +277,17 @@ impl Session {
     }
 }
 
-fn open_first(targets: &mut Vec<SocketAddr>) -> Option<OwnedFd> {
+fn open_first(targets: &mut Vec<SocketAddr>, bridges: &HostSockets) -> Option<OwnedFd> {
     while !targets.is_empty() {
-        if let Ok(socket) = open_session(targets.remove(0)) {
+        if let Ok(socket) = open_session(targets.remove(0), bridges) {
             return Some(socket);
         }
     }
     None
 }
 
-fn open_session(target: SocketAddr) -> io::Result<OwnedFd> {
-    let socket = open_here(SocketFamily::of(target.ip()), Protocol::Udp)?;
+fn open_session(target: SocketAddr, bridges: &HostSockets) -> io::Result<OwnedFd> {
+    let socket = bridges.open(SocketFamily::of(target.ip()), Protocol::Udp)?;
     connect(&socket, &target)?;
     Ok(socket)
 }
@@ -359,14 +368,19 @@ mod tests {
     #[test]
     fn a_client_that_is_silent_for_too_long_is_forgotten() {
         let now = Instant::now();
-        let mut datagrams = Datagrams::new(Vec::new(), PortTarget::default(), 8);
+        let mut datagrams = Datagrams::new(
+            Vec::new(),
+            PortTarget::default(),
+            8,
+            Arc::new(HostSockets::Here),
+        );
         let client = "127.0.0.1:9".parse().unwrap();
         let key = SessionKey {
             listener: 0,
             client,
             local: None,
         };
-        let socket = open_session(client).unwrap();
+        let socket = open_session(client, &HostSockets::Here).unwrap();
         datagrams.by_client.insert(key, 1);
         let (others, first) = (Vec::new(), Vec::new());
         let session = Session {

@@ -1,9 +1,9 @@
 //! The one thread that lives in a container's network namespace: its names and its published ports.
 //!
 //! It answers DNS at 127.0.0.11, takes connections and datagrams from sockets that were opened in the
-//! host's namespace, and passes them on to the container's own address from inside. So a service that
-//! listens on 127.0.0.1 alone is not published, as with Docker; and the service sees its own address
-//! as the client's, where Docker's proxy shows the gateway's.
+//! host's namespace, and passes them on to the container's address from the namespace of its bridges. So
+//! a service that listens on 127.0.0.1 alone is not published, and the service sees the gateway's
+//! address as the client's, both as with Docker's proxy.
 //!
 //! **Invariant:** one thread, one epoll set; it sleeps unless a socket or a deadline wakes it.
 //! **Invariant:** every table here has a named limit; a peer that stalls costs itself alone.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -17,7 +18,7 @@ use rustix::net::sockopt::{
 use rustix::net::{Shutdown, SocketFlags, accept_with, connect, shutdown};
 use rustix::pipe::{SpliceFlags, splice};
 
-use crate::runtime::network::publish::{Protocol, PublishedPort, SocketFamily, open_here};
+use crate::runtime::network::publish::{HostSockets, Protocol, PublishedPort, SocketFamily};
 
 use super::PortTarget;
 use super::pipes::{Pipe, Pipes};
@@ -34,6 +35,8 @@ const CHUNKS_PER_TURN: usize = 32;
 pub(super) struct Streams {
     listeners: Vec<PublishedPort>,
     target: PortTarget,
+    /// Where the bridges are, from which the container is reached.
+    bridges: Arc<HostSockets>,
     /// Connections at a time; more wait in the kernel's queue.
     limit: usize,
     open: BTreeMap<u32, Stream>,
@@ -75,10 +78,16 @@ enum Progress {
 }
 
 impl Streams {
-    pub(super) fn new(listeners: Vec<PublishedPort>, target: PortTarget, limit: usize) -> Self {
+    pub(super) fn new(
+        listeners: Vec<PublishedPort>,
+        target: PortTarget,
+        limit: usize,
+        bridges: Arc<HostSockets>,
+    ) -> Self {
         Self {
             listeners,
             target,
+            bridges,
             limit,
             open: BTreeMap::new(),
             next_id: 0,
@@ -145,7 +154,7 @@ impl Streams {
         // Neither setting is needed for the bytes to arrive.
         let _set = set_tcp_nodelay(&client, true);
         let _set = set_socket_keepalive(&client, true);
-        let Some(server) = connect_first(&mut targets) else {
+        let Some(server) = connect_first(&mut targets, &self.bridges) else {
             return reset(&client);
         };
         let id = self.free_id();
@@ -181,7 +190,7 @@ impl Streams {
             return;
         };
         self.unfinished.remove(&id);
-        match stream.advance(id, &mut self.pipes, reactor) {
+        match stream.advance(id, (&mut self.pipes, &self.bridges), reactor) {
             Ok(Progress::Waits) => {}
             Ok(Progress::TurnOver) => {
                 self.unfinished.insert(id);
@@ -219,8 +228,13 @@ impl Streams {
 }
 
 impl Stream {
-    fn advance(&mut self, id: u32, pipes: &mut Pipes, reactor: &Reactor) -> io::Result<Progress> {
-        if !self.connected && !self.finish_connecting(id, reactor)? {
+    fn advance(
+        &mut self,
+        id: u32,
+        (pipes, bridges): (&mut Pipes, &HostSockets),
+        reactor: &Reactor,
+    ) -> io::Result<Progress> {
+        if !self.connected && !self.finish_connecting(id, bridges, reactor)? {
             return Ok(Progress::Waits);
         }
         let one = self.to_server.pump(&self.client, &self.server, pipes)?;
@@ -232,9 +246,14 @@ impl Stream {
         })
     }
 
-    fn finish_connecting(&mut self, id: u32, reactor: &Reactor) -> io::Result<bool> {
+    fn finish_connecting(
+        &mut self,
+        id: u32,
+        bridges: &HostSockets,
+        reactor: &Reactor,
+    ) -> io::Result<bool> {
         if let Err(error) = socket_error(&self.server)? {
-            self.server = connect_first(&mut self.others).ok_or(error)?;
+            self.server = connect_first(&mut self.others, bridges).ok_or(error)?;
             reactor.add(&self.server, Token::Stream(id), Wake::Changes)?;
             return Ok(false);
         }
@@ -345,10 +364,10 @@ fn splice_flags() -> SpliceFlags {
 }
 
 /// Begins to connect to the first target for which that is possible.
-fn connect_first(targets: &mut Vec<SocketAddr>) -> Option<OwnedFd> {
+fn connect_first(targets: &mut Vec<SocketAddr>, bridges: &HostSockets) -> Option<OwnedFd> {
     while !targets.is_empty() {
         let target = targets.remove(0);
-        let Ok(socket) = open_here(SocketFamily::of(target.ip()), Protocol::Tcp) else {
+        let Ok(socket) = bridges.open(SocketFamily::of(target.ip()), Protocol::Tcp) else {
             continue;
         };
         match connect(&socket, &target) {

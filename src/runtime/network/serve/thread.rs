@@ -12,7 +12,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::runtime::kernel::process;
 use crate::runtime::network::NetworkError;
-use crate::runtime::network::publish::{Protocol, PublishedPort};
+use crate::runtime::network::publish::{HostSockets, Protocol, PublishedPort};
 
 use super::datagram::Datagrams;
 use super::names::NameServer;
@@ -143,6 +143,10 @@ impl Server {
         let failed = |act| move |source: io::Error| NetworkError::Serve { act, source };
         let host = config.host.for_another_namespace();
         let host = host.map_err(failed("hold the host's network namespace"))?;
+        // The namespace that it starts in is that of the bridges.
+        let bridges = HostSockets::Here.for_another_namespace();
+        let bridges =
+            Arc::new(bridges.map_err(failed("hold the network namespace of the bridges"))?);
         move_into_link_name_space(config.netns.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(|error| failed("enter the container's network namespace")(error.into()))?;
         let (streams, datagrams) = by_protocol(config.ports);
@@ -154,8 +158,8 @@ impl Server {
         let mut server = Self {
             reactor: Reactor::new().map_err(failed("make an epoll set"))?,
             names: names.map_err(failed("listen for questions at 127.0.0.11"))?,
-            streams: Streams::new(streams, config.target, room.streams),
-            datagrams: Datagrams::new(datagrams, config.target, room.sessions),
+            streams: Streams::new(streams, config.target, room.streams, Arc::clone(&bridges)),
+            datagrams: Datagrams::new(datagrams, config.target, room.sessions, bridges),
             orders,
             bell,
         };
