@@ -7,7 +7,7 @@ use super::error::{CommandError, ExitStatus};
 use crate::engine::embedded::{Embedded, Options};
 use crate::engine::{Engine, EngineError};
 use crate::runtime::image::{Credentials, ImageError, RegistrySettings};
-use crate::runtime::store::is_in_memory;
+use crate::runtime::store::run_base;
 
 /// Registries that are asked before others: `docker.io=http://127.0.0.1:5000,…`.
 const MIRRORS: &str = "CONSORT_REGISTRY_MIRRORS";
@@ -27,7 +27,10 @@ pub(super) fn embedded(
 ) -> Result<Embedded, CommandError> {
     let options = Options {
         state_dir: state_directory(environment, state_dir),
-        run_base: run_base(environment),
+        run_base: run_base(
+            environment.get("XDG_RUNTIME_DIR").map(Path::new),
+            environment.user_id(),
+        ),
         registries: registries(environment)
             .map_err(|error| CommandError::room(ExitStatus::Usage, error))?,
         credentials: credentials(environment),
@@ -72,20 +75,6 @@ fn state_directory(environment: &Environment, typed: Option<&Path>) -> PathBuf {
             Some(data) => Path::new(data).join("consort"),
             None => environment.home().join(".local/share/consort"),
         },
-    }
-}
-
-/// Returns where run directories are: always in memory, because secrets pass through them.
-fn run_base(environment: &Environment) -> PathBuf {
-    let usual = match environment.get("XDG_RUNTIME_DIR") {
-        _ if environment.is_root() => Some(Path::new("/run")),
-        Some(dir) => Some(Path::new(dir)),
-        None => None,
-    };
-    match usual.filter(|dir| is_in_memory(dir)) {
-        Some(dir) => dir.join("consort"),
-        // Without a session, or on a machine whose /run is a disk; its folders are checked to be ours.
-        None => PathBuf::from(format!("/dev/shm/consort-{}", environment.user_id())),
     }
 }
 

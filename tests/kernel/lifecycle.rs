@@ -3,7 +3,8 @@
 use consort::runtime::container::cgroup::{Hierarchies, Sought, leftovers};
 use consort::runtime::container::description::Terminal;
 use consort::runtime::container::{
-    Container, ContainerError, ContainerRecord, FirstProcess, JoinedNamespaces, JoinedPid, Stdio,
+    Container, ContainerError, ContainerRecord, FirstProcess, JoinedNamespace, JoinedNamespaces,
+    Stdio,
 };
 use consort::runtime::kernel::pidfd::{Exit, ProcessIdentity};
 use consort::runtime::kernel::{namespace, sys};
@@ -171,13 +172,14 @@ fn another_containers_namespaces_can_be_joined() {
         "for n in net ipc pid uts; do readlink /proc/self/ns/$n; done; echo $$; ps | grep -c sleep",
     );
     second.description.hostname = None;
+    let joined = |name: &str| JoinedNamespace {
+        namespace: namespace::open_of(pid, name).unwrap(),
+        process: owner.process().try_clone().unwrap().into_fd(),
+    };
     second.join = JoinedNamespaces {
         network: Some(namespace::open_of(pid, "net").unwrap()),
-        ipc: Some(namespace::open_of(pid, "ipc").unwrap()),
-        pid: Some(JoinedPid {
-            namespace: namespace::open_of(pid, "pid").unwrap(),
-            process: owner.process().try_clone().unwrap().into_fd(),
-        }),
+        ipc: Some(joined("ipc")),
+        pid: Some(joined("pid")),
         uts: Some(namespace::open_of(pid, "uts").unwrap()),
     };
     let output = second.run();

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use sha2::Digest as _;
 
 use crate::support::Sandbox;
 use crate::support::checks::until;
@@ -203,5 +204,107 @@ services:
         let left = running.matches(&format!("sleep {seconds}")).count();
         // One probe may run right now.
         assert!(left <= 1, "{left} of {seconds}: {running}");
+    }
+}
+
+#[test]
+fn containers_that_share_ipc_share_dev_shm_and_none_sees_our_run_folder_there() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  owner: {image: '${BUSYBOX}', command: [sleep, '1000'], ipc: shareable, shm_size: 8m, stop_grace_period: 0s}
+  guest: {image: '${BUSYBOX}', command: [sleep, '1000'], ipc: 'service:owner', stop_grace_period: 0s}
+  host: {image: '${BUSYBOX}', command: [sleep, '1000'], ipc: host, stop_grace_period: 0s}
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.sh("owner", "echo here >/dev/shm/note");
+    let seen = "cat /dev/shm/note; df -k /dev/shm | tail -n 1 | awk '{print $2}'";
+    assert_eq!(sandbox.sh("guest", seen), "here\n8192");
+    let ours = sandbox.sh(
+        "host",
+        "find /dev/shm -mindepth 2 -path '/dev/shm/consort-*' | head -n 3",
+    );
+    let folder = format!("/dev/shm/consort-{}/", rustix::process::geteuid().as_raw());
+    assert!(!ours.contains(&folder), "{ours}");
+    assert_eq!(sandbox.sh("host", "test -e /dev/shm/note; echo $?"), "1");
+}
+
+#[test]
+fn the_processes_of_the_host_are_seen_with_pid_host() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], pid: host, stop_grace_period: 0s}}",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let us = format!("cat /proc/{}/comm", std::process::id());
+    let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+    assert_eq!(sandbox.sh("one", &us), name.trim());
+}
+
+#[test]
+fn where_no_thread_can_be_made_a_command_says_so() {
+    // Root is not counted.
+    needs!(
+        machine::images(),
+        machine::ordinary_user(),
+        machine::program("prlimit")
+    );
+    let sandbox = Sandbox::new("services: {one: {image: '${BUSYBOX}', command: [sleep, '1000']}}");
+    let consort = sandbox.command();
+    let mut limited = std::process::Command::new("prlimit");
+    limited
+        .arg("--nproc=1")
+        .arg(consort.get_program())
+        .args(consort.get_args())
+        .args(["up", "-d"])
+        .current_dir(sandbox.path("project"))
+        .env_clear()
+        .envs(
+            consort
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    let output = limited.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !said.contains("panicked") && said.contains("error: "),
+        "{said}"
+    );
+    assert!(
+        output.status.code().is_some_and(|code| code < 100),
+        "{}",
+        output.status
+    );
+}
+
+#[test]
+fn the_run_folder_of_a_state_directory_goes_with_its_last_container() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}}",
+    );
+    let digest = sha2::Sha256::digest(sandbox.path("state").as_os_str().as_encoded_bytes());
+    let name: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let user = rustix::process::geteuid().as_raw();
+    let runtime = sandbox.path("runtime/consort").display().to_string();
+    let shared = format!("/dev/shm/consort-{user}");
+    let bases = ["/run/consort", "/dev/consort", &shared, &runtime];
+    let is_there = || {
+        bases
+            .iter()
+            .any(|base| std::path::Path::new(base).join(&name).exists())
+    };
+    for _ in 0..2 {
+        sandbox.consort(&["up", "-d"]).succeeds();
+        assert!(is_there());
+        sandbox.consort(&["ps"]).succeeds();
+        sandbox.consort(&["down"]).succeeds();
+        assert!(!is_there());
     }
 }

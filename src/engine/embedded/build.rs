@@ -19,6 +19,7 @@ use crate::runtime::build::request::{
 use crate::runtime::build::resolve::resolve;
 use crate::runtime::build::{BuildError, BuildEvent, Events, Prepared, execute, prepare};
 use crate::runtime::git::Git;
+use crate::runtime::kernel::thread::beside;
 use crate::value::{ImageRef, RegistryRef};
 
 /// The variable that names the user's agent.
@@ -68,7 +69,7 @@ impl Inner {
         let act = || format!("build image `{}`", spec.image);
         let order = order(spec, &self.variables).map_err(|error| EngineError::act(act(), error))?;
         let (scratch, git) = (self.layout.scratch("build"), Git::new(&self.variables));
-        let prepared = tokio::task::spawn_blocking(move || prepare(&order, scratch, &git)).await;
+        let prepared = beside(move || prepare(&order, scratch, &git)).await;
         let prepared = prepared.map_err(|error| EngineError::act(act(), error))?;
         prepared.map_err(|error| EngineError::act(act(), error))
     }

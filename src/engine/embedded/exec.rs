@@ -217,7 +217,7 @@ impl Embedded {
                 stderr: Some(errors),
             },
         };
-        let said = thread::spawn(move || {
+        let said = thread::Builder::new().spawn(move || {
             let mut file = File::from(output);
             let mut kept = Vec::new();
             let read = (&mut file)
@@ -227,6 +227,7 @@ impl Embedded {
             let rest = read.and_then(|_| io::copy(&mut file, &mut io::sink()));
             rest.map(|_| kept)
         });
+        let said = said.map_err(|error| EngineError::act(act(), error))?;
         let exit_code = self.exec_inside(name, request).await?;
         let said = said.join().ok().and_then(Result::ok).unwrap_or_default();
         if exit_code == 0 {
@@ -325,6 +326,7 @@ pub(super) fn connect_terminal(
 ) -> Result<impl Future<Output = ()> + Send + use<>, ControlError> {
     let attached = control::attach(&run_dir, screen)?;
     if let Some(size) = request.terminal {
+        let run_dir = run_dir.clone();
         let _task = tokio::spawn(follow_size(size, move |size| {
             let resize = control::Request::Resize {
                 rows: size.rows,
@@ -335,7 +337,7 @@ pub(super) fn connect_terminal(
         }));
     }
     let (detached, detach) = oneshot::channel();
-    attached.relay(
+    let relayed = attached.relay(
         request.stdio.stdin,
         request.stdio.stdout,
         request.detach_keys,
@@ -344,6 +346,10 @@ pub(super) fn connect_terminal(
             let _told = detached.send(());
         },
     );
+    relayed.map_err(|source| ControlError::Broken {
+        path: run_dir,
+        source,
+    })?;
     Ok(async move {
         if detach.await.is_err() {
             // The keyboard was closed: the user cannot detach any more.
@@ -395,23 +401,25 @@ fn relay(
     if let Some(stdin) = own.stdin {
         let mut keys = File::from(terminal.try_clone()?);
         // It waits for keys that may never come, and ends with the command.
-        let _thread = thread::spawn(move || io::copy(&mut File::from(stdin), &mut keys));
+        let _thread =
+            thread::Builder::new().spawn(move || io::copy(&mut File::from(stdin), &mut keys))?;
     }
     let mut screen = File::from(terminal);
     let stdout = own.stdout.map(File::from);
-    Ok(thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         // A terminal whose last program has gone reads as an error (EIO): that is its end.
         drop(match stdout {
             Some(mut stdout) => io::copy(&mut screen, &mut stdout),
             None => io::copy(&mut screen, &mut io::sink()),
         });
-    }))
+    })
 }
 
 /// Passes the user's input on to the container's.
 fn feed(stdin: OwnedFd, run_dir: &Path) -> io::Result<()> {
     let mut fifo = OpenOptions::new().write(true).open(run_dir.join("stdin"))?;
     // It waits for input that may never come, and ends with the command.
-    let _thread = thread::spawn(move || io::copy(&mut File::from(stdin), &mut fifo));
+    let _thread =
+        thread::Builder::new().spawn(move || io::copy(&mut File::from(stdin), &mut fifo))?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::exec::connect_terminal;
 use super::record::ContainerRecord;
 use crate::desired::InjectedFile;
 use crate::engine::{AttachRequest, EngineError, Foreground};
+use crate::runtime::kernel::thread::beside;
 use crate::runtime::monitor::control::Screen;
 use crate::value::ContainerName;
 
@@ -39,14 +40,20 @@ impl Embedded {
         let _performed = self
             .blocking(move |inner| inner.start_with(&started, &files, Some(theirs)))
             .await?;
-        Ok(self.relay(record, ends, request))
+        self.relay(record, ends, request)
+            .map_err(|error| EngineError::act(act(), error))
     }
 
     /// Passes bytes on between the caller's streams and the container's until it ends.
-    fn relay(&self, record: ContainerRecord, ends: Ends, mut request: AttachRequest) -> Foreground {
+    fn relay(
+        &self,
+        record: ContainerRecord,
+        ends: Ends,
+        mut request: AttachRequest,
+    ) -> io::Result<Foreground> {
         let shown = [
-            show(ends.stdout, request.stdio.stdout.take()),
-            show(ends.stderr, request.stdio.stderr.take()),
+            show(ends.stdout, request.stdio.stdout.take())?,
+            show(ends.stderr, request.stdio.stderr.take())?,
         ];
         let detached = if record.spec.process.tty {
             let run_dir = self.inner.layout.container_run(&record.id);
@@ -59,23 +66,23 @@ impl Embedded {
             if let (Some(from), Some(to)) = (request.stdio.stdin, ends.stdin) {
                 // It waits for input that may never come, and ends with the command.
                 let copy = move || io::copy(&mut File::from(from), &mut File::from(to));
-                let _thread = thread::spawn(copy);
+                let _thread = thread::Builder::new().spawn(copy)?;
             }
             future::pending().boxed()
         };
         let engine = self.clone();
-        async move {
+        let foreground = async move {
             let exit_code = tokio::select! {
                 exit_code = engine.wait_for_end(&record.name) => exit_code?,
                 () = detached => return Ok(None),
             };
             let act = format!("show the output of container `{}`", record.name);
             // They end when the monitor has passed everything on.
-            let joined = tokio::task::spawn_blocking(move || shown.map(JoinHandle::join));
+            let joined = beside(move || shown.map(JoinHandle::join));
             let _shown = joined.await.map_err(|error| EngineError::act(act, error))?;
             Ok(Some(exit_code))
-        }
-        .boxed()
+        };
+        Ok(foreground.boxed())
     }
 }
 
@@ -98,8 +105,8 @@ fn pipes(reads_pipe: bool) -> io::Result<(Ends, [OwnedFd; 3])> {
 }
 
 /// Copies what the container writes to one of the caller's streams; ends when that or the container's is closed.
-fn show(from: OwnedFd, to: Option<OwnedFd>) -> JoinHandle<io::Result<u64>> {
-    thread::spawn(move || {
+fn show(from: OwnedFd, to: Option<OwnedFd>) -> io::Result<JoinHandle<io::Result<u64>>> {
+    thread::Builder::new().spawn(move || {
         let mut from = File::from(from);
         match to {
             Some(to) => io::copy(&mut from, &mut File::from(to)),

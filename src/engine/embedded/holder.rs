@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::inner::Inner;
 use crate::engine::EngineError;
-use crate::runtime::kernel::KernelError;
 use crate::runtime::kernel::namespace::{self, Namespaces};
+use crate::runtime::kernel::{KernelError, thread};
 use crate::runtime::network::holder::{self, HolderHandle, Outside};
 
 /// The holder of this user's namespaces.
@@ -54,8 +54,8 @@ impl Inner {
                 .map_err(|error| EngineError::act("enter this user's network", error))?;
             act()
         };
-        let joined = std::thread::scope(|scope| scope.spawn(inside).join());
-        joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let done = thread::apart(inside);
+        done.map_err(|error| EngineError::act("make a thread in this user's network", error))?
     }
 }
 

@@ -13,7 +13,7 @@ use crate::runtime::image::{Credentials, RegistrySettings, Store};
 use crate::runtime::kernel::reexec::OwnProgram;
 use crate::runtime::store::{
     Contention, Durability, Entry, FileLock, Journal, Layout, LockHolder as StoredHolder,
-    StoreError,
+    StoreError, retire,
 };
 use crate::runtime::volume::VolumeStore;
 use crate::value::ProjectName;
@@ -154,7 +154,7 @@ impl Inner {
         Ok(ProjectLock::new(HeldProject {
             engine,
             project,
-            _file: file,
+            file,
         }))
     }
 
@@ -205,12 +205,13 @@ impl Inner {
 struct HeldProject {
     engine: Arc<Inner>,
     project: ProjectName,
-    _file: FileLock,
+    file: FileLock,
 }
 
 impl Drop for HeldProject {
     fn drop(&mut self) {
         drop(self.engine.journals().remove(&self.project));
+        retire(self.engine.layout.run_dir(), &self.file);
     }
 }
 

@@ -61,6 +61,7 @@ use crate::plan::Action;
 use crate::runtime::build::{Events, Prepared, Workshop};
 use crate::runtime::copy::Links;
 use crate::runtime::image::{Pruned, Store, StoredImage};
+use crate::runtime::kernel::thread;
 use crate::value::{ContainerName, ProjectName};
 use inner::Inner;
 pub use inner::Options;
@@ -118,8 +119,8 @@ impl Embedded {
         work: impl FnOnce(&Inner) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, EngineError> {
         let inner = Arc::clone(&self.inner);
-        let joined = tokio::task::spawn_blocking(move || work(&inner)).await;
-        joined.map_err(|error| EngineError::act("finish a task of the engine", error))?
+        let done = thread::beside(move || work(&inner)).await;
+        done.map_err(|error| EngineError::act("finish a task of the engine", error))?
     }
 }
 

@@ -47,20 +47,20 @@ pub enum Lifetime {
 pub struct JoinedNamespaces {
     /// Links, addresses and ports: prepared by whoever made the network, or another container's.
     pub network: Option<OwnedFd>,
-    /// Another container's System V IPC and message queues.
-    pub ipc: Option<OwnedFd>,
+    /// Another container's System V IPC, message queues and /dev/shm.
+    pub ipc: Option<JoinedNamespace>,
     /// Another container's processes.
-    pub pid: Option<JoinedPid>,
+    pub pid: Option<JoinedNamespace>,
     /// Another container's host name.
     pub uts: Option<OwnedFd>,
 }
 
-/// The pid namespace of another container.
+/// A namespace of another container to which a mount belongs.
 #[derive(Debug)]
-pub struct JoinedPid {
+pub struct JoinedNamespace {
     /// The namespace.
     pub namespace: OwnedFd,
-    /// The first process of that container, whose /proc shows the namespace.
+    /// The first process of that container, which has the mount.
     pub process: OwnedFd,
 }
 

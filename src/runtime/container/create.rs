@@ -111,7 +111,10 @@ fn first_process(
     } = join;
     let mut join = Vec::new();
     join.extend(network.map(|fd| (fd, Namespaces::NEWNET)));
-    join.extend(ipc.map(|fd| (fd, Namespaces::NEWIPC)));
+    let shared_memory = ipc.map(|ipc| {
+        join.push((ipc.namespace, Namespaces::NEWIPC));
+        ipc.process
+    });
     join.extend(uts.map(|fd| (fd, Namespaces::NEWUTS)));
     let mut joined: Namespaces = join.iter().map(|(_, kind)| *kind).collect();
     if pid.is_some() {
@@ -123,6 +126,7 @@ fn first_process(
         rootfs,
         join,
         pid,
+        shared_memory,
         mounted,
         tasks: cgroup.open_tasks()?,
         hierarchies: &surroundings.hierarchies,

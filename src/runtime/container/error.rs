@@ -28,6 +28,14 @@ pub enum ContainerError {
         #[source]
         source: io::Error,
     },
+    /// The kernel has no such setting where the container is.
+    #[error(
+        "{step}: this kernel does not have it, or not in a network namespace of an ordinary user"
+    )]
+    HiddenSysctl {
+        /// The step and the setting.
+        step: String,
+    },
     /// The new process ended without saying why.
     #[error("set the container up: its first process ended before it was ready")]
     EndedEarly,
@@ -127,6 +135,7 @@ impl ContainerError {
             Self::ProgramNotExecutable { .. } => 126,
             Self::Kernel { .. }
             | Self::Setup { .. }
+            | Self::HiddenSysctl { .. }
             | Self::EndedEarly
             | Self::ProgramLost
             | Self::NoCommand

@@ -20,7 +20,7 @@ mod create;
 mod handle;
 pub mod exec;
 
-pub use bundle::{Bundle, FirstProcess, JoinedNamespaces, JoinedPid, Lifetime, Stdio};
+pub use bundle::{Bundle, FirstProcess, JoinedNamespace, JoinedNamespaces, Lifetime, Stdio};
 pub use create::{Created, create};
 pub use error::ContainerError;
 pub use handle::{Container, ContainerRecord, Signalled};

@@ -206,6 +206,13 @@ pub enum ImageError {
     /// The program stops in the middle of the work.
     #[error("finish the work on images: the program is stopping")]
     Interrupted,
+    /// A thread could not be made.
+    #[error("do the work on images on a thread of its own")]
+    Thread {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Files of the state directory.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -17,6 +17,7 @@ use super::layers::{Claim, LayerJob, LayerRecord, Prepared};
 use super::manifest::{self, Descriptor, Document, Manifest};
 use super::registry::{Credentials, Fetched, Portion, RegistrySettings, Remote, Source, Watch};
 use super::{ImageError, ImageRecord, LayerState, PullProgress, Store};
+use crate::runtime::kernel::thread;
 use crate::value::{Digest, ImageRef, Platform, RegistryRef};
 
 /// How many layers are fetched and unpacked at the same time.
@@ -247,10 +248,8 @@ fn report(progress: Progress<'_>, digest: &Digest, state: LayerState) {
 async fn blocking<T: Send + 'static>(
     act: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
-    match tokio::task::spawn_blocking(act).await {
-        Ok(result) => result,
-        Err(_) => Err(ImageError::Interrupted),
-    }
+    let done = thread::beside(act).await;
+    done.map_err(|source| ImageError::Thread { source })?
 }
 
 /// Returns the document of the image itself: the top one, or the one for the platform of an index.

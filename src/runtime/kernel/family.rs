@@ -1,9 +1,11 @@
-//! A process and everything that it has started, as far as the kernel remembers that.
+//! Everything that this process has started, as far as the kernel remembers that.
 //!
 //! A process whose parent has ended belongs to the family by its session. One that has begun a session
 //! of its own and has lost its parent before anyone looked cannot be told from a stranger.
 
 use std::collections::BTreeMap;
+
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::pidfd::{Pidfd, ProcessIdentity};
 
@@ -12,21 +14,22 @@ const MAX_ROUNDS: usize = 100;
 /// `SIGKILL`
 const KILL: i32 = 9;
 
-/// Kills the process and its family; the process itself stays to be reaped by its parent.
-pub fn end(head: &Pidfd) {
-    let Ok(identity) = head.identity() else {
+/// Kills all that descends from this process, and reaps its children.
+pub fn end_descendants() {
+    let own_pid = i32::try_from(std::process::id()).unwrap_or_default();
+    let Ok(head) = Pidfd::open(own_pid).and_then(|own| own.identity()) else {
         return;
     };
-    let mut family = BTreeMap::from([(identity.pid, identity.start_ticks)]);
+    let mut family = BTreeMap::from([(head.pid, head.start_ticks)]);
     for _ in 0..MAX_ROUNDS {
         let all = processes();
         grow(&mut family, &all);
         let alive = all.values().filter(|process| process.is_alive);
         let alive: Vec<_> = alive
-            .filter(|process| is_member(&family, process))
+            .filter(|process| process.identity != head && is_member(&family, process))
             .collect();
         if alive.is_empty() {
-            return;
+            break;
         }
         for process in alive {
             // One that has ended meanwhile is fine.
@@ -35,6 +38,8 @@ pub fn end(head: &Pidfd) {
             }
         }
     }
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    while let Ok(Some(_)) = waitid(WaitId::All, options) {}
 }
 
 /// What `/proc/PID/stat` tells of a process.

@@ -29,6 +29,7 @@ pub mod reexec;
 pub mod channel;
 pub mod netlink;
 pub mod heap;
+pub mod thread;
 mod error;
 
 pub use error::KernelError;

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::error::KernelError;
 use super::mount::{self, Depth, FsContext, Propagation, Restrictions};
 use super::namespace::{self, Namespaces};
+use super::thread;
 
 /// The longest option that a context takes, in bytes.
 const OPTION_BYTES: usize = 255;
@@ -136,8 +137,8 @@ impl<'a> Opened<'a> {
                 .map_err(KernelError::call(act))?;
             mount::clone_path(covered, Depth::One).map_err(KernelError::call(act))
         };
-        let done = std::thread::scope(|scope| scope.spawn(attached).join());
-        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let done = thread::apart(attached);
+        done.map_err(|source| KernelError::Call { act, source })?
     }
 
     fn options(&self) -> CString {

@@ -20,8 +20,8 @@ use crate::runtime::container::exec::{self, ExecRequest, Executed};
 use crate::runtime::container::spec::{self, Machine};
 use crate::runtime::container::users::{self, Identity};
 use crate::runtime::container::{
-    self, Container, ContainerError, ContainerRecord, Created, FirstProcess, JoinedNamespaces,
-    JoinedPid, Lifetime, Stdio,
+    self, Container, ContainerError, ContainerRecord, Created, FirstProcess, JoinedNamespace,
+    JoinedNamespaces, Lifetime, Stdio,
 };
 use crate::runtime::image::snapshot::{self, Writable};
 use crate::runtime::kernel::pidfd::{Exit, Pidfd};
@@ -34,6 +34,8 @@ use crate::runtime::volume::VolumeStore;
 const KILL_TIMEOUT_MS: u64 = 5_000;
 /// How long the kernel may take to say how a process ended that somebody else reaps.
 const EXIT_PATIENCE_MS: u64 = 2_000;
+/// How far the folder of all run directories is above the run folder of a container.
+const RUN_BASE_DEPTH: usize = 3;
 /// The size of a terminal before anybody says how large it is.
 const TERMINAL_SIZE: (u16, u16) = (24, 80);
 
@@ -91,7 +93,10 @@ fn create(
     let identity = users::resolve(&root, &description.user, &description.groups)?;
     let in_user_namespace =
         sys::in_user_namespace().map_err(MonitorError::kernel("look at the user namespace"))?;
-    let spec = spec::build(description, &identity, Machine { in_user_namespace })?;
+    let mut spec = spec::build(description, &identity, Machine { in_user_namespace })?;
+    if let Some(run_base) = bundle.run_dir.ancestors().nth(RUN_BASE_DEPTH) {
+        spec::hide(&mut spec, run_base);
+    }
     bundle::write_identity(&bundle.run_dir, &identity)?;
     let first = spec.process().clone().ok_or(ContainerError::NoCommand)?;
     let created = container::create(container::Bundle {
@@ -125,6 +130,9 @@ fn mount_root(bundle: &Bundle) -> Result<OwnedFd, MonitorError> {
         state: &bundle.state_dir,
     };
     let snapshot = snapshot::prepare(&bundle.root, &writable).map_err(MonitorError::Root)?;
+    let targets = bundle.container.mounts.iter().map(|mount| &*mount.target);
+    let made = targets.chain([bundle.container.cwd.as_path()]);
+    snapshot.make_room(made).map_err(MonitorError::Root)?;
     snapshot.mount().map_err(MonitorError::Root)
 }
 
@@ -171,29 +179,21 @@ fn namespaces(bundle: &Bundle, network: &Network) -> Result<JoinedNamespaces, Mo
         .map_err(keep)?;
     let of = |dir: &Option<PathBuf>, kind: &str| {
         let opened = dir.as_deref().map(|dir| namespace_of(dir, kind));
-        Ok::<_, MonitorError>(opened.transpose()?.map(|(namespace, _)| namespace))
+        opened.transpose()
     };
     Ok(JoinedNamespaces {
         network: match own {
             Some(own) => Some(own),
-            None => of(&shared.network, "net")?,
+            None => of(&shared.network, "net")?.map(|joined| joined.namespace),
         },
         ipc: of(&shared.ipc, "ipc")?,
-        pid: shared.pid.as_deref().map(pid_namespace_of).transpose()?,
+        pid: of(&shared.pid, "pid")?,
         uts: None,
     })
 }
 
-fn pid_namespace_of(dir: &Path) -> Result<JoinedPid, MonitorError> {
-    let (namespace, process) = namespace_of(dir, "pid")?;
-    Ok(JoinedPid {
-        namespace,
-        process: process.into_fd(),
-    })
-}
-
-/// Opens a namespace of another container, which must run, and that container's first process.
-fn namespace_of(dir: &Path, kind: &str) -> Result<(OwnedFd, Pidfd), MonitorError> {
+/// Opens a namespace of another container, which must run.
+fn namespace_of(dir: &Path, kind: &str) -> Result<JoinedNamespace, MonitorError> {
     let not_running = || MonitorError::SharedNotRunning {
         path: dir.to_owned(),
     };
@@ -204,7 +204,10 @@ fn namespace_of(dir: &Path, kind: &str) -> Result<(OwnedFd, Pidfd), MonitorError
     let opened = opened.map_err(MonitorError::kernel("open another container's namespace"))?;
     // Still the same process, so what was opened by its number is its own.
     match process.has_ended() {
-        Ok(false) => Ok((opened, process)),
+        Ok(false) => Ok(JoinedNamespace {
+            namespace: opened,
+            process: process.into_fd(),
+        }),
         Ok(true) | Err(_) => Err(not_running()),
     }
 }

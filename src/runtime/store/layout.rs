@@ -24,7 +24,7 @@
 //! ├── networks.lock                       held while addresses are chosen and bridges change
 //! └── forwarding-<namespace>.json         what was switched on for networks, and what was before
 //!
-//! <run>/                                  0700, on tmpfs; /run/consort/<hash> or $XDG_RUNTIME_DIR/consort/<hash>
+//! <run>/                                  0700, on tmpfs; `run_base()`/<hash>, mostly /run/consort or $XDG_RUNTIME_DIR/consort
 //! ├── locks/                              <project>.lock, images.lock, holder.lock
 //! ├── names/<network>/<container-id>.json what the name servers answer
 //! └── containers/<container-id>/

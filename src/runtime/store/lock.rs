@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
+use super::claim::{is_same_file, lock_file, names_in};
 use super::{StoreError, make_dir};
 
 /// Who holds a lock: for the person who waits.
@@ -76,6 +77,20 @@ impl FileLock {
         contention: Contention,
         on_wait: &dyn Fn(&LockHolder),
     ) -> Result<Self, StoreError> {
+        loop {
+            if let Some(lock) = Self::take(path, holder, contention, on_wait)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// As [`acquire`](Self::acquire); `None` if the file was taken away meanwhile by [`retire`].
+    fn take(
+        path: &Path,
+        holder: &LockHolder,
+        contention: Contention,
+        on_wait: &dyn Fn(&LockHolder),
+    ) -> Result<Option<Self>, StoreError> {
         if let Some(parent) = path.parent() {
             make_dir(parent)?;
         }
@@ -90,7 +105,10 @@ impl FileLock {
             .create(true)
             .truncate(false)
             .mode(0o600);
-        let mut file = options.open(path).map_err(failed)?;
+        let mut file = match options.open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
         if let Some(other) = take_or_name(&mut file).map_err(failed)? {
             if contention == Contention::Fail {
                 return Err(StoreError::Held {
@@ -101,13 +119,16 @@ impl FileLock {
             on_wait(&other);
             wait_for(&file).map_err(failed)?;
         }
+        if !is_same_file(&file, path).map_err(failed)? {
+            return Ok(None);
+        }
         let predecessor = read_predecessor(&mut file).map_err(failed)?;
         write_holder(&mut file, holder).map_err(failed)?;
-        Ok(Self {
+        Ok(Some(Self {
             file,
             path: path.to_owned(),
             predecessor,
-        })
+        }))
     }
 
     /// Reports whether some process holds the lock at `path`.
@@ -130,6 +151,46 @@ impl FileLock {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Takes a run directory away in which nothing is left but locks that nobody holds, and `held`, which the
+/// caller holds. Who waits for one of them makes the directory again.
+pub fn retire(run_dir: &Path, held: &FileLock) {
+    let is_gone =
+        |path: &Path| !matches!(rustix::fs::rmdir(path), Err(error) if error != Errno::NOENT);
+    // A container, or the names of one, keeps its directory from being removed, and ours with it.
+    if !is_gone(&run_dir.join("containers")) {
+        return;
+    }
+    let names = run_dir.join("names");
+    let networks = names_in(&names).unwrap_or_default();
+    if !networks.iter().all(|network| is_gone(&names.join(network))) || !is_gone(&names) {
+        return;
+    }
+    let dir = run_dir.join("locks");
+    let mut others = Vec::new();
+    for path in names_in(&dir)
+        .unwrap_or_default()
+        .iter()
+        .map(|name| dir.join(name))
+    {
+        let Ok(file) = File::open(&path) else {
+            return;
+        };
+        if path != held.path {
+            if lock_file(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+                return;
+            }
+            others.push((file, path));
+        }
+    }
+    let others = others.iter().map(|(_, path)| &**path);
+    for path in others.chain([&*held.path]) {
+        if std::fs::remove_file(path).is_err() {
+            return;
+        }
+    }
+    let _empty = is_gone(&dir) && is_gone(run_dir);
 }
 
 fn wait_for(file: &File) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ mod error;
 mod journal;
 mod layout;
 mod lock;
+mod run_base;
 
 pub use atomic::{
     Durability, Exclusive, is_in_memory, link_exclusively, make_dir, make_top_dir, open_append,
@@ -20,4 +21,5 @@ pub use damaged::set_aside;
 pub use error::StoreError;
 pub use journal::{Entry, Fate, Journal, Pending};
 pub use layout::{LAYOUT_VERSION, Layout};
-pub use lock::{Contention, FileLock, LockHolder, Predecessor};
+pub use lock::{Contention, FileLock, LockHolder, Predecessor, retire};
+pub use run_base::run_base;

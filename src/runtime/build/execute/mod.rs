@@ -25,6 +25,7 @@ use super::document::ImageDocument;
 use super::graph::Graph;
 use super::request::Request;
 use super::workshop::Workshop;
+use crate::runtime::kernel::thread;
 use crate::value::Digest;
 use job::Job;
 
@@ -59,6 +60,6 @@ pub async fn execute(
 ) -> Result<Built, BuildError> {
     let downloads = sources::fetch(graph).await?;
     let job = Job::new(workshop, graph, request, downloads)?;
-    let done = tokio::task::spawn_blocking(move || stage::run_all(&job)).await;
-    done.map_err(|error| BuildError::refused("finish the build", error.to_string()))?
+    let done = thread::beside(move || stage::run_all(&job)).await;
+    done.map_err(BuildError::io("build on a thread of its own"))?
 }

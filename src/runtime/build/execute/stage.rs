@@ -20,17 +20,22 @@ pub(super) fn run_all(job: &Job) -> Result<Built, BuildError> {
     let results: Vec<Result<(), BuildError>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..count)
             .map(|index| {
-                scope.spawn(move || {
+                let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
                     let done = one(job, index);
                     job.finish(index, done.as_ref().ok().cloned());
                     done.map(drop)
-                })
+                });
+                if thread.is_err() {
+                    job.finish(index, None);
+                }
+                thread
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect()
+        let results = threads.into_iter().map(|thread| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(error) => Err(BuildError::io("make a thread for a stage")(error)),
+        });
+        results.collect()
     });
     let mut cancelled = None;
     for result in results {

@@ -20,12 +20,14 @@ use crate::runtime::container::init::{
 };
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::namespace::{self, Namespaces};
+use crate::runtime::kernel::pidfd::Pidfd;
 use crate::runtime::kernel::process;
 use crate::runtime::kernel::rooted::{Target, TargetKind};
 
 /// Everything that the joining process needs, prepared while memory can still be had.
 pub(super) struct JoinPlan {
-    container: OwnedFd,
+    container: Pidfd,
+    kinds: Namespaces,
     tasks: Vec<OwnedFd>,
     v2: Option<OwnedFd>,
     files: Option<[OwnedFd; 3]>,
@@ -47,7 +49,7 @@ impl JoinPlan {
             index: 0,
             errno: Errno::BADMSG,
         };
-        let container = passed.next().ok_or_else(incomplete)?;
+        let container = Pidfd::from_parts(passed.next().ok_or_else(incomplete)?, settings.pid);
         let tasks: Vec<OwnedFd> = passed.by_ref().take(settings.tasks).collect();
         let v2 = if settings.has_v2 {
             Some(passed.next().ok_or_else(incomplete)?)
@@ -61,6 +63,7 @@ impl JoinPlan {
             None
         };
         Ok(Self {
+            kinds: namespaces_to_enter(&container).map_err(Failure::of(Act::EnterNamespace, 0))?,
             container,
             tasks,
             v2,
@@ -76,6 +79,31 @@ impl JoinPlan {
     /// Returns the v2 cgroup in which the joining process begins.
     pub(super) fn cgroup(&self) -> Option<BorrowedFd<'_>> {
         self.v2.as_ref().map(|fd| fd.as_fd())
+    }
+}
+
+/// Returns which of the container's namespaces are not ours already: an ordinary user may not enter
+/// those of the host, not even when in them.
+fn namespaces_to_enter(container: &Pidfd) -> Result<Namespaces, Errno> {
+    let kinds = [
+        ("pid", Namespaces::NEWPID),
+        ("net", Namespaces::NEWNET),
+        ("ipc", Namespaces::NEWIPC),
+        ("uts", Namespaces::NEWUTS),
+        ("cgroup", Namespaces::NEWCGROUP),
+    ];
+    let mut wanted = Namespaces::NEWNS;
+    for (name, kind) in kinds {
+        let theirs = rustix::fs::stat(format!("/proc/{}/ns/{name}", container.pid()))?;
+        let ours = rustix::fs::stat(format!("/proc/self/ns/{name}"))?;
+        if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino) {
+            wanted |= kind;
+        }
+    }
+    // Still the same process, so what was looked at by its number is its own.
+    match container.has_ended() {
+        Ok(false) => Ok(wanted),
+        Ok(true) | Err(_) => Err(Errno::SRCH),
     }
 }
 
@@ -111,13 +139,8 @@ fn join(plan: &JoinPlan, channel: &Channel, watchers: [&Channel; 2]) -> Result<(
         // 0 is whoever writes; the file `tasks` moves one thread without the lock over all of them.
         rustix::io::write(tasks, b"0").map_err(Failure::of(Act::EnterCgroup, index))?;
     }
-    let kinds = Namespaces::NEWNS
-        | Namespaces::NEWPID
-        | Namespaces::NEWNET
-        | Namespaces::NEWIPC
-        | Namespaces::NEWUTS
-        | Namespaces::NEWCGROUP;
-    namespace::enter_raw(&plan.container, kinds).map_err(Failure::of(Act::EnterNamespace, 0))?;
+    namespace::enter_raw(&plan.container, plan.kinds)
+        .map_err(Failure::of(Act::EnterNamespace, 0))?;
     let root = open_directory(c"/").map_err(Failure::of(Act::Begin, 0))?;
     let uid = plan.finish.uid();
     let terminal = match plan.terminal {

@@ -179,6 +179,8 @@ const END_LIMIT_MS: u64 = 3_000;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ExecSettings {
     pub(super) process: ProcessSettings,
+    /// The number of the container's first process, whose handle comes first.
+    pub(super) pid: i32,
     /// Rows and columns of the terminal to be made.
     pub(super) terminal: Option<(u16, u16)>,
     /// How many `tasks` files of v1 cgroups there are.
@@ -307,6 +309,7 @@ fn pack(
     let v2 = container.cgroup().open_v2()?;
     let mut settings = ExecSettings {
         process,
+        pid: container.process().pid(),
         terminal: None,
         tasks: tasks.len(),
         has_v2: v2.is_some(),

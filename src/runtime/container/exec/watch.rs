@@ -27,13 +27,12 @@ use crate::runtime::kernel::namespace::Namespaces;
 use crate::runtime::kernel::pidfd::Pidfd;
 use crate::runtime::kernel::process::{self, Dumpable};
 use crate::runtime::kernel::reexec::take_passed;
-use crate::value::Signal;
 
 /// More than any settings come to.
 const SETTINGS_LIMIT_BYTES: u64 = 16 << 20;
 /// How long the program may take to begin; a container can stop its process on the way.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
-/// How long the end of a process that was sent SIGKILL is waited for.
+/// How long the end of a process that has nothing more to do is waited for.
 const END_LIMIT_MS: u64 = 2_000;
 
 /// Runs the watcher; returns what it leaves with.
@@ -107,18 +106,16 @@ impl<'a> Watcher<'a> {
 
     /// Sees the program begin and end.
     fn run(mut self) -> Result<(), Failure> {
-        let begun = self.wait_until_begun();
-        if begun.is_err() {
-            drop(self.joiner.signal(Signal::KILL.number()));
+        if let Err(failure) = self.wait_until_begun() {
+            // Also a program's process of which nothing was heard yet.
+            family::end_descendants();
+            return Err(failure);
         }
         reap(&self.joiner);
         let Some(program) = self.program.take() else {
-            return begun;
+            family::end_descendants();
+            return Ok(());
         };
-        if let Err(failure) = begun {
-            end(&program);
-            return Err(failure);
-        }
         let terminal = self.terminal.take();
         let terminal = terminal.as_ref().map(|terminal| terminal.as_fd());
         // A caller that is gone is noticed next.
@@ -189,7 +186,7 @@ impl<'a> Watcher<'a> {
                 Caller::HasLeft | Caller::Gone => &mut fds[..1],
             };
             if wait(watched, None).is_err() {
-                return end(program);
+                return family::end_descendants();
             }
             if !fds[0].revents().is_empty() {
                 if let Ok(Some(exit)) = program.exit(0) {
@@ -200,7 +197,7 @@ impl<'a> Watcher<'a> {
             }
             caller = hear(self.caller);
             if caller == Caller::Gone {
-                return end(program);
+                return family::end_descendants();
             }
         }
     }
@@ -228,15 +225,8 @@ fn hear(caller: &Channel) -> Caller {
     }
 }
 
-/// Ends the program with everything that it has started, and reaps it.
-fn end(program: &Pidfd) {
-    family::end(program);
-    reap(program);
-}
-
 /// Reaps a child that has ended or is about to.
 fn reap(child: &Pidfd) {
-    // One that the kernel cannot end now is reaped by whoever inherits it.
     drop(child.wait_until_ended(Some(END_LIMIT_MS)));
     drop(child.exit(0));
 }

@@ -38,12 +38,13 @@ pub(super) enum MountFrom {
     },
 }
 
-/// Which mounts later steps need again.
+/// Which mounts later steps need again, or another container may have already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
     Nothing,
     Proc,
     Terminals,
+    SharedMemory,
 }
 
 impl MountStep {
@@ -79,7 +80,7 @@ impl MountStep {
                 }
                 self.attach(tree, &target)?;
                 match self.keep {
-                    Keep::Nothing => Ok(None),
+                    Keep::Nothing | Keep::SharedMemory => Ok(None),
                     Keep::Proc | Keep::Terminals => {
                         rustix::io::fcntl_dupfd_cloexec(tree, 3).map(Some)
                     }

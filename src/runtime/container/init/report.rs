@@ -28,8 +28,8 @@ pub(crate) enum Act {
     AttachRoot,
     /// Make a mount; the index is that of the mount.
     Mount,
-    /// Find the /proc of the container whose processes it shares.
-    JoinedProc,
+    /// Copy what belongs to another container's namespace: 0 is its /proc, 1 its /dev/shm.
+    Joined,
     /// Make a device; the index is that of the device.
     Device,
     /// Make the usual links in /dev.
@@ -87,7 +87,7 @@ const ACTS: [Act; 32] = [
     Act::Propagation,
     Act::AttachRoot,
     Act::Mount,
-    Act::JoinedProc,
+    Act::Joined,
     Act::Device,
     Act::Links,
     Act::Terminal,

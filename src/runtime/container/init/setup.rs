@@ -7,11 +7,12 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::filesystem::{self, Keep, Masks};
+use super::joined::Joined;
 use super::plan::{InitPlan, StdioPlan};
 use super::report::{Act, Failure, MESSAGE_BYTES, Message};
 use super::sysctl::Sysctl;
-use super::{joined, program, reaper, terminal};
-use crate::runtime::container::bundle::{JoinedPid, Lifetime};
+use super::{program, reaper, terminal};
+use crate::runtime::container::bundle::{JoinedNamespace, Lifetime};
 use crate::runtime::kernel::channel::Channel;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::kernel::mount::{self, Depth, Propagation, Restrictions};
@@ -97,7 +98,11 @@ fn run_program(plan: &InitPlan, channel: &Channel) -> Failure {
 
 /// Makes the program's process in another container's pid namespace, whose processes will see it: so
 /// first of all everything of the host is given up.
-fn launch_among_others(plan: &InitPlan, pid: &JoinedPid, channel: &Channel) -> Result<(), Failure> {
+fn launch_among_others(
+    plan: &InitPlan,
+    pid: &JoinedNamespace,
+    channel: &Channel,
+) -> Result<(), Failure> {
     namespace::enter_raw(&pid.namespace, Namespaces::NEWPID)
         .map_err(Failure::of(Act::EnterNamespace, plan.join.len()))?;
     process::close_from_except(3, channel).map_err(Failure::of(Act::Begin, 0))?;
@@ -214,19 +219,20 @@ struct Kept {
 fn mount_all(plan: &InitPlan, kept: &mut Kept) -> Result<(), Failure> {
     mount::set_propagation_of_all(Propagation::Private)
         .map_err(Failure::of(Act::Propagation, 0))?;
-    let mut joined_proc = match &plan.pid {
-        Some(pid) => Some(joined::copy_proc(pid).map_err(Failure::of(Act::JoinedProc, 0))?),
-        None => None,
-    };
+    let mut joined = Joined::copy(plan)?;
     attach_root(plan).map_err(Failure::of(Act::AttachRoot, 0))?;
     let root = plan.rootfs.as_fd();
     for (index, step) in plan.mounts.iter().enumerate() {
-        let given = joined_proc.take_if(|_| step.keep == Keep::Proc);
+        let given = match step.keep {
+            Keep::Proc => joined.proc.take(),
+            Keep::SharedMemory => joined.shared_memory.take(),
+            Keep::Nothing | Keep::Terminals => None,
+        };
         let mounted = step
             .perform(root, given)
             .map_err(Failure::of(Act::Mount, index))?;
         match step.keep {
-            Keep::Nothing => {}
+            Keep::Nothing | Keep::SharedMemory => {}
             Keep::Proc => kept.proc = mounted,
             Keep::Terminals => kept.terminals = mounted,
         }

@@ -1,5 +1,7 @@
 //! A step that failed in the child into words, and into an error that names it.
 
+use rustix::io::Errno;
+
 use super::filesystem::DeviceStep;
 use super::finish::shown;
 use super::plan::InitPlan;
@@ -41,6 +43,7 @@ impl InitPlan {
                 let setting = self.sysctls.get(index);
                 setting.map(|setting| format!("`{}`", setting.key))
             }
+            Act::Joined => Some(if index == 0 { "`/proc`" } else { "`/dev/shm`" }.to_owned()),
             _ => None,
         }
     }
@@ -56,7 +59,7 @@ fn words(act: Act) -> &'static str {
         Act::Propagation => "cut its mounts off from the host's",
         Act::AttachRoot => "attach its root filesystem",
         Act::Mount => "mount",
-        Act::JoinedProc => "find the `/proc` of the container whose processes it shares",
+        Act::Joined => "find what belongs to another container's namespace:",
         Act::Device => "make device",
         Act::Links => "make the usual links in `/dev`",
         Act::Terminal => "make its terminal",
@@ -104,6 +107,9 @@ pub(crate) fn explain(
     let program = program.to_owned();
     let source = failure.source();
     match failure.act {
+        Act::Sysctl if failure.errno == Errno::NOENT => {
+            ContainerError::HiddenSysctl { step: step() }
+        }
         Act::Find => ContainerError::ProgramNotFound { program, source },
         Act::Execute => ContainerError::ProgramNotExecutable { program, source },
         Act::Interpreter => ContainerError::InterpreterNotFound { program, source },

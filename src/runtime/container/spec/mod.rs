@@ -10,7 +10,7 @@ mod limits;
 mod mounts;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
     Linux, LinuxNamespace, LinuxNamespaceType, PosixRlimit, PosixRlimitBuilder, PosixRlimitType,
@@ -59,6 +59,18 @@ pub fn build(
         .set_linux(Some(linux(description, machine, devices)?))
         .set_annotations(Some(description.annotations.clone().into_iter().collect()));
     Ok(spec)
+}
+
+/// Shows an empty folder wherever a mount of the container would show `folder` of the host.
+///
+/// Where the mount passes mounts on to the host, that would hide the folder there, so it stays.
+pub fn hide(spec: &mut Spec, folder: &Path) {
+    let shown = mounts::places_of(spec.mounts().as_deref().unwrap_or_default(), folder);
+    if let Some(linux) = spec.linux_mut() {
+        let mut masked = linux.masked_paths().clone().unwrap_or_default();
+        masked.extend(shown);
+        linux.set_masked_paths(Some(masked));
+    }
 }
 
 /// Turns a description into what the container's first process is made from.

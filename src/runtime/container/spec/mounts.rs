@@ -1,7 +1,7 @@
 //! What is mounted in every container, and what is hidden again.
 
 use oci_spec::runtime::Mount;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Machine;
 use crate::runtime::container::description::{
@@ -54,8 +54,14 @@ fn usual(description: &Description, machine: Machine) -> Vec<Mount> {
         .chain(["mode=1777", &shm_size])
         .collect();
     let with = |more: &[&'static str]| [quiet.as_slice(), more].concat();
-    vec![
-        mount("/proc", "proc", "proc", &quiet),
+    let shares_ipc = description.namespaces.ipc == Sharing::Host;
+    let mut all = vec![
+        if description.namespaces.pid == Sharing::Host && machine.in_user_namespace {
+            // The kernel lets nobody mount procfs for a pid namespace that is not theirs.
+            mount("/proc", "bind", "/proc", &with(&["rbind"]))
+        } else {
+            mount("/proc", "proc", "proc", &quiet)
+        },
         mount(
             "/dev",
             "tmpfs",
@@ -80,17 +86,24 @@ fn usual(description: &Description, machine: Machine) -> Vec<Mount> {
             mount("/sys", "sysfs", "sysfs", &with(read_only))
         },
         mount("/sys/fs/cgroup", "cgroup", "cgroup", &with(read_only)),
-        if description.namespaces.ipc == Sharing::Host && machine.in_user_namespace {
-            mount("/dev/mqueue", "bind", "/dev/mqueue", &with(&["rbind"]))
-        } else {
-            mount("/dev/mqueue", "mqueue", "mqueue", &quiet)
-        },
-        if description.namespaces.ipc == Sharing::Host {
+        if shares_ipc {
             mount("/dev/shm", "bind", "/dev/shm", &with(&["rbind"]))
         } else {
             mount("/dev/shm", "tmpfs", "shm", &shm_options)
         },
-    ]
+    ];
+    if !(shares_ipc && machine.in_user_namespace) {
+        all.push(mount("/dev/mqueue", "mqueue", "mqueue", &quiet));
+    } else if rustix::fs::stat("/dev/mqueue").is_ok() {
+        // The kernel lets nobody mount the queues of an IPC namespace that is not theirs.
+        all.push(mount(
+            "/dev/mqueue",
+            "bind",
+            "/dev/mqueue",
+            &with(&["rbind"]),
+        ));
+    }
+    all
 }
 
 fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
@@ -146,6 +159,23 @@ fn requested_mount(request: &MountRequest) -> Result<Mount, ContainerError> {
         .set_source(Some(source))
         .set_options(Some(options));
     Ok(result)
+}
+
+/// Returns where in the container its bind mounts show a folder of the host.
+pub(super) fn places_of(mounts: &[Mount], folder: &Path) -> Vec<String> {
+    let place = |mount: &Mount| {
+        let options = mount.options().as_deref().unwrap_or_default();
+        let is_bind = options
+            .iter()
+            .any(|option| option == "rbind" || option == "bind");
+        let is_shared = options
+            .iter()
+            .any(|option| option == "rshared" || option == "shared");
+        let below = folder.strip_prefix(mount.source().as_deref()?).ok()?;
+        let place = mount.destination().join(below);
+        (is_bind && !is_shared).then(|| place.display().to_string())
+    };
+    mounts.iter().filter_map(place).collect()
 }
 
 /// Returns what a container must not read: what Docker and Podman mask, and a few more.

@@ -77,8 +77,10 @@ pub(in crate::runtime::image) fn unpack(
     let extractor = Extractor::new(target.tree, target.privilege, target.below);
     let algorithm = expected.diff_id.algorithm();
     let (kept, inflated, extracted) = thread::scope(|scope| {
-        let inflate = scope.spawn(move || inflate(blob_reader, plain_writer, algorithm));
-        let extract = scope.spawn(move || extract(plain_reader, extractor));
+        let inflate = thread::Builder::new()
+            .spawn_scoped(scope, move || inflate(blob_reader, plain_writer, algorithm));
+        let extract =
+            thread::Builder::new().spawn_scoped(scope, move || extract(plain_reader, extractor));
         let keeper = Keeper {
             file: target.blob_file,
             kept_bytes: target.kept_bytes,
@@ -118,8 +120,8 @@ fn check(expected: &Digest, got: &Digest) -> Result<(), ImageError> {
     })
 }
 
-fn join<T>(handle: ScopedJoinHandle<'_, T>) -> io::Result<T> {
-    handle
+fn join<T>(thread: io::Result<ScopedJoinHandle<'_, T>>) -> io::Result<T> {
+    thread?
         .join()
         .map_err(|_| io::Error::other("a thread of the unpacking stopped"))
 }

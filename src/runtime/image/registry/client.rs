@@ -19,6 +19,7 @@ use super::auth::{self, Challenge, Credentials};
 use super::settings::{Endpoint, is_loopback};
 use crate::runtime::image::ImageError;
 use crate::runtime::image::manifest;
+use crate::runtime::kernel::thread;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest silence in the middle of an answer.
@@ -185,7 +186,7 @@ impl Client {
         }
         let credentials = self.credentials.clone();
         let name = self.endpoint.credentials_name.clone();
-        let found = tokio::task::spawn_blocking(move || credentials.find(&name)).await;
+        let found = thread::beside(move || credentials.find(&name)).await;
         match found {
             Ok(found) => found.map_err(RequestError::Local),
             Err(_) => Ok(None),

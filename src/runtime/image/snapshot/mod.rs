@@ -15,6 +15,7 @@
 
 mod copy;
 mod host;
+mod parents;
 mod skeleton;
 
 use std::ffi::CString;
@@ -143,6 +144,26 @@ impl Snapshot {
             },
             Self::Parts { skeleton, parts } => host::mount(skeleton, parts),
             Self::Plain { root } => mount_plain(root),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Lets something be made at each of `paths`, though their directories may belong to ids that this
+    /// user namespace does not have. Done before it is mounted.
+    pub fn make_room(
+        &self,
+        paths: impl Iterator<Item = impl AsRef<Path>>,
+    ) -> Result<(), ImageError> {
+        match self {
+            Self::Overlay { lowers, upper, .. } if Privilege::own() == Privilege::Limited => {
+                match &**lowers {
+                    [lower] => parents::take_over(lower, upper, paths),
+                    // Layers were unpacked by us.
+                    _ => Ok(()),
+                }
+            }
+            Self::Overlay { .. } | Self::Parts { .. } | Self::Plain { .. } => Ok(()),
         }
     }
 }

@@ -165,20 +165,20 @@ impl Attached {
         stdout: Option<OwnedFd>,
         detach_keys: Vec<u8>,
         on_detach: impl FnOnce() + Send + 'static,
-    ) {
+    ) -> io::Result<()> {
         let socket = Arc::new(self.socket);
         if let Some(stdin) = stdin {
             let socket = Arc::clone(&socket);
-            let _thread = thread::spawn(move || {
+            let _thread = thread::Builder::new().spawn(move || {
                 if type_keys(&mut File::from(stdin), &socket, &detach_keys)
                     .is_ok_and(|end| end == End::Detached)
                 {
                     on_detach();
                 }
-            });
+            })?;
         }
         let mut stdout = stdout.map(File::from);
-        let _thread = thread::spawn(move || {
+        let _thread = thread::Builder::new().spawn(move || {
             let mut buffer = vec![0; MESSAGE_LIMIT_BYTES];
             while let Ok((count, _)) = recv(&*socket, &mut buffer[..], RecvFlags::empty()) {
                 let shown = stdout
@@ -188,7 +188,8 @@ impl Attached {
                     return;
                 }
             }
-        });
+        })?;
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use super::filesystem::{DeviceStep, MountStep};
 use super::finish::{FinishPlan, ProcessSettings};
 use super::sysctl::{self, OwnNamespaces, Sysctl};
-use crate::runtime::container::bundle::{JoinedPid, Lifetime};
+use crate::runtime::container::bundle::{JoinedNamespace, Lifetime};
 use crate::runtime::container::cgroup::Hierarchies;
 use crate::runtime::container::error::ContainerError;
 use crate::runtime::kernel::mount::Propagation;
@@ -32,7 +32,9 @@ pub(crate) struct Parts<'a> {
     /// Namespaces of others to enter in the child.
     pub(crate) join: Vec<(OwnedFd, Namespaces)>,
     /// The pid namespace of another container, in which the program begins.
-    pub(crate) pid: Option<JoinedPid>,
+    pub(crate) pid: Option<JoinedNamespace>,
+    /// A process of the container whose /dev/shm it shares.
+    pub(crate) shared_memory: Option<OwnedFd>,
     /// What is mounted already, detached, by its target.
     pub(crate) mounted: BTreeMap<PathBuf, OwnedFd>,
     /// The v1 `tasks` files to enter.
@@ -60,7 +62,8 @@ pub(crate) struct InitPlan {
     pub(super) tasks: Vec<OwnedFd>,
     pub(super) own_cgroup_namespace: bool,
     pub(super) join: Vec<(OwnedFd, Namespaces)>,
-    pub(super) pid: Option<JoinedPid>,
+    pub(super) pid: Option<JoinedNamespace>,
+    pub(super) shared_memory: Option<OwnedFd>,
     /// The host's procfs, through which the child reaches its own files.
     pub(super) own_proc: OwnedFd,
     pub(super) hostname: Option<Vec<u8>>,
@@ -117,6 +120,7 @@ impl InitPlan {
             own_cgroup_namespace: own(LinuxNamespaceType::Cgroup),
             join: parts.join,
             pid: parts.pid,
+            shared_memory: parts.shared_memory,
             own_proc: open_own_proc()?,
             hostname: spec
                 .hostname()

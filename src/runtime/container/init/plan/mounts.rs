@@ -61,6 +61,7 @@ impl Mounts {
                 let keep = match kind {
                     "proc" if destination == Path::new("/proc") => Keep::Proc,
                     "devpts" if destination == Path::new("/dev/pts") => Keep::Terminals,
+                    "tmpfs" if is_usual_shm(mount) => Keep::SharedMemory,
                     _ => Keep::Nothing,
                 };
                 self.add_new(destination, kind, options, keep)
@@ -185,6 +186,12 @@ impl Mounts {
         }
         Ok(())
     }
+}
+
+/// Says whether this is the /dev/shm that every container gets, and not one that the user asked for.
+fn is_usual_shm(mount: &Mount) -> bool {
+    mount.destination() == Path::new("/dev/shm")
+        && mount.source().as_deref() == Some(Path::new("shm"))
 }
 
 /// What stands in /proc decides what writing there means, so nothing may be put over it or into it,
