@@ -1,14 +1,14 @@
 //! The way out, isolation, and internal networks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV4};
 use std::process::Command;
 use std::thread::spawn;
 
 use consort::runtime::network::bridge::{self, BridgeConfig};
 use consort::runtime::network::endpoint;
-use consort::runtime::network::nat::{self, Egress, Ground, Ipv6, NatNetwork};
+use consort::runtime::network::nat::{self, Egress, Ground, Ipv6, LedPort, NatNetwork};
 
-use crate::host::{Container, Network, cidr, enter_new_host};
+use crate::host::{Container, Network, PATIENCE, cidr, enter_new_host};
 use crate::support::machine::{needs, program, root};
 
 /// A machine elsewhere: 198.51.100.2 and 2001:db8::2, behind a link that is none of ours.
@@ -389,4 +389,49 @@ fn only_the_last_network_takes_the_way_out_with_it() {
     bridge::remove(&host.network.bridge.link).unwrap();
     drop(nat::remove(&other.bridge.link, host.ground()).unwrap());
     assert_eq!(SWITCHES.map(setting), ["0", "0"]);
+}
+
+#[test]
+fn a_port_that_the_kernel_leads_keeps_the_clients_address_and_goes_with_its_container() {
+    needs!(root(), program("nft"));
+    enter_new_host();
+    let world = world();
+    let network = Network::new(1);
+    let container = network.container();
+    let ground = Ground::Own;
+    nat::ensure(&[nat_of(&network, Egress::Masquerade)], ground).unwrap();
+    let peers = accept_all(&container, "0.0.0.0:80");
+    let IpAddr::V4(own) = container.ipv4 else {
+        panic!()
+    };
+    let led = |host: &str| LedPort {
+        host: host.parse().unwrap(),
+        target: SocketAddrV4::new(own, 80),
+    };
+    let machine: IpAddr = "198.51.100.1".parse().unwrap();
+    let seen = |port| {
+        drop(world.connect(machine, port).unwrap());
+        peers.recv_timeout(PATIENCE).unwrap()
+    };
+    drop(nat::lead_ports("one", &[led("0.0.0.0:8080"), led("198.51.100.1:8081")]).unwrap());
+    drop(nat::lead_ports("two", &[led("0.0.0.0:8082")]).unwrap());
+    for port in [8080, 8081, 8082] {
+        assert_eq!(seen(port), world.ipv4, "{port}");
+    }
+    // A network that comes later changes nothing, and neither does one that was killed before.
+    let other = Network::new(2);
+    nat::ensure(&[nat_of(&other, Egress::Masquerade)], ground).unwrap();
+    drop(nat::lead_ports("three", &[led("0.0.0.0:8082")]).unwrap());
+    drop(nat::lead_ports("two", &[]).unwrap());
+    for port in [8080, 8082] {
+        assert_eq!(seen(port), world.ipv4, "{port}");
+    }
+    drop(nat::lead_ports("one", &[]).unwrap());
+    assert!(world.is_cut_off_from(machine, 8080));
+    assert_eq!(seen(8082), world.ipv4);
+    // Only what was led gets in.
+    assert!(world.is_cut_off_from(container.ipv4, 80));
+    drop(nat::remove(&network.bridge.link, ground).unwrap());
+    drop(nat::remove(&other.bridge.link, ground).unwrap());
+    assert!(!ruleset().contains("consort"), "{}", ruleset());
 }

@@ -12,6 +12,7 @@ use crate::engine::{EngineError, EventKind, Performed};
 use crate::plan::AnonymousVolumes;
 use crate::runtime::kernel::failpoint;
 use crate::runtime::monitor::control::Request;
+use crate::runtime::network::nat;
 use crate::runtime::store::{Durability, Entry, Fate, make_dir, make_top_dir, remove_tree};
 use crate::value::ContainerName;
 
@@ -136,11 +137,16 @@ impl Inner {
         let name = &record.name;
         let io = |error| EngineError::act(format!("remove container `{name}`"), error);
         self.end_by_force(record)?;
+        let left = self.state(record)?;
+        // A monitor that could record the end has taken its ports back before.
+        if !left.ports.is_empty() {
+            self.withdraw_ports(record)?;
+        }
         self.append_event(record, &EventKind::Destroy, &[]);
         self.release(&record.endpoints)?;
         failpoint::hit("container.remove")
             .map_err(|error| EngineError::act(format!("remove container `{name}`"), error))?;
-        if let Some(left) = self.state(record)?.container {
+        if let Some(left) = left.container {
             left.cgroup
                 .remove()
                 .map_err(|error| EngineError::act(format!("remove container `{name}`"), error))?;
@@ -161,6 +167,18 @@ impl Inner {
         let dir = self.folder(record);
         remove_tree(&dir.join("record.json")).map_err(io)?;
         remove_tree(&dir).map_err(io)
+    }
+
+    /// Takes back what the kernel leads to a container whose monitor could not do so any more.
+    pub(super) fn withdraw_ports(&self, record: &ContainerRecord) -> Result<(), EngineError> {
+        if self.holder.is_some() || record.spec.ports.is_empty() {
+            return Ok(());
+        }
+        let act = || format!("take back the ports of container `{}`", record.name);
+        let withdrawn = nat::lead_ports(&record.id, &[]);
+        withdrawn
+            .map(drop)
+            .map_err(|error| EngineError::act(act(), error))
     }
 
     /// Gives a container another name; one that has it already is fine.

@@ -243,6 +243,7 @@ impl Inner {
             let removed = ended.and_then(|_| container.cgroup().remove());
             removed.map_err(|error| EngineError::act(act(), error))?;
         }
+        self.withdraw_ports(record)?;
         state.forget_process();
         // Without room on the disk the next look finds the same.
         drop(state.write(&self.folder(record), Durability::Cached));

@@ -1,6 +1,6 @@
 //! A container's network namespace, and the thread that answers names and forwards ports in it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV4};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::MonitorError;
@@ -10,6 +10,7 @@ use crate::runtime::kernel::namespace;
 use crate::runtime::kernel::pidfd::{Pidfd, ProcessIdentity};
 use crate::runtime::network::endpoint::{self, EndpointConfig};
 use crate::runtime::network::holder::HolderClient;
+use crate::runtime::network::nat::{self, LedPort, Settling};
 use crate::runtime::network::publish::{self, HostSockets, PublishConfig, PublishedPort};
 use crate::runtime::network::rewire;
 use crate::runtime::network::serve::{
@@ -29,6 +30,10 @@ pub(super) struct Network {
     thread: Option<NetThread>,
     /// Whether the interfaces are known to be those of the bundle.
     is_wired: bool,
+    /// Whether the kernel leads ports to the container.
+    are_led: bool,
+    /// What the kernel still does with ports that it no longer leads; dropping it waits.
+    settling: Option<Settling>,
 }
 
 impl Network {
@@ -53,6 +58,9 @@ impl Network {
         let Some(namespace) = container.and_then(|container| namespace_of(container.process))
         else {
             // It ended while nobody watched: what comes after it, if anything, gets one of its own.
+            if bundle.holder.is_none() && !own.ports.is_empty() {
+                drop(nat::lead_ports(&bundle.id, &[]));
+            }
             return Ok(Self::none());
         };
         // Whoever took a port meanwhile is no reason not to watch the container.
@@ -96,6 +104,7 @@ impl Network {
             Some(thread) => drop(thread.publish(free)),
             None => self.published.extend(free),
         }
+        self.lead(bundle);
         Bound::More
     }
 
@@ -107,6 +116,8 @@ impl Network {
             missing: Vec::new(),
             thread: None,
             is_wired: true,
+            are_led: false,
+            settling: None,
         }
     }
 
@@ -118,6 +129,8 @@ impl Network {
             missing: Vec::new(),
             thread: None,
             is_wired: true,
+            are_led: false,
+            settling: None,
         }
     }
 
@@ -141,7 +154,26 @@ impl Network {
             host: host_sockets(bundle),
         };
         self.thread = Some(NetThread::spawn(config)?);
+        self.lead(bundle);
         Ok(())
+    }
+
+    /// Lets the kernel lead to the container what it can of the published ports, so that it sees its clients' own
+    /// addresses; the rest comes by the proxy, as all of it does where the kernel cannot.
+    fn lead(&mut self, bundle: &Bundle) {
+        let NetworkBundle::Own(own) = &bundle.network else {
+            return;
+        };
+        if bundle.holder.is_some() || (self.bound.is_empty() && !self.are_led) {
+            return;
+        }
+        let ports: Vec<LedPort> = self
+            .bound
+            .iter()
+            .filter_map(|port| led_port(port, own))
+            .collect();
+        self.are_led = !ports.is_empty();
+        drop(nat::lead_ports(&bundle.id, &ports));
     }
 
     /// Gives a namespace that is there the interfaces of another bundle, and serves names and ports
@@ -158,13 +190,20 @@ impl Network {
             self.is_wired = true;
         }
         match &self.thread {
-            Some(thread) => Ok(thread.update(target(own), Some(names(own)))?),
-            None => self.serve(new),
+            Some(thread) => thread.update(target(own), Some(names(own)))?,
+            None => self.serve(new)?,
         }
+        self.lead(new);
+        Ok(())
     }
 
     /// Stops serving and gives the published ports back.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, bundle: &Bundle) {
+        if self.are_led {
+            self.are_led = false;
+            // Before the port is another's to listen on.
+            self.settling = nat::lead_ports(&bundle.id, &[]).ok();
+        }
         self.thread = None;
         self.published.clear();
         self.missing.clear();
@@ -258,6 +297,23 @@ fn target(own: &OwnNetwork) -> PortTarget {
             Some(IpAddr::V4(_)) | None => None,
         },
     }
+}
+
+/// Returns how the kernel leads a port to the container: one that is not bound to loopback, where the answers find
+/// the way out.
+fn led_port(port: &BoundPort, own: &OwnNetwork) -> Option<LedPort> {
+    let IpAddr::V4(host) = port.host_ip else {
+        return None;
+    };
+    let mut gateways = own.endpoints.iter().flat_map(|one| &one.default_gateways);
+    let is_led = port.protocol == publish::Protocol::Tcp.to_string()
+        && !host.is_loopback()
+        && gateways.any(IpAddr::is_ipv4);
+    let target = target(own).ipv4.filter(|_| is_led)?;
+    Some(LedPort {
+        host: SocketAddrV4::new(host, port.host_port),
+        target: SocketAddrV4::new(target, port.target),
+    })
 }
 
 fn names(own: &OwnNetwork) -> NamesConfig {

@@ -133,7 +133,7 @@ impl Monitor {
         }
         self.phase = Phase::Ended;
         // Whoever hears of the end may want the same ports at once.
-        self.network.close();
+        self.network.close(&self.bundle);
         self.state.ports.clear();
         self.tell_names();
         self.save();

@@ -18,6 +18,7 @@ pub(super) const NEW_ELEMENTS: u16 = 12;
 pub(super) const GET_ELEMENTS: u16 = 13;
 pub(super) const DELETE_ELEMENTS: u16 = 14;
 
+pub(super) const HOOK_PREROUTING: u32 = 0;
 pub(super) const HOOK_FORWARD: u32 = 2;
 pub(super) const HOOK_OUTPUT: u32 = 3;
 pub(super) const HOOK_POSTROUTING: u32 = 4;
@@ -39,7 +40,15 @@ const PAYLOAD_TRANSPORT: u32 = 2;
 const CT_STATE: u32 = 0;
 /// `established` and `related`, in the kernel's numbering of states.
 const CT_STATE_KNOWN: u32 = 2 | 4;
+const CT_STATUS: u32 = 2;
+/// `dnat`, in the kernel's numbering of what was done to a connection.
+const CT_STATUS_LED: u32 = 1 << 5;
+const FIB_ADDRESS_TYPE: u32 = 3;
+const FIB_DESTINATION: u32 = 1 << 1;
+const ADDRESS_OF_THIS_MACHINE: u32 = 2;
 const NAT_DESTINATION: u32 = 1;
+/// The first of the registers that hold 4 bytes; the others follow.
+const FIRST_WORD: u32 = 8;
 
 /// A register of the rule machine that holds 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +83,15 @@ pub(super) enum Member {
     No,
 }
 
+/// What a map of published ports is asked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyParts {
+    /// The protocol and the port, whichever of the machine's addresses it is.
+    Port,
+    /// The address as well.
+    AddressAndPort,
+}
+
 /// A rule in the making.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rule {
@@ -104,11 +122,16 @@ impl Rule {
 
     /// Goes on if the packet belongs to a connection that was let through before.
     pub(super) fn known_connection(self) -> Self {
+        self.has_bits(CT_STATE, CT_STATE_KNOWN)
+    }
+
+    /// Goes on if what is tracked of the packet's connection has one of these bits.
+    fn has_bits(self, what: u32, bits: u32) -> Self {
         let first = Register::First as u32;
         let zero = data(&0_u32.to_ne_bytes());
         self.add(
             "ct",
-            &AttributeWriter::new().number(1, first).number(2, CT_STATE),
+            &AttributeWriter::new().number(1, first).number(2, what),
         )
         .add(
             "bitwise",
@@ -116,7 +139,7 @@ impl Rule {
                 .number(1, first)
                 .number(2, first)
                 .number(3, 4)
-                .nest(4, &data(&CT_STATE_KNOWN.to_ne_bytes()))
+                .nest(4, &data(&bits.to_ne_bytes()))
                 .nest(5, &zero),
         )
         .add("cmp", &compare(COMPARE_DIFFERENT, &zero))
@@ -134,6 +157,57 @@ impl Rule {
         let load = AttributeWriter::new().number(1, Register::First as u32);
         self.add("meta", &load.number(2, META_L4_PROTOCOL))
             .add("cmp", &compare(COMPARE_EQUAL, &data(&[number])))
+    }
+
+    /// Goes on if the packet's connection was led to another destination than its client named.
+    pub(super) fn led_connection(self) -> Self {
+        self.has_bits(CT_STATUS, CT_STATUS_LED)
+    }
+
+    /// Goes on if the packet goes to an address of this machine.
+    pub(super) fn local_destination(self) -> Self {
+        let load = AttributeWriter::new()
+            .number(1, Register::First as u32)
+            .number(2, FIB_ADDRESS_TYPE)
+            .number(3, FIB_DESTINATION);
+        let wanted = data(&ADDRESS_OF_THIS_MACHINE.to_ne_bytes());
+        self.add("fib", &load)
+            .add("cmp", &compare(COMPARE_EQUAL, &wanted))
+    }
+
+    /// Leads the connection to where a map says, by its destination; goes on if the map says nothing.
+    pub(super) fn lead_by(self, map: &str, key: KeyParts) -> Self {
+        const PORT_OFFSET: u32 = 2;
+        const ADDRESS_OFFSET: u32 = 16;
+        let payload = |base, offset, length, register| {
+            AttributeWriter::new()
+                .number(1, register)
+                .number(2, base)
+                .number(3, offset)
+                .number(4, length)
+        };
+        let mut rule = self;
+        let mut word = FIRST_WORD;
+        if key == KeyParts::AddressAndPort {
+            let address = payload(PAYLOAD_NETWORK, ADDRESS_OFFSET, 4, word);
+            rule = rule.add("payload", &address);
+            word += 1;
+        }
+        let protocol = AttributeWriter::new().number(1, word);
+        let port = payload(PAYLOAD_TRANSPORT, PORT_OFFSET, 2, word + 1);
+        let lookup = AttributeWriter::new()
+            .text(1, map)
+            .number(2, FIRST_WORD)
+            .number(3, FIRST_WORD);
+        let nat = AttributeWriter::new()
+            .number(1, NAT_DESTINATION)
+            .number(2, u32::from(FAMILY_IPV4))
+            .number(3, FIRST_WORD)
+            .number(5, FIRST_WORD + 1);
+        rule.add("meta", &protocol.number(2, META_L4_PROTOCOL))
+            .add("payload", &port)
+            .add("lookup", &lookup)
+            .add("nat", &nat)
     }
 
     /// Goes on if the packet goes to this IPv4 address.

@@ -10,6 +10,7 @@
 //!     from one bridge to another                  drop     networks are isolated
 //!     from or to an internal bridge               drop
 //!     to a bridge, of a known connection          accept
+//!     to a bridge, of a connection led there      accept   published ports, see [`published`]
 //!     to a bridge                                 drop     only published ports are reached from outside
 //!     from one closed link to another             drop     the machine is nobody else's router
 //!   chain postrouting (nat)
@@ -25,6 +26,7 @@
 
 mod expression;
 mod forwarding;
+mod published;
 mod redirect;
 mod table;
 
@@ -39,6 +41,7 @@ use forwarding::{Family, Switches};
 use table::Closed;
 
 pub use forwarding::Ground;
+pub use published::{LedPort, lead_ports};
 pub use redirect::redirect_name_server;
 
 /// One network as the packet filter sees it.

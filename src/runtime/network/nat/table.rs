@@ -14,10 +14,10 @@ use super::expression::{
 };
 use super::{Egress, NatNetwork, is_missing};
 
-const TABLE: &str = "consort";
+pub(super) const TABLE: &str = "consort";
 const FORWARD: &str = "forward";
 const POSTROUTING: &str = "postrouting";
-const BRIDGES: &str = "bridges";
+pub(super) const BRIDGES: &str = "bridges";
 const INTERNAL: &str = "internal";
 const SAME: &str = "same";
 const CLOSED_IPV4: &str = "closed_ipv4";
@@ -128,6 +128,10 @@ fn chains() -> [(&'static str, Vec<Rule>); 2] {
             .verdict(Verdict::Accept),
         rule()
             .link(Side::Out, Member::Yes, BRIDGES)
+            .led_connection()
+            .verdict(Verdict::Accept),
+        rule()
+            .link(Side::Out, Member::Yes, BRIDGES)
             .verdict(Verdict::Drop),
         closed(FAMILY_IPV4, CLOSED_IPV4),
         closed(FAMILY_IPV6, CLOSED_IPV6),
@@ -147,11 +151,16 @@ pub(super) fn holds(
     networks: &[NatNetwork],
     closed: &Closed,
 ) -> io::Result<bool> {
-    let expected: usize = chains().iter().map(|(_, rules)| rules.len()).sum();
-    let mut found = 0;
+    let mut found = Vec::new();
     let in_table = AttributeWriter::new().text(1, TABLE);
-    socket.dump(GET_RULE, FAMILY_INET, &in_table, |_| found += 1)?;
-    if found != expected {
+    socket.dump(GET_RULE, FAMILY_INET, &in_table, |rule| {
+        found.extend(rule.clone().find_kind(2).map(|chain| chain.value.to_vec()));
+    })?;
+    let is_whole = chains().iter().all(|(chain, rules)| {
+        let own = |name: &&Vec<u8>| name.strip_suffix(b"\0") == Some(chain.as_bytes());
+        found.iter().filter(own).count() == rules.len()
+    });
+    if !is_whole {
         return Ok(false);
     }
     let now_closed = Closed {
