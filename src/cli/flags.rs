@@ -49,7 +49,10 @@ impl Reader<'_> {
     /// Reads flags and arguments of a verb.
     fn verb(&mut self, verb: &Command, root: &Command) {
         let runs_program = verb.get_positionals().any(Arg::is_trailing_var_arg_set);
-        while self.flags(&[verb, root]).is_some() {
+        while let Some(word) = self.flags(&[verb, root]) {
+            if let Some(below) = verb.find_subcommand(&word) {
+                return self.verb(below, root);
+            }
             if runs_program {
                 self.written.push((None, OsString::from("--")));
                 return;
@@ -336,6 +339,11 @@ mod tests {
         );
         assert_eq!(normal("c exec web -- echo"), "c exec web -- -- echo");
         assert_eq!(normal("c exec -- web echo"), "c exec -- web echo");
+    }
+
+    #[test]
+    fn a_verb_below_a_verb_has_flags_too() {
+        assert_eq!(normal("c image ls -q -q=false"), "c image ls");
     }
 
     #[test]

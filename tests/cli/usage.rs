@@ -34,9 +34,9 @@ fn a_flag_of_all_commands_behind_one_is_told_where_it_belongs() {
 
 #[test]
 fn a_verb_that_is_not_there_yet_is_refused_by_name() {
-    let said = Sandbox::empty().consort(&["run", "web", "sh"]);
+    let said = Sandbox::empty().consort(&["bridge", "convert"]);
     assert_eq!(said.code, Some(1));
-    insta::assert_snapshot!(said.stderr, @"error: `run` is not supported yet");
+    insta::assert_snapshot!(said.stderr, @"error: `bridge` is not supported yet");
 }
 
 #[test]
@@ -47,27 +47,6 @@ fn a_flag_that_is_not_there_yet_is_refused_by_name() {
     error: `--watch` is not supported yet
        hint: run `consort up -d` again after a change
     ");
-}
-
-#[test]
-fn an_image_that_would_be_built_is_refused_with_its_place_before_anything_changes() {
-    let sandbox = Sandbox::with("services: {web: {build: .}, db: {image: x}}");
-    for words in [
-        &["up", "-d"][..],
-        &["up", "-d", "--build"],
-        &["create", "web"],
-        &["up", "web", "--build"],
-    ] {
-        let said = sandbox.consort(words);
-        assert_eq!(said.code, Some(1), "{words:?}");
-        assert_eq!(
-            said.stderr.trim(),
-            "error: cannot build the image of `web`: that is not supported yet\n     \
-             at: /folder/demo/compose.yaml:1:25\n   \
-             hint: build the image with another tool and name it in `image`",
-            "{words:?}"
-        );
-    }
 }
 
 #[test]
