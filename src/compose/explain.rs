@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::compose::env::dotenv_lines;
 use crate::compose::interpolate::names;
-use crate::compose::model::{Form, Places, Project, Shadowed};
+use crate::compose::model::{Form, NameFrom, Places, Project, Shadowed};
 use crate::compose::render::document;
 use crate::compose::suggest::nearest;
 use crate::compose::tree::{Span, VariableOrigin, VariableUse};
@@ -34,6 +34,14 @@ pub enum Origin {
     Written,
     /// It follows from what is written at the place, or from other values where there is none.
     Implied,
+    /// It was removed by the tag at the place.
+    Removed,
+    /// `--project-name` gives it.
+    Flag,
+    /// `COMPOSE_PROJECT_NAME` gives it.
+    Variable,
+    /// It is made of the name of the project's directory.
+    Directory,
 }
 
 /// One explained value.
@@ -49,6 +57,8 @@ pub struct Explanation {
     pub place: Option<Place>,
     /// Where the file of the place was asked for, and where that file was asked for, and so on.
     pub way: Vec<Place>,
+    /// The `extends` that it came through, nearest first.
+    pub through: Vec<Place>,
     /// What was written for it before, latest first.
     pub shadowed: Vec<Shadowed>,
     /// The variables that filled it.
@@ -63,15 +73,64 @@ pub fn explain(project: &Project, path: &str) -> Result<Vec<Explanation>, Explai
     // Some write elements of lists as `ports[0]`.
     let dotted = full.replace('[', ".").replace(']', "");
     let found = lookup(&root, &full).or_else(|| lookup(&root, &dotted));
-    let Some((value, known)) = found else {
+    let mut explained = Vec::new();
+    if let Some((value, known)) = found {
+        let mut lines = Lines::default();
+        leaves(value, known, &mut |path, value| {
+            explained.push(explanation(project, &mut lines, path, value));
+        });
+    }
+    explained.extend(removed(project, &root, &full));
+    if explained.is_empty() {
         return Err(unknown(&root, path, &full));
-    };
-    let mut found = Vec::new();
-    let mut lines = Lines::default();
-    leaves(value, known, &mut |path, value| {
-        found.push(explanation(project, &mut lines, path, value));
-    });
-    Ok(found)
+    }
+    Ok(explained)
+}
+
+/// Explains what is not there at a path and below because it was removed.
+fn removed(project: &Project, root: &Json, path: &str) -> Vec<Explanation> {
+    let places = &project.places;
+    let gone = places.removed(path).into_iter();
+    let gone = gone.filter(|(path, ..)| lookup(root, path).is_none());
+    gone.map(|(path, by, was)| Explanation {
+        path: path.to_owned(),
+        value: Json::Null,
+        origin: Origin::Removed,
+        place: places.files().place(by),
+        way: places.way_of(by),
+        through: Vec::new(),
+        shadowed: vec![was],
+        variables: Vec::new(),
+    })
+    .collect()
+}
+
+/// Returns the service that a path leads into.
+fn service_of<'p>(project: &'p Project, path: &str) -> Option<&'p str> {
+    let inner = path.strip_prefix("services.")?;
+    let mut names = project.services.keys().map(String::as_str);
+    names.find(|name| {
+        let rest = inner.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+/// Tells where the project's name is from, when that is no file.
+fn name_from(project: &Project) -> Option<(Origin, Vec<VariableUse>)> {
+    const NAME: &str = "COMPOSE_PROJECT_NAME";
+    match project.name_from {
+        NameFrom::File => None,
+        NameFrom::Flag => Some((Origin::Flag, Vec::new())),
+        NameFrom::Directory => Some((Origin::Directory, Vec::new())),
+        NameFrom::Variable => {
+            let variable = VariableUse {
+                name: NAME.to_owned(),
+                value: Some(project.name.clone()),
+                origin: project.places.origin(NAME),
+            };
+            Some((Origin::Variable, vec![variable]))
+        }
+    }
 }
 
 /// Returns the paths that begin with a text, each as far as the end of the step behind the text.
@@ -115,16 +174,24 @@ fn explanation<'p>(
         variables = first.variables;
     }
     shadowed.extend(from_files.into_iter().map(|mention| mention.shadow));
-    let origin = if place.is_none() || places.is_implied(&path) {
+    // A list or a mapping that an `!override` replaced.
+    let replaced = places.removed(written).into_iter();
+    shadowed.extend(replaced.map(|(_, _, was)| was));
+    let through = service_of(project, &path).map(|service| places.through(service, written));
+    let mut origin = if place.is_none() || places.is_implied(&path) {
         Origin::Implied
     } else {
         Origin::Written
     };
+    if let Some((from, filled)) = name_from(project).filter(|_| path == "name") {
+        (origin, variables) = (from, filled);
+    }
     Explanation {
         value: value.clone(),
         origin,
         place,
         way,
+        through: through.unwrap_or_default(),
         shadowed,
         variables,
         path,
@@ -392,10 +459,19 @@ impl Explanation {
         match (&self.place, self.origin) {
             (Some(place), Origin::Written) => out += &format!("  written at {place}\n"),
             (Some(place), Origin::Implied) => out += &format!("  follows from {place}\n"),
-            (None, _) => out += "  follows from other values\n",
+            (Some(place), Origin::Removed) => out += &format!("  removed at {place}\n"),
+            (_, Origin::Flag) => out += "  given by `--project-name`\n",
+            (_, Origin::Variable) => out += "  given by `COMPOSE_PROJECT_NAME`\n",
+            (_, Origin::Directory) => out += "  made of the name of the project's directory\n",
+            (None, Origin::Written | Origin::Implied | Origin::Removed) => {
+                out += "  follows from other values\n";
+            }
         }
         for place in &self.way {
             out += &format!("    a file that is named at {place}\n");
+        }
+        for place in &self.through {
+            out += &format!("    through `extends` at {place}\n");
         }
         for Shadowed { place, value } in &self.shadowed {
             let value = value.as_ref().map(|value| json!(value).to_string());
@@ -425,6 +501,7 @@ impl Explanation {
             origin: self.origin,
             place: self.place.clone(),
             way: self.way.clone(),
+            through: self.through.clone(),
             shadowed: self.shadowed.clone(),
             variables: self.variables.iter().map(VariableDocument::of).collect(),
         }
@@ -445,6 +522,8 @@ pub struct ExplanationDocument {
     place: Option<Place>,
     /// Where the file of the place was asked for by `include`, `extends` or `env_file`, and so on.
     way: Vec<Place>,
+    /// The `extends` that it came through, nearest first.
+    through: Vec<Place>,
     /// What was written for it before, latest first.
     shadowed: Vec<Shadowed>,
     /// The variables that filled it.
@@ -554,5 +633,69 @@ mod tests {
     fn an_unknown_path_suggests_a_known_one() {
         let error = explain(&project(), "web.imag").unwrap_err();
         assert_eq!(error.nearest.as_deref(), Some("services.web.image"));
+    }
+
+    fn of(files: &[(&str, &str)], options: LoadOptions) -> Project {
+        let files = files
+            .iter()
+            .map(|(name, text)| (format!("/p/{name}"), *text));
+        let options = LoadOptions {
+            cwd: "/p".into(),
+            ..options
+        };
+        load(&options, &Memory::new(files)).unwrap().project
+    }
+
+    #[test]
+    fn the_name_says_what_gave_it() {
+        let name = |file: &str, options: LoadOptions| {
+            let text = format!("{file}services: {{web: {{image: x}}}}\n");
+            let project = of(&[("compose.yaml", &text)], options);
+            explain(&project, "name").unwrap()[0].to_text()
+        };
+        let plain = name("", LoadOptions::default());
+        assert_eq!(
+            plain,
+            "name = \"p\"\n  made of the name of the project's directory\n"
+        );
+        let file = name("name: My App\n", LoadOptions::default());
+        assert_eq!(file, "name = \"myapp\"\n  written at /p/compose.yaml:1:7\n");
+        let flag = LoadOptions {
+            project_name: Some("other".to_owned()),
+            ..LoadOptions::default()
+        };
+        assert_eq!(
+            name("name: mine\n", flag),
+            "name = \"other\"\n  given by `--project-name`\n  shadows \"mine\" at /p/compose.yaml:1:7\n"
+        );
+        let variable = LoadOptions {
+            environment: BTreeMap::from([("COMPOSE_PROJECT_NAME".to_owned(), "env".to_owned())]),
+            ..LoadOptions::default()
+        };
+        assert_eq!(
+            name("", variable),
+            "name = \"env\"\n  given by `COMPOSE_PROJECT_NAME`\n  variable COMPOSE_PROJECT_NAME = \"env\", from the shell\n"
+        );
+    }
+
+    #[test]
+    fn what_a_reset_removed_and_the_way_through_extends_are_told() {
+        let first = "services:\n  base:\n    image: x\n  mid:\n    extends: base\n  web:\n    extends: mid\n    user: me\n    ports: ['80:80']\n";
+        let second = "services:\n  web:\n    ports: !reset []\n";
+        let files = [("compose.yaml", first), ("compose.override.yaml", second)];
+        let project = of(&files, LoadOptions::default());
+        let said = |path: &str| explain(&project, path).unwrap()[0].to_text();
+        assert_eq!(
+            said("web.ports"),
+            "services.web.ports = null\n  removed at /p/compose.override.yaml:3:12\n  shadows what is at /p/compose.yaml:9:12\n"
+        );
+        assert_eq!(
+            said("web.image"),
+            "services.web.image = \"x\"\n  written at /p/compose.yaml:3:12\n    through `extends` at /p/compose.yaml:7:14\n    through `extends` at /p/compose.yaml:5:14\n"
+        );
+        assert_eq!(
+            said("web.user"),
+            "services.web.user = \"me\"\n  written at /p/compose.yaml:8:11\n"
+        );
     }
 }

@@ -14,7 +14,7 @@ use crate::compose::load::has_errors;
 use crate::compose::load::layer::{Level, Loader};
 use crate::compose::schema;
 use crate::compose::suggest::nearest;
-use crate::compose::tree::{Entry, Map, Node, Path, Span, Value};
+use crate::compose::tree::{Entry, Extended, Map, Node, Path, Span, Value};
 use crate::graph::Cycle;
 
 /// The longest chain of services that extend each other.
@@ -164,6 +164,13 @@ impl Loader<'_> {
             self.faults.push(unknown(extends, &base_scope));
             return None;
         }
+        if let Some(entry) = base_scope.services.get(&extends.service) {
+            self.history.extended.push(Extended::new(
+                (name, extends.span),
+                (&extends.service, entry.key),
+                &entry.node,
+            ));
+        }
         let base = self.extended(&base_scope, &extends.service, level, chain)?;
         if base.is_null() {
             return Some(service.clone());
@@ -173,7 +180,8 @@ impl Loader<'_> {
             return None;
         }
         let mut base = base;
-        apply_resets_below(&mut base, &["services", name], &scope.resets);
+        let removed = &mut self.history.removed;
+        apply_resets_below(&mut base, &["services", name], &scope.resets, removed);
         extend_service(&mut base, service.clone(), &mut self.faults);
         base.remove("extends");
         Some(base)

@@ -181,7 +181,8 @@ impl Loader<'_> {
                     continue;
                 }
                 let later = std::mem::replace(&mut known.node, entry.node);
-                apply_resets_below(&mut known.node, &[kind, &name], resets);
+                let removed = &mut self.history.removed;
+                apply_resets_below(&mut known.node, &[kind, &name], resets, removed);
                 merge_resource(&mut known.node, later, (kind, &name), &mut self.faults);
                 if kind == "services" {
                     laid_over.insert(name);

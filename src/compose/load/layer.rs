@@ -17,7 +17,7 @@ use crate::compose::schema;
 use crate::compose::settle::{Resolver, resolve_paths, set_defaults, validate};
 use crate::compose::shorthand::{ParseErrors, canonical};
 use crate::compose::source::{Files, Source};
-use crate::compose::tree::{Map, Node, Path, Span, Value};
+use crate::compose::tree::{History, Map, Node, Path, Span, Value};
 use crate::compose::yaml::Document;
 
 /// How many services a project may have.
@@ -61,6 +61,7 @@ pub(super) struct Loader<'a> {
     /// What was found in parts that were taken out so that the rest could be looked at.
     pub(super) aside: Aside,
     pub(super) extends: ExtendsCache,
+    pub(super) history: History,
     pub(super) budget: Budget,
     /// The folders of what was brought here from other machines.
     pub(super) roots: Vec<PathBuf>,
@@ -77,6 +78,7 @@ impl<'a> Loader<'a> {
             faults,
             aside: Aside::default(),
             extends: ExtendsCache::default(),
+            history: History::default(),
             budget: Budget::default(),
             roots: Vec::new(),
         }
@@ -169,7 +171,7 @@ impl<'a> Loader<'a> {
         let mut own = service_names(&root);
         // What is included comes first, so that services can extend it.
         own.extend(self.apply_includes(&mut root, &resets, level));
-        apply_resets(tree, &resets);
+        apply_resets(tree, &resets, &mut self.history.removed);
         self.apply_extends(&mut root, &resets, level);
         if tree.span.line == 0 {
             tree.span = root.span;
@@ -246,7 +248,7 @@ impl<'a> Loader<'a> {
                 break;
             }
             self.interpolate(&mut root, level);
-            apply_resets(&mut tree, &resets);
+            apply_resets(&mut tree, &resets, &mut self.history.removed);
             merge(&mut tree, root, &mut self.faults);
             enforce_unique(&mut tree, &mut self.faults);
             self.shorten(&mut tree);

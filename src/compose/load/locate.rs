@@ -9,6 +9,7 @@ use crate::compose::diagnostic::{Diagnostic, Severity};
 use crate::compose::env::parse_dotenv;
 use crate::compose::load::environment::tell_doubts;
 use crate::compose::load::layer::{Level, Loader, Paths};
+use crate::compose::model::NameFrom;
 use crate::compose::options::LoadOptions;
 use crate::compose::settle::absolute;
 use crate::compose::source::{Fetched, Remote};
@@ -40,6 +41,8 @@ pub(super) struct Located {
     /// The variables that came from a file, with that file.
     pub(super) origins: BTreeMap<String, PathBuf>,
     pub(super) profiles: Vec<String>,
+    /// What gives the project its name, once that is known.
+    pub(super) name_from: NameFrom,
 }
 
 impl Located {
@@ -110,6 +113,7 @@ pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<L
         ..
     } = finder;
     Some(Located {
+        name_from: NameFrom::default(),
         files,
         directory,
         default_name,

@@ -17,11 +17,11 @@ use std::rc::Rc;
 
 use crate::compose::diagnostic::{ComposeError, Diagnostic, Report, Severity, Wrong};
 use crate::compose::model::field::{extensions, read_named};
-use crate::compose::model::{Places, Project};
+use crate::compose::model::{NameFrom, Places, Project};
 use crate::compose::options::LoadOptions;
 use crate::compose::settle::normalize;
 use crate::compose::source::Source;
-use crate::compose::tree::{Map, Node, Span, Value};
+use crate::compose::tree::{History, Map, Node, Shadow, Span, Value};
 
 pub(crate) use layer::SECRET_CONTENT;
 use layer::{Loader, Paths};
@@ -45,6 +45,7 @@ pub(crate) struct LoadedTree {
     located: Located,
     faults: Vec<Diagnostic>,
     aside: Aside,
+    history: History,
     files: crate::compose::source::Files,
 }
 
@@ -63,11 +64,13 @@ pub fn load(options: &LoadOptions, source: &dyn Source) -> Result<Loaded, Compos
         located,
         mut faults,
         aside,
+        history,
         files,
     } = recovered_tree(options, source)?;
     let mut project = read_project(&root, name, &located, &mut faults);
     project.separator = options.separator;
-    project.places = Places::new(root, files.clone(), located.origins.clone());
+    project.name_from = located.name_from;
+    project.places = Places::new(root, files.clone(), located.origins.clone(), history);
     // A value that cannot be read is as good as missing: later stages find what else is wrong.
     select::profiles(&mut project, &located.profiles, &mut faults);
     let mut files = files;
@@ -139,6 +142,7 @@ fn recovered_tree(options: &LoadOptions, source: &dyn Source) -> Result<LoadedTr
         files,
         faults,
         aside,
+        history,
         ..
     } = loader;
     Ok(LoadedTree {
@@ -147,6 +151,7 @@ fn recovered_tree(options: &LoadOptions, source: &dyn Source) -> Result<LoadedTr
         located,
         faults,
         aside,
+        history,
         files,
     })
 }
@@ -160,7 +165,8 @@ fn layered(
     if has_errors(&loader.faults) {
         return None;
     }
-    let name = name::project_name(options, &located, &documents, &mut loader.faults)?;
+    let (name, from) = name::project_name(options, &located, &documents, &mut loader.faults)?;
+    located.name_from = from;
     located
         .environment
         .insert(PROJECT_NAME.to_owned(), name.clone());
@@ -185,8 +191,18 @@ fn layered(
     }
     if !has_errors(&loader.faults) && !options.switches.no_normalize {
         let text = Value::Text(name.clone());
-        if root.get("name").is_none_or(|written| written.value != text) {
-            root.set("name", Node::implied(text, Span::default()));
+        match root.get_mut("name") {
+            // A name from a file keeps its place, though not every letter of it.
+            Some(written) if located.name_from == NameFrom::File => written.value = text,
+            written => {
+                let shadow = written.map(Node::take).filter(|it| it.value != text);
+                let mut name = Node::implied(text, Span::default());
+                if let (Some(was), Some(trace)) = (shadow, &mut name.trace) {
+                    let (span, value) = (was.span, was.value);
+                    trace.replaces(Shadow { span, value }, was.trace);
+                }
+                root.set("name", name);
+            }
         }
         normalize(&mut root, &name, &level.environment);
     }

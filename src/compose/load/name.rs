@@ -5,6 +5,7 @@ use crate::compose::diagnostic::Diagnostic;
 use crate::compose::interpolate::Interpolator;
 use crate::compose::load::files::Documents;
 use crate::compose::load::locate::Located;
+use crate::compose::model::NameFrom;
 use crate::compose::options::LoadOptions;
 use crate::compose::tree::{Node, Span};
 
@@ -14,7 +15,7 @@ pub(super) fn project_name(
     located: &Located,
     documents: &[Documents],
     faults: &mut Vec<Diagnostic>,
-) -> Option<String> {
+) -> Option<(String, NameFrom)> {
     let from_environment = located.environment.get("COMPOSE_PROJECT_NAME");
     let asked = options
         .project_name
@@ -31,14 +32,25 @@ pub(super) fn project_name(
             });
             fault.message += &format!(": it is `COMPOSE_PROJECT_NAME` in {from}");
         }
-        return name;
+        let from = if options.project_name.is_some() {
+            NameFrom::Flag
+        } else {
+            NameFrom::Variable
+        };
+        return Some((name?, from));
     }
     let roots = documents.iter().flat_map(|file| &file.documents);
     let mut written = roots.filter_map(|document| document.root.get("name"));
     let written = written.rfind(|name| name.as_text().is_none_or(|text| !text.is_empty()));
-    let (name, span) = match written {
-        Some(node) => (from_file(node, options, located, faults)?, node.span),
-        None => (normalized(&located.default_name), Span::default()),
+    let (name, span, from) = match written {
+        Some(node) => {
+            let name = from_file(node, options, located, faults)?;
+            (name, node.span, NameFrom::File)
+        }
+        None => {
+            let name = normalized(&located.default_name);
+            (name, Span::default(), NameFrom::Directory)
+        }
     };
     if name.is_empty() {
         let message = "the project has no usable name";
@@ -46,7 +58,7 @@ pub(super) fn project_name(
         faults.push(fault.hint("give one with `--project-name`, or write `name:` in the file"));
         return None;
     }
-    Some(name)
+    Some((name, from))
 }
 
 fn checked(name: &str, faults: &mut Vec<Diagnostic>) -> Option<String> {

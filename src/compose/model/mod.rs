@@ -33,7 +33,7 @@ pub use mount::{BindOptions, ImageOptions, ServiceVolume, TmpfsOptions, VolumeOp
 pub use network::{Ipam, IpamPool, Model, Network, Volume};
 pub use places::{Places, Shadowed};
 pub use port::Port;
-pub use project::{CONTAINER_LIMIT, Project, Separator, UnusedExternal};
+pub use project::{CONTAINER_LIMIT, NameFrom, Project, Separator, UnusedExternal};
 pub use resource::{
     BlkioConfig, CredentialSpec, Dependency, DependencyCondition, Device, EnvFile, Extends,
     Healthcheck, Logging, Options, Provider, ServiceModel, ServiceNetwork, Throttle, Ulimit,

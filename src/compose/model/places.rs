@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::compose::source::Files;
-use crate::compose::tree::{Node, Span, Trace, Value, VariableOrigin, VariableUse};
+use crate::compose::tree::{
+    History, Node, Removed, Shadow, Span, Trace, Value, VariableOrigin, VariableUse,
+};
 use crate::value::Place;
 
 /// Answers where a value came from, for dotted paths such as `services.web.environment.LOG_LEVEL`.
@@ -17,6 +19,7 @@ pub struct Places {
     root: Node,
     files: Files,
     origins: BTreeMap<String, PathBuf>,
+    history: History,
     long_lists: OnceLock<LongLists>,
 }
 
@@ -37,11 +40,17 @@ pub struct Shadowed {
 
 impl Places {
     /// Keeps the tree that the project was read from.
-    pub(crate) fn new(root: Node, files: Files, origins: BTreeMap<String, PathBuf>) -> Self {
+    pub(crate) fn new(
+        root: Node,
+        files: Files,
+        origins: BTreeMap<String, PathBuf>,
+        history: History,
+    ) -> Self {
         Self {
             root,
             files,
             origins,
+            history,
             long_lists: OnceLock::new(),
         }
     }
@@ -78,24 +87,42 @@ impl Places {
     pub fn shadowed(&self, path: &str) -> Vec<Shadowed> {
         let shadows = self.trace(path).map(|trace| trace.shadowed.as_slice());
         let key = path.rsplit('.').next().unwrap_or_default();
+        let shadows = shadows.unwrap_or_default().iter();
         shadows
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|shadow| {
-                let value = match &shadow.value {
-                    Value::List(_) | Value::Map(_) => None,
-                    Value::Null
-                    | Value::Bool(_)
-                    | Value::Int(_)
-                    | Value::Float(_)
-                    | Value::Text(_) => Some(value_of_pair(&shadow.value.to_plain(), key)),
-                };
-                Some(Shadowed {
-                    place: self.files.place(shadow.span)?,
-                    value,
-                })
-            })
+            .filter_map(|shadow| self.told(shadow, key))
             .collect()
+    }
+
+    /// Says for people what a value that lost was, and where.
+    fn told(&self, shadow: &Shadow, key: &str) -> Option<Shadowed> {
+        let value = match &shadow.value {
+            Value::List(_) | Value::Map(_) => None,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
+                Some(value_of_pair(&shadow.value.to_plain(), key))
+            }
+        };
+        Some(Shadowed {
+            place: self.files.place(shadow.span)?,
+            value,
+        })
+    }
+
+    /// Returns what `!reset` and `!override` removed at a path and below: the path, the place of the tag, what it was.
+    pub(crate) fn removed(&self, path: &str) -> Vec<(&str, Span, Shadowed)> {
+        let is_below = |removed: &&Removed| {
+            let rest = removed.path.strip_prefix(path);
+            rest.is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with('.'))
+        };
+        let found = self.history.removed.iter().filter(is_below);
+        found
+            .filter_map(|it| Some((it.path.as_str(), it.by, self.told(&it.was, "")?)))
+            .collect()
+    }
+
+    /// Returns the places of the `extends` that the value at a path of a service came through, nearest first.
+    pub(crate) fn through(&self, service: &str, path: &str) -> Vec<Place> {
+        let steps = self.history.way_to(service, self.span(path)).into_iter();
+        steps.filter_map(|span| self.files.place(span)).collect()
     }
 
     /// Returns where a variable that is set came from.

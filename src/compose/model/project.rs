@@ -37,11 +37,27 @@ impl fmt::Display for Separator {
     }
 }
 
+/// What gives a project its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameFrom {
+    /// `--project-name`.
+    Flag,
+    /// `COMPOSE_PROJECT_NAME`.
+    Variable,
+    /// `name` in a file.
+    File,
+    /// The name of its directory, or of the repository that it came from.
+    #[default]
+    Directory,
+}
+
 /// A loaded project.
 #[derive(Debug, Clone, Default)]
 pub struct Project {
     /// Its name: the prefix of everything it owns.
     pub name: String,
+    /// What gives it its name.
+    pub name_from: NameFrom,
     /// What stands between the parts of names that are made of it.
     pub separator: Separator,
     /// The directory that relative paths start from.

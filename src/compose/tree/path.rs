@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::compose::tree::Span;
+
 /// What stands in a path for an element of a list.
 pub(crate) const LIST: &str = "[]";
 
@@ -9,6 +11,8 @@ pub(crate) const LIST: &str = "[]";
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Path {
     parts: Vec<String>,
+    /// Where what sets the end of the way apart is written.
+    span: Span,
 }
 
 impl Path {
@@ -21,7 +25,19 @@ impl Path {
     pub fn of(parts: &[&str]) -> Self {
         Self {
             parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+            span: Span::default(),
         }
+    }
+
+    /// Returns the same way, whose end is written at a place.
+    #[must_use]
+    pub fn written_at(self, span: Span) -> Self {
+        Self { span, ..self }
+    }
+
+    /// Returns where its end is written.
+    pub fn span(&self) -> Span {
+        self.span
     }
 
     /// Returns the same way from one level further up.
@@ -30,7 +46,10 @@ impl Path {
         let parts = std::iter::once(key.to_owned())
             .chain(self.parts.iter().cloned())
             .collect();
-        Self { parts }
+        Self {
+            parts,
+            span: self.span,
+        }
     }
 
     /// Goes down one key; undone by [`Path::pop`].

@@ -358,7 +358,7 @@ fn mark_of(tag: Option<&Tag>) -> Mark {
 /// Remembers the reset paths of a value below `key`.
 fn keep_resets(resets: &mut Vec<Path>, key: &str, finished: &Finished) {
     if finished.mark != Mark::None {
-        resets.push(Path::of(&[key]));
+        resets.push(Path::of(&[key]).written_at(finished.node.span));
         return;
     }
     resets.extend(finished.resets.iter().map(|path| path.below(key)));
