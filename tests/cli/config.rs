@@ -214,3 +214,34 @@ fn a_check_tells_people_what_every_command_tells_them() {
     assert_eq!((check.code, up.code), (Some(3), Some(3)));
     assert_eq!((&*check.stdout, &check.stderr), ("", &up.stderr));
 }
+
+#[test]
+fn what_up_refuses_is_told_with_its_place_before_anything_moves() {
+    let sandbox = Sandbox::with(
+        "
+services:
+  web:
+    image: 'rootfs:/'
+    runtime: nvidia
+    logging: {driver: syslog}
+    ports: ['8080:80/sctp']
+    networks: [far]
+networks:
+  far: {driver: macvlan}
+",
+    );
+    let config = sandbox.consort(&["config", "--quiet"]);
+    assert_eq!(config.code, Some(0), "{}", config.stderr);
+    let up = sandbox.consort(&["up", "-d"]);
+    assert_eq!(up.code, Some(3), "{}", up.stderr);
+    for (field, place) in [
+        ("`runtime` of service `web`", "compose.yaml:5:"),
+        ("`logging.driver` of service `web`", "compose.yaml:6:"),
+        ("`ports` of service `web`", "compose.yaml:7:"),
+        ("`driver` of network `far`", "compose.yaml:10:"),
+    ] {
+        for said in [&config.stderr, &up.stderr] {
+            assert!(said.contains(field) && said.contains(place), "{said}");
+        }
+    }
+}

@@ -100,6 +100,7 @@ fn what_another_file_brings_names_the_way_to_it() {
     services.web.user = "nobody"
       written at /folder/demo/base.yaml:3:11
         a file that is named at /folder/demo/compose.yaml:7:21
+        through `extends` at /folder/demo/compose.yaml:7:41
     "#);
 }
 
@@ -112,7 +113,7 @@ fn what_nobody_wrote_says_what_it_follows_from() {
     "#);
     insta::assert_snapshot!(explained("name"), @r#"
     name = "demo"
-      follows from other values
+      made of the name of the project's directory
     "#);
 }
 

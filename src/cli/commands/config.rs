@@ -1,6 +1,7 @@
 //! `config`: the line stops at the project, which is checked and written out.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::mem::ManuallyDrop;
@@ -17,6 +18,7 @@ use crate::cli::pin;
 use crate::cli::select;
 use crate::compose::render::{self, Format};
 use crate::compose::{self, Project, Switches};
+use crate::desired::{self, DesiredError};
 use crate::report::{Output, VariableRow, write_variables};
 
 /// Check the Compose files and write the project that they describe
@@ -175,6 +177,9 @@ pub(in crate::cli) fn config(
     if (args.resolve_image_digests || args.lock_image_digests) && !args.part.is_any() {
         pin::images(invocation, &mut project)?;
     }
+    if !args.part.is_any() && !args.no_consistency {
+        warn_of_refusals(invocation, &project)?;
+    }
     match lines(&args.part, &project)? {
         Some(lines) => {
             let mut output = invocation.stdout();
@@ -195,6 +200,28 @@ pub(in crate::cli) fn config(
     }
 }
 
+/// Warns of what the files ask for and no container can have here: `up` refuses it.
+fn warn_of_refusals(invocation: &Invocation, project: &Project) -> Result<(), CommandError> {
+    let options = desired::Options {
+        scale: BTreeMap::new(),
+        source: invocation.source(),
+    };
+    let Err(refused) = desired::expand(project, &options) else {
+        return Ok(());
+    };
+    for error in refused.0 {
+        // Whether a file is there is of no interest before it is needed.
+        if matches!(error, DesiredError::Content { .. }) {
+            continue;
+        }
+        let cause = error.source().map(|cause| format!(": {cause}"));
+        let place = error.place().map(|place| format!(" ({place})"));
+        let (cause, place) = (cause.unwrap_or_default(), place.unwrap_or_default());
+        invocation.warn(&format!("`up` refuses this: cannot {error}{cause}{place}"))?;
+    }
+    Ok(())
+}
+
 /// Writes what is to say about the files, and nothing else.
 fn check(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let options = invocation.load_options(&args.services, switches(args));
@@ -209,7 +236,10 @@ fn check(invocation: &Invocation, args: &ConfigArgs) -> Result<ExitStatus, Comma
         invocation.stdout().bytes(text.as_bytes())?;
     }
     match loaded {
-        Ok(loaded) if !is_json => show_warnings(invocation, &loaded.warnings)?,
+        Ok(loaded) if !is_json => {
+            show_warnings(invocation, &loaded.warnings)?;
+            warn_of_refusals(invocation, &loaded.project)?;
+        }
         Ok(loaded) => annotate_warnings(invocation, &loaded.warnings)?,
         Err(error) if !is_json => return Err(CommandError::compose(invocation, error)),
         Err(error) => return Err(CommandError::compose_written(error)),

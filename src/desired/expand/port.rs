@@ -20,9 +20,12 @@ fn one(desk: &mut Desk<'_>, port: &model::Port) -> Option<PortSpec> {
     let protocol = match port.protocol.as_deref() {
         None | Some("tcp") => Protocol::Tcp,
         Some("udp") => Protocol::Udp,
-        Some("sctp") => Protocol::Sctp,
+        Some("sctp") => {
+            desk.refuse_support("ports", "ports of `sctp` cannot be published yet");
+            return None;
+        }
         Some(_) => {
-            desk.refuse_support("ports", "a protocol is `tcp`, `udp` or `sctp`");
+            desk.refuse_support("ports", "a protocol is `tcp` or `udp`");
             return None;
         }
     };

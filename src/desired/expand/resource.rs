@@ -33,6 +33,10 @@ pub(super) fn is_default_network(mode: &str) -> bool {
 
 fn network_spec(desk: &mut Desk<'_>, key: &str, network: &model::Network) -> Option<NetworkSpec> {
     let name = real_name(desk, key, network.name.as_ref(), network.external);
+    let driver = network.driver.as_deref();
+    if !network.external && !matches!(driver, None | Some("" | "default" | "bridge")) {
+        desk.refuse_support("driver", "`bridge` is the only network driver");
+    }
     Some(NetworkSpec {
         name: desk.parse("name", &name)?,
         project: desk.name.clone(),

@@ -36,10 +36,31 @@ pub(super) fn check(desk: &mut Desk<'_>, model: &model::Service) {
             model.use_api_socket,
             "there is no daemon here and so no socket to talk to it",
         ),
+        (
+            "runtime",
+            model
+                .runtime
+                .as_deref()
+                .is_some_and(|name| !name.is_empty()),
+            "containers run on the runtime that is built in",
+        ),
+        (
+            "logging.driver",
+            !keeps_logs(model),
+            "output is kept by `json-file` or `local`, or dropped by `none`",
+        ),
     ];
     for (field, _, reason) in refused.into_iter().filter(|(_, asked, _)| *asked) {
         desk.refuse_support(field, reason);
     }
+    notice_ignored(desk, model);
+    if let Some(deploy) = &model.deploy {
+        check_deploy(desk, deploy);
+    }
+}
+
+/// Says what of a service changes nothing here.
+fn notice_ignored(desk: &mut Desk<'_>, model: &model::Service) {
     let noticed = [
         (
             "isolation",
@@ -65,9 +86,15 @@ pub(super) fn check(desk: &mut Desk<'_>, model: &model::Service) {
     for (field, _, reason) in noticed.into_iter().filter(|(_, asked, _)| *asked) {
         desk.notice(field, reason);
     }
-    if let Some(deploy) = &model.deploy {
-        check_deploy(desk, deploy);
-    }
+}
+
+/// Tells whether the driver of `logging` is one that is here.
+fn keeps_logs(model: &model::Service) -> bool {
+    let driver = model
+        .logging
+        .as_ref()
+        .and_then(|logging| logging.driver.as_deref());
+    matches!(driver, None | Some("" | "json-file" | "local" | "none"))
 }
 
 fn check_deploy(desk: &mut Desk<'_>, deploy: &model::Deploy) {
