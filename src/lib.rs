@@ -32,6 +32,7 @@
 //! | `consort …` | everything else | one command |
 //! | `consort [monitor]` | [`runtime::monitor`] | one container |
 //! | `consort [init]` | [`runtime::container`]'s `init` | until `execve` |
+//! | `consort [exec]` | [`runtime::container::exec`] | one program that joined a container |
 //! | `consort [holder]` | rootless only: [`runtime::network::holder`] | any container of this user |
 //!
 //! # The import law
