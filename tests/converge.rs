@@ -254,6 +254,7 @@ async fn walk(plan: &Plan, engine: &Memory) -> (Walked, bool) {
     };
     let options = reconcile::Options {
         parallelism: NonZeroUsize::new(4).unwrap(),
+        hold: None,
     };
     let walk = reconcile::run(plan, engine, options, Cancel::never(), &mut watch);
     let result = tokio::time::timeout(HANGS, walk).await;

@@ -188,6 +188,7 @@ async fn before(case: &Path, wanted: &DesiredState) -> ObservedState {
 async fn carry_out(plan: &Plan, engine: &Memory) {
     let options = reconcile::Options {
         parallelism: NonZeroUsize::MIN,
+        hold: None,
     };
     reconcile::run(plan, engine, options, Cancel::never(), &mut |_| {})
         .await

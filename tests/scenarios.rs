@@ -29,7 +29,9 @@ mod scenarios {
     mod joined;
     mod lifecycle;
     mod networks;
+    mod orders;
     mod output;
+    mod power;
     mod remote;
     mod routes;
     mod run;

@@ -83,7 +83,7 @@ pub(super) async fn up(
         .engine
         .events(&work.scope.project, EventsFrom::Now)
         .await?;
-    let prepared = work.prepare(planner).await?;
+    let mut prepared = work.prepare(planner).await?;
     let mut stage = Stage {
         work,
         attached,
@@ -92,7 +92,14 @@ pub(super) async fn up(
         interrupts: Interrupts::listen()?,
         insists: Flag::Unset,
     };
-    let (walked, end) = stage.walk(&prepared).await?;
+    let (walked, end) = loop {
+        match stage.walk(&prepared).await? {
+            (Err(ReconcileError::Overtaken { .. }), None) => {
+                prepared = work.prepare_again(prepared, planner).await?;
+            }
+            walked => break walked,
+        }
+    };
     // Others may change the project from here on, and we ourselves when we stop it.
     let plan = prepared.into_plan();
     let end = match (walked, end) {
@@ -138,11 +145,11 @@ struct Stage<'run> {
 
 impl Stage<'_> {
     /// Walks the plan and shows meanwhile what containers write; an end that comes meanwhile cancels the rest.
-    async fn walk(&mut self, prepared: &Prepared) -> Result<Walked, CommandError> {
+    async fn walk(&mut self, prepared: &Prepared<'_>) -> Result<Walked, CommandError> {
         let board = Board::new(self.work, prepared)?;
         let (canceller, cancel) = cancellation();
         let walked = {
-            let walking = board.walk(self.work, &prepared.plan, cancel);
+            let walking = board.walk(self.work, prepared, cancel);
             tokio::pin!(walking);
             self.accompany(walking, &board, &canceller).await?
         };

@@ -26,7 +26,7 @@ pub(super) struct Board {
 
 impl Board {
     /// Shows what stays as it is, where the work wants that, and nothing else yet.
-    pub(super) fn new(work: &Work<'_>, prepared: &Prepared) -> Result<Self, CommandError> {
+    pub(super) fn new(work: &Work<'_>, prepared: &Prepared<'_>) -> Result<Self, CommandError> {
         let board = Self {
             progress: Mutex::new(work.invocation.progress_in(work.style, work.verb)),
             style: work.style,
@@ -41,11 +41,14 @@ impl Board {
     pub(super) async fn walk(
         &self,
         work: &Work<'_>,
-        plan: &Plan,
+        prepared: &Prepared<'_>,
         cancel: Cancel,
     ) -> Result<Outcome, ReconcileError> {
         let parallelism = work.invocation.parallel.unwrap_or(USUAL_PARALLELISM);
-        let options = reconcile::Options { parallelism };
+        let options = reconcile::Options {
+            parallelism,
+            hold: Some(&prepared.hold),
+        };
         // What cannot be shown is done all the same.
         let mut on_event = |event: reconcile::Event<'_>| {
             if work.quiet_pull.is_set() && tells_how_far_a_pull_is(&event) {
@@ -59,7 +62,7 @@ impl Board {
             };
             drop(written);
         };
-        let walking = reconcile::run(plan, work.engine, options, cancel, &mut on_event);
+        let walking = reconcile::run(&prepared.plan, work.engine, options, cancel, &mut on_event);
         let period = self.progress().period();
         let Some(period) = period else {
             return walking.await;
@@ -107,7 +110,7 @@ impl Board {
 
     fn show_unchanged(
         &self,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         services: &BTreeSet<ServiceName>,
     ) -> Result<(), CommandError> {
         let touched: Vec<String> = prepared

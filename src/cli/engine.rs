@@ -130,6 +130,7 @@ pub(super) fn advice(error: &EngineError) -> Option<String> {
             Some("it is `external`: make it first, or remove `external`".to_owned())
         }
         EngineError::Unreachable { .. }
+        | EngineError::Removed { .. }
         | EngineError::ImageNotFound { .. }
         | EngineError::NameTaken { .. }
         | EngineError::PortTaken { .. }

@@ -36,7 +36,7 @@ impl<'run> Show<'run> {
     pub(super) async fn begin(
         work: &'run Work<'run>,
         attached: &'run Attached,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
     ) -> Result<Self, CommandError> {
         let sink = LogSink::new(
             work.invocation,
@@ -247,7 +247,7 @@ impl<'run> Show<'run> {
 }
 
 /// Returns the ids of the containers that the plan stops or removes.
-fn leaving(prepared: &Prepared) -> BTreeSet<String> {
+fn leaving(prepared: &Prepared<'_>) -> BTreeSet<String> {
     let steps = prepared.plan.steps.iter();
     let names = steps.filter_map(|step| match &step.action {
         Action::StopContainer { name, .. }

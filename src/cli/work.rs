@@ -17,8 +17,8 @@ use super::terminal;
 use crate::compose::Severity;
 use crate::engine::{Engine, EngineError, LockWait, ProjectLock};
 use crate::observed::{ObservedState, Scope};
-use crate::plan::{Diverged, Plan, PlanError, Warning};
-use crate::reconcile::{Cancel, ReconcileError, cancellation};
+use crate::plan::{Action, Diverged, Plan, PlanError, Warning};
+use crate::reconcile::{Cancel, Hold, ReconcileError, cancellation};
 use crate::report::{self, Output, ProgressStyle, Rehearsal, Span};
 use crate::value::{ContainerName, ProjectName, ServiceName};
 
@@ -53,14 +53,23 @@ pub(super) enum Unchanged {
 
 /// A plan that can be walked, and the right to do so.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct Prepared<'run> {
     pub(super) plan: Plan,
     /// What it was made for.
     pub(super) observed: ObservedState,
-    _lock: ProjectLock,
+    /// The project's lock.
+    pub(super) hold: Hold<'run>,
 }
 
-impl Prepared {
+/// How far a plan was walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walked {
+    ToTheEnd,
+    /// Another command changed the project meanwhile: what is left must be planned again.
+    Overtaken,
+}
+
+impl Prepared<'_> {
     /// Gives the right to change the project back.
     pub(super) fn into_plan(self) -> Plan {
         self.plan
@@ -100,14 +109,51 @@ impl<'run> Work<'run> {
             let observed = self.engine.observe(&self.scope).await?;
             return self.rehearse(&planner(&observed, Diverged::Keep)?);
         }
-        self.walk(&self.prepare(planner).await?).await
+        self.plan_and_walk(planner).await.map(drop)
+    }
+
+    /// Plans and carries the plan out; returns it with the project's lock.
+    pub(super) async fn plan_and_walk(
+        &self,
+        planner: Planner<'_>,
+    ) -> Result<Prepared<'run>, CommandError> {
+        let mut prepared = self.prepare(planner).await?;
+        while self.walk(&prepared).await? == Walked::Overtaken {
+            prepared = self.prepare_again(prepared, planner).await?;
+        }
+        Ok(prepared)
+    }
+
+    /// Plans what is left of a plan after another command changed the project.
+    ///
+    /// An error where that command removed what this one works on: it is not made again against the user's will.
+    pub(super) async fn prepare_again(
+        &self,
+        before: Prepared<'run>,
+        planner: Planner<'_>,
+    ) -> Result<Prepared<'run>, CommandError> {
+        let Prepared { plan, hold, .. } = before;
+        drop(hold);
+        let prepared = self.prepare(planner).await?;
+        for step in &plan.steps {
+            if let Action::StartContainer { name, .. } | Action::WaitContainer { name, .. } =
+                &step.action
+            {
+                let mut there = prepared.observed.containers.values();
+                if !there.any(|container| container.final_name == *name) {
+                    let name = name.clone();
+                    return Err(EngineError::Removed { name }.into());
+                }
+            }
+        }
+        Ok(prepared)
     }
 
     /// Does the same while somebody else listens to the user.
     pub(super) async fn carry_out_deaf(&self, planner: Planner<'_>) -> Result<(), CommandError> {
         let prepared = self.prepare(planner).await?;
         let board = Board::new(self, &prepared)?;
-        let walked = board.walk(self, &prepared.plan, Cancel::never()).await;
+        let walked = board.walk(self, &prepared, Cancel::never()).await;
         board.close(&prepared.plan, &walked)?;
         walked
             .map(|_| ())
@@ -115,7 +161,10 @@ impl<'run> Work<'run> {
     }
 
     /// Takes the project's lock, plans, and asks what the plan asks; nothing has changed yet.
-    pub(super) async fn prepare(&self, planner: Planner<'_>) -> Result<Prepared, CommandError> {
+    pub(super) async fn prepare(
+        &self,
+        planner: Planner<'_>,
+    ) -> Result<Prepared<'run>, CommandError> {
         let taken = self
             .lock
             .lock()
@@ -138,10 +187,12 @@ impl<'run> Work<'run> {
         }
         let told = plan.warnings.iter().filter(|it| !it.is_question());
         show_warnings(self.invocation, told)?;
+        let project = self.scope.project.clone();
+        let hold = Hold::new(self.engine, project, self.invocation.lock_holder(), lock);
         Ok(Prepared {
             plan,
             observed,
-            _lock: lock,
+            hold,
         })
     }
 
@@ -178,16 +229,16 @@ impl<'run> Work<'run> {
     }
 
     /// Walks a plan and shows how far it is. Ctrl-C brings it to an end, a second one at once.
-    pub(super) async fn walk(&self, prepared: &Prepared) -> Result<(), CommandError> {
+    async fn walk(&self, prepared: &Prepared<'_>) -> Result<Walked, CommandError> {
         let board = Board::new(self, prepared)?;
         if prepared.plan.is_empty() {
             drop(board.finish()?);
-            return Ok(());
+            return Ok(Walked::ToTheEnd);
         }
         let (canceller, cancel) = cancellation();
         let walked = {
             let mut interrupts = Interrupts::listen()?;
-            let walking = board.walk(self, &prepared.plan, cancel);
+            let walking = board.walk(self, prepared, cancel);
             tokio::pin!(walking);
             tokio::select! {
                 walked = &mut walking => walked,
@@ -203,9 +254,13 @@ impl<'run> Work<'run> {
             }
         };
         board.close(&prepared.plan, &walked)?;
-        walked
-            .map(|_| ())
-            .map_err(|error| failed(error, &prepared.plan))
+        match walked {
+            Ok(_) => Ok(Walked::ToTheEnd),
+            Err(ReconcileError::Overtaken { .. }) => Ok(Walked::Overtaken),
+            Err(error @ (ReconcileError::Failed { .. } | ReconcileError::Cancelled { .. })) => {
+                Err(failed(error, &prepared.plan))
+            }
+        }
     }
 }
 
@@ -301,6 +356,7 @@ impl From<ReconcileError> for CommandError {
                 });
                 Self::several(ExitStatus::Failed, errors.collect())
             }
+            ReconcileError::Overtaken { .. } => Self::room(ExitStatus::Failed, error),
             ReconcileError::Cancelled { .. } => Self::room(ExitStatus::Interrupted, error),
         }
     }

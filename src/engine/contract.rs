@@ -42,6 +42,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Puts right what an observation found damaged, and says what became of it; the project's lock is held.
     async fn mend(&self, project: &ProjectName) -> Result<Vec<Damage>, EngineError>;
 
+    /// Removes all that is remembered of a project that has nothing left.
+    async fn forget(&self, project: &ProjectName) -> Result<(), EngineError>;
+
     /// Lists the projects that have containers.
     async fn projects(&self) -> Result<Vec<ProjectSummary>, EngineError>;
 
@@ -170,12 +173,24 @@ pub enum Performed {
 }
 
 /// The right to change a project; given back when it is dropped, and when the process ends.
-pub struct ProjectLock(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send>);
+pub struct ProjectLock {
+    turn: u64,
+    #[expect(dead_code, reason = "held for its drop")]
+    held: Box<dyn Any + Send>,
+}
 
 impl ProjectLock {
-    /// Wraps what releases the lock when it is dropped.
-    pub fn new(held: impl Any + Send) -> Self {
-        Self(Box::new(held))
+    /// Wraps what releases the lock when it is dropped; `turn` is one more than that of its last holder.
+    pub fn new(turn: u64, held: impl Any + Send) -> Self {
+        Self {
+            turn,
+            held: Box::new(held),
+        }
+    }
+
+    /// Returns how often the lock was taken: a gap between two turns of one holder is another's.
+    pub fn turn(&self) -> u64 {
+        self.turn
     }
 }
 

@@ -87,6 +87,12 @@ pub enum EngineError {
         /// Its exit code.
         exit_code: i32,
     },
+    /// The container was removed while it was waited for.
+    #[error("wait for container `{name}`, which another command removed")]
+    Removed {
+        /// The container.
+        name: ContainerName,
+    },
     /// The container became unhealthy while it was waited for.
     #[error("wait for container `{name}`, which is unhealthy")]
     Unhealthy {

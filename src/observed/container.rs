@@ -29,6 +29,8 @@ pub struct ObservedContainer {
     pub oneoff: OneOff,
     /// Whether it runs.
     pub state: RunState,
+    /// Whether it runs and is being stopped: a command asked for that and may be gone.
+    pub is_stopping: bool,
     /// What its health check says.
     pub health: Health,
     /// The exit code of the last run, where one ended and the code is known.

@@ -178,6 +178,8 @@ pub enum Until {
     Healthy,
     /// It ended with exit code 0.
     CompletedSuccessfully,
+    /// What stops it has come to its end, or it runs again.
+    Stopped,
 }
 
 /// On which occasion a container starts.
@@ -284,6 +286,7 @@ impl Until {
             Self::RunningOrHealthy => "running",
             Self::Healthy => "healthy",
             Self::CompletedSuccessfully => "completed",
+            Self::Stopped => "stopped",
         }
     }
 }

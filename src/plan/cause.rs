@@ -76,6 +76,8 @@ pub enum Cause {
         /// The volume.
         volume: VolumeName,
     },
+    /// An earlier command is stopping it.
+    Stopping,
     /// It is not connected to a network that it should be connected to.
     NotConnected {
         /// The network.
@@ -171,6 +173,7 @@ impl fmt::Display for Cause {
             Self::Rejoins { container } => write!(f, "joins {container}, which starts anew"),
             Self::NetworkRecreated { network } => write!(f, "network {network} is recreated"),
             Self::VolumeRecreated { volume } => write!(f, "volume {volume} is recreated"),
+            Self::Stopping => f.write_str("being stopped"),
             Self::NotConnected { network } => write!(f, "not connected to {network}"),
             Self::ScaleDown { wanted } => write!(f, "scaled to {wanted}"),
             Self::Orphan => f.write_str("orphan"),

@@ -156,6 +156,7 @@ impl Cause {
             | Self::Rejoins { .. }
             | Self::NetworkRecreated { .. }
             | Self::VolumeRecreated { .. }
+            | Self::Stopping
             | Self::NotConnected { .. }
             | Self::ScaleDown { .. }
             | Self::Orphan

@@ -67,6 +67,18 @@ impl<'a> Ledger<'a> {
         Some(step)
     }
 
+    /// Whether a step may begin.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The steps that have not begun.
+    pub(super) fn open_steps(&self) -> impl Iterator<Item = &'a Step> {
+        let plan = self.plan;
+        let open = self.open.keys().chain(&self.ready);
+        open.filter_map(|id| plan.step(*id))
+    }
+
     /// Whether a step's guard lets it be done.
     pub(super) fn is_needed(&self, step: &Step) -> bool {
         match &step.guard {

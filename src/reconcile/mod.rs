@@ -7,8 +7,10 @@ mod event;
 mod cancel;
 mod path;
 mod ledger;
+mod hold;
 mod walk;
 
 pub use cancel::{Cancel, Canceller, cancellation};
 pub use event::{Event, Finished, PathStep, SkipReason};
+pub use hold::Hold;
 pub use walk::{Options, Outcome, ReconcileError, StepError, run};

@@ -1,24 +1,30 @@
 //! The walk: each step begins when its own prerequisites have succeeded, many at a time.
 
 use super::{
-    Cancel, Event, Finished, SkipReason,
+    Cancel, Event, Finished, Hold, SkipReason,
+    hold::Meanwhile,
     ledger::{Entry, Ledger, Skipped},
     path::{self, Span},
 };
 use crate::engine::{Engine, EngineError, Performed, Progress, Update};
 use crate::plan::{Action, Plan, Step, StepId};
-use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
 /// Updates that may wait to be shown; further ones are dropped, since newer ones follow.
 const UPDATES_QUEUED: usize = 256;
 
+/// A plan that has only waited for so long lets other commands change the project.
+const GIVE_UP_AFTER: Duration = Duration::from_millis(100);
+
 /// How a plan is walked.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'a> {
     /// How many steps run at a time; those that only wait do not count.
     pub parallelism: NonZeroUsize,
+    /// The project's lock; `None` where nobody else can change the project.
+    pub hold: Option<&'a Hold<'a>>,
 }
 
 /// What came of a walk in which every step succeeded.
@@ -38,6 +44,12 @@ pub enum ReconcileError {
     Failed {
         /// The steps that failed, in the order in which they did.
         failures: Vec<StepError>,
+        /// How it went.
+        finished: Finished,
+    },
+    /// Another command changed the project while the plan only waited, so that the rest of it may be wrong.
+    #[error("finish: another command changed the project meanwhile")]
+    Overtaken {
         /// How it went.
         finished: Finished,
     },
@@ -76,29 +88,75 @@ fn summary(failures: &[StepError]) -> String {
 pub async fn run(
     plan: &Plan,
     engine: &dyn Engine,
-    options: Options,
+    options: Options<'_>,
     mut cancel: Cancel,
     on_event: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Outcome, ReconcileError> {
     let (updates, mut incoming) = mpsc::channel(UPDATES_QUEUED);
     let mut running = FuturesUnordered::new();
     let mut walk = Walk::new(plan, options, on_event);
+    let mut returning = None;
     loop {
-        while let Some(step) = walk.next() {
+        let lock = match options.hold {
+            Some(hold) if !hold.is_held() => Lock::GivenUp,
+            Some(_) | None => Lock::Held,
+        };
+        while let Some(step) = walk.next(lock) {
             let at = walk.begin(step);
             running.push(perform(engine, step, at, updates.clone(), cancel.clone()));
         }
+        if let Some(hold) = options
+            .hold
+            .filter(|_| lock == Lock::GivenUp && walk.has_ready())
+        {
+            returning.get_or_insert_with(|| hold.take_back().boxed());
+        }
+        if running.is_empty() && returning.is_none() {
+            break;
+        }
+        let only_waits = options.hold.is_some() && lock == Lock::Held && walk.busy == 0;
         tokio::select! {
             biased;
             Some((step, update)) = incoming.recv() => walk.progress(step, update),
-            ended = running.next() => match ended {
-                Some(ended) => walk.end(ended),
-                None => break,
-            },
+            Some(ended) = running.next(), if !running.is_empty() => walk.end(ended),
             () = cancel.cancelled(), if !walk.cancelled => walk.cancel(),
+            back = outcome(&mut returning) => {
+                returning = None;
+                if walk.take_back(back) == Rest::Wrong {
+                    // Only waits run without the lock.
+                    running.clear();
+                }
+            }
+            () = tokio::time::sleep(GIVE_UP_AFTER), if only_waits => {
+                if let Some(hold) = options.hold {
+                    hold.give_up();
+                }
+            }
         }
     }
     walk.finish()
+}
+
+/// Waits for what is on its way; for ever when nothing is.
+async fn outcome<T>(future: &mut Option<BoxFuture<'_, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether steps may change the project now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lock {
+    Held,
+    GivenUp,
+}
+
+/// Whether the rest of a plan is still right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Right,
+    Wrong,
 }
 
 /// How a step ended.
@@ -173,12 +231,13 @@ impl Progress for Reporter {
 struct Walk<'a, 'b> {
     plan: &'a Plan,
     ledger: Ledger<'a>,
-    options: Options,
+    options: Options<'a>,
     on_event: &'b mut (dyn FnMut(Event<'_>) + Send),
     /// The clock of the runtime that also keeps the timeouts.
     started: Instant,
     busy: usize,
     cancelled: bool,
+    overtaken: bool,
     spans: BTreeMap<StepId, Span>,
     failures: Vec<StepError>,
     finished: Finished,
@@ -187,7 +246,7 @@ struct Walk<'a, 'b> {
 impl<'a, 'b> Walk<'a, 'b> {
     fn new(
         plan: &'a Plan,
-        options: Options,
+        options: Options<'a>,
         on_event: &'b mut (dyn FnMut(Event<'_>) + Send),
     ) -> Self {
         Self {
@@ -198,23 +257,54 @@ impl<'a, 'b> Walk<'a, 'b> {
             started: Instant::now(),
             busy: 0,
             cancelled: false,
+            overtaken: false,
             spans: BTreeMap::new(),
             failures: Vec::new(),
             finished: Finished::default(),
         }
     }
 
-    /// Takes the next step that may begin now and is needed.
-    fn next(&mut self) -> Option<&'a Step> {
+    /// Takes the next step that may begin now and is needed; without the lock only those that wait.
+    fn next(&mut self, lock: Lock) -> Option<&'a Step> {
         loop {
-            let full = self.busy >= self.options.parallelism.get();
-            let step = self.ledger.take_ready(|step| !full || only_waits(step))?;
+            let acts = lock == Lock::Held && self.busy < self.options.parallelism.get();
+            let step = self.ledger.take_ready(|step| acts || only_waits(step))?;
             if self.ledger.is_needed(step) {
                 return Some(step);
             }
             self.skip(vec![(step, SkipReason::Guard)]);
             let blocked = self.ledger.enter(step.id, Entry::NotNeeded);
             self.skip(blocked);
+        }
+    }
+
+    fn has_ready(&self) -> bool {
+        self.ledger.has_ready()
+    }
+
+    /// Goes on after the lock was given up, unless another command may have made the rest wrong.
+    ///
+    /// Starting a container is right whoever made it, and fails where it is gone. What stops, removes or
+    /// renames may hit another one than it was planned for.
+    fn take_back(&mut self, back: Result<Meanwhile, EngineError>) -> Rest {
+        match back {
+            Ok(Meanwhile::Unchanged) => Rest::Right,
+            Ok(Meanwhile::Changed) if self.ledger.open_steps().all(only_starts) => Rest::Right,
+            Ok(Meanwhile::Changed) => {
+                self.overtaken = true;
+                let given_up = self.ledger.cancel();
+                self.skip(given_up);
+                Rest::Wrong
+            }
+            Err(error) => {
+                // The step that needs the lock cannot be done without it.
+                if let Some(step) = self.next(Lock::Held) {
+                    let at = self.begin(step);
+                    let result = Some(Err(error));
+                    self.end(Ended { step, at, result });
+                }
+                Rest::Right
+            }
         }
     }
 
@@ -313,6 +403,9 @@ impl<'a, 'b> Walk<'a, 'b> {
         if self.cancelled {
             return Err(ReconcileError::Cancelled { finished });
         }
+        if self.overtaken {
+            return Err(ReconcileError::Overtaken { finished });
+        }
         Ok(Outcome {
             performed: self.ledger.into_performed(),
             finished,
@@ -322,6 +415,14 @@ impl<'a, 'b> Walk<'a, 'b> {
 
 fn only_waits(step: &Step) -> bool {
     matches!(step.action, Action::WaitContainer { .. })
+}
+
+/// Whether a step is right whichever command made the container that it names.
+fn only_starts(step: &Step) -> bool {
+    matches!(
+        step.action,
+        Action::StartContainer { .. } | Action::RunHook { .. } | Action::WaitContainer { .. }
+    )
 }
 
 fn is_optional(step: &Step) -> bool {

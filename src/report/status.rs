@@ -88,6 +88,7 @@ mod tests {
             created: None,
             started: Some(now - Duration::from_secs(180)),
             finished: Some(now - Duration::from_secs(5)),
+            is_stopping: false,
             restarts: 0,
         };
         status(&container, now)

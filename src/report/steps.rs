@@ -173,6 +173,10 @@ fn words(action: &Action) -> (&'static str, &'static str) {
             until: Until::RunningOrHealthy | Until::Healthy,
             ..
         } => ("Waiting", "Healthy"),
+        Action::WaitContainer {
+            until: Until::Stopped,
+            ..
+        } => ("Stopping", "Stopped"),
     }
 }
 

@@ -307,11 +307,11 @@ fn only_what_nothing_refers_to_is_pruned() {
     let error = state.store.remove(&first.reference).unwrap_err();
     assert!(error.to_string().contains("container"), "{error}");
     assert!(state.store.remove(&second.reference).unwrap());
-    let pruned = state.store.prune(&|_| true, &[]).unwrap();
+    let pruned = state.store.prune(&|_| true, &Vec::new).unwrap();
     assert_eq!((pruned.layers, pruned.blobs), (1, 3));
     assert!(state.store.find(&first.reference).unwrap().is_some());
     state.store.release("container").unwrap();
     assert!(state.store.remove(&first.reference).unwrap());
-    state.store.prune(&|_| true, &[]).unwrap();
+    state.store.prune(&|_| true, &Vec::new).unwrap();
     state.assert_clean("after pruning");
 }

@@ -258,3 +258,54 @@ fn eight_services_of_one_image_need_one_pull() {
     sandbox.consort(&["up"]).succeeds();
     assert_eq!(registry.layer_requests(), 1);
 }
+
+#[test]
+fn down_rmi_frees_what_only_the_image_needed_and_claims_no_folder() {
+    needs!(machine::images());
+    let registry = FaultyRegistry::start("busybox", Fault::None);
+    let sandbox = mirrored(
+        "
+services:
+  one: {image: 'busybox:latest', command: [sleep, '1000'], stop_grace_period: 0s}
+  two: {image: 'rootfs:/', command: [sleep, '1000'], stop_grace_period: 0s}
+",
+        &registry.as_mirror(),
+    );
+    sandbox.consort(&["create"]).succeeds();
+    let kept = |folder: &str| {
+        let entries = std::fs::read_dir(sandbox.path(folder)).unwrap();
+        entries
+            .filter(|it| {
+                !it.as_ref()
+                    .unwrap()
+                    .file_name()
+                    .to_string_lossy()
+                    .starts_with('.')
+            })
+            .count()
+    };
+    assert!(kept("state/layers") > 0 && kept("state/images/blobs/sha256") > 0);
+    let other = sandbox.file("other.yaml", "services: {user: {image: busybox:latest}}\n");
+    let other = ["-p", "other", "-f", other.to_str().unwrap()];
+    sandbox
+        .other_with(
+            &[("CONSORT_REGISTRY_MIRRORS", &registry.as_mirror())],
+            &[&other as &[&str], &["create"]].concat(),
+        )
+        .succeeds();
+    let down = sandbox.consort(&["down", "--rmi", "all"]);
+    assert!(
+        down.ok() && down.stderr.contains("container `other-user-1`"),
+        "{down}"
+    );
+    assert!(!down.stderr.contains("rootfs:"), "{down}");
+    assert!(
+        kept("state/layers") > 0,
+        "another project's container needs it"
+    );
+    sandbox
+        .other(&[&other as &[&str], &["down", "--rmi", "all"]].concat())
+        .succeeds();
+    assert_eq!(kept("state/layers"), 0);
+    assert_eq!(kept("state/images/blobs/sha256"), 0);
+}

@@ -291,3 +291,38 @@ networks: {{default: {{external: true, name: everybodys}}}}
     drop(sandbox.consort(&["up", "-d"]).succeeds());
     assert_eq!(sandbox.sh("one", "cat /data/file"), "kept");
 }
+
+#[test]
+fn down_with_volumes_leaves_nothing_of_a_project_also_after_a_down_without() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    volumes: ['named:/named', '/anonymous']
+    stop_grace_period: 0s
+volumes: {named: }
+",
+    );
+    sandbox.consort(&["up", "-d"]).succeeds();
+    sandbox.consort(&["down"]).succeeds();
+    let listed = sandbox.consort(&["volumes", "-q"]).succeeds();
+    assert_eq!(
+        listed, "project_named\n",
+        "those without a name are not listed"
+    );
+    let project = sandbox.path("state/projects/project");
+    let left: Vec<_> = fs::read_dir(&project)
+        .unwrap()
+        .map(|it| it.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["events"]);
+    sandbox.consort(&["down", "-v"]).succeeds();
+    assert!(!project.exists());
+    assert_eq!(
+        fs::read_dir(sandbox.path("state/volumes")).unwrap().count(),
+        0
+    );
+}

@@ -11,6 +11,7 @@ use crate::cli::work::Work;
 use crate::desired::{self, DesiredState};
 use crate::observed::Scope;
 use crate::plan::{self, DownOptions, Volumes};
+use crate::report::Rehearsal;
 
 /// Stop and remove containers and networks
 #[derive(Debug, Args)]
@@ -86,6 +87,9 @@ pub(in crate::cli) fn down(
         }
         Ok(plan)
     }))?;
+    if args.volumes && invocation.rehearsal() == Rehearsal::No {
+        block_on(async { Ok(engine.forget(&target.name).await?) })?;
+    }
     Ok(ExitStatus::Done)
 }
 

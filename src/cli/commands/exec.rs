@@ -130,6 +130,7 @@ fn refused(error: EngineError) -> CommandError {
         | EngineError::ProjectLocked { .. }
         | EngineError::NotRunning { .. }
         | EngineError::Ended { .. }
+        | EngineError::Removed { .. }
         | EngineError::Unhealthy { .. }
         | EngineError::TimedOut { .. }
         | EngineError::NoHealthcheck { .. }

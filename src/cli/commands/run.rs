@@ -173,8 +173,7 @@ pub(in crate::cli) fn run(
             }
             return Ok(ExitStatus::Done);
         }
-        let prepared = work.prepare(&planner).await?;
-        work.walk(&prepared).await?;
+        let prepared = work.plan_and_walk(&planner).await?;
         let ran = in_foreground(
             engine.as_ref(),
             args,

@@ -52,6 +52,10 @@ impl Inner {
     ) -> Result<(), EngineError> {
         let act = |error| EngineError::act(format!("make container `{name}`"), error);
         let dir = self.layout.container(&located.project, &located.id);
+        // Until the record names its layers, nothing else keeps them from being pruned.
+        let keep = self.store.keep();
+        let _keep =
+            keep.map_err(|error| EngineError::act(format!("make container `{name}`"), error))?;
         let image = self.image_of(spec)?;
         failpoint::hit("container.create")
             .map_err(|error| EngineError::act(format!("make container `{name}`"), error))?;

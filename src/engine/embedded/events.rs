@@ -1,9 +1,11 @@
 //! What happens to the containers of a project, appended and followed.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use rustix::fs::FlockOperation;
 
 use super::inner::Inner;
 use super::record::ContainerRecord;
@@ -11,7 +13,7 @@ use super::watch::{Change, DirWatch};
 use crate::desired::label;
 use crate::engine::{ContainerEvent, EngineError, EventKind, EventStream, EventsFrom};
 use crate::runtime::monitor::events::{self, EventReader};
-use crate::runtime::store::make_dir;
+use crate::runtime::store::{lock_file, make_dir};
 use crate::value::{ProjectName, ServiceName};
 
 impl Inner {
@@ -54,6 +56,9 @@ impl Inner {
         make_dir(&dir).map_err(|error| {
             EngineError::act(format!("follow the events of project `{project}`"), error)
         })?;
+        let followed = File::open(&dir).map_err(act)?;
+        // A folder whose events are followed is not removed.
+        lock_file(&followed, FlockOperation::LockShared).map_err(act)?;
         let watch = DirWatch::new(Change::Bytes).map_err(act)?;
         watch.add(&dir).map_err(act)?;
         let path = self.layout.events(project);
@@ -62,7 +67,12 @@ impl Inner {
             EventsFrom::Oldest => EventReader::open_at_start(&path),
         };
         let reader = reader.map_err(act)?;
-        Ok(stream::unfold((reader, watch), next).boxed())
+        let position = Position {
+            reader,
+            watch,
+            _followed: followed,
+        };
+        Ok(stream::unfold(position, next).boxed())
     }
 }
 
@@ -73,25 +83,26 @@ pub(super) fn event_attributes(record: &ContainerRecord) -> BTreeMap<String, Str
     attributes
 }
 
-type Position = (EventReader, DirWatch);
+/// How far the events of a project were followed.
+struct Position {
+    reader: EventReader,
+    watch: DirWatch,
+    /// Its folder, locked.
+    _followed: File,
+}
 
-async fn next(
-    (mut reader, watch): Position,
-) -> Option<(Result<ContainerEvent, EngineError>, Position)> {
+async fn next(mut position: Position) -> Option<(Result<ContainerEvent, EngineError>, Position)> {
     loop {
-        let step = match reader.next_event() {
+        let step = match position.reader.next_event() {
             Ok(Some(event)) => match understood(event) {
-                Some(event) => return Some((Ok(event), (reader, watch))),
+                Some(event) => return Some((Ok(event), position)),
                 None => continue,
             },
-            Ok(None) => watch.changed().await,
+            Ok(None) => position.watch.changed().await,
             Err(error) => Err(error),
         };
         if let Err(error) = step {
-            return Some((
-                Err(EngineError::act("follow events", error)),
-                (reader, watch),
-            ));
+            return Some((Err(EngineError::act("follow events", error)), position));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::observed::{ImageQuery, ObservedImage, ObservedState, Refresh, Scope};
 use crate::runtime::image::{
     ImageError, ImageRecord, LayerState, Pruned, PullOptions, PullProgress, RootSource, StoredImage,
 };
+use crate::runtime::monitor::bundle::Bundle;
 use crate::value::{ImageRef, Platform};
 
 impl Inner {
@@ -127,11 +128,33 @@ impl Inner {
 
     /// Removes layers and blobs that nothing needs.
     pub(super) fn prune_images(&self) -> Result<Pruned, EngineError> {
-        let records = self.all_records()?;
-        let is_alive = |id: &str| records.iter().any(|record| record.id == id);
-        let roots: Vec<&RootSource> = records.iter().map(|record| &record.root).collect();
-        let pruned = self.store.prune(&is_alive, &roots);
+        let pruned = self
+            .store
+            .prune(&|id| self.has_record(id), &|| self.roots());
         pruned.map_err(|error| EngineError::act("remove what no image needs", error))
+    }
+
+    fn has_record(&self, id: &str) -> bool {
+        let projects = self.project_names().unwrap_or_default();
+        let mut records = projects
+            .iter()
+            .map(|project| self.layout.container(project, id).join("record.json"));
+        records.any(|record| record.exists())
+    }
+
+    /// Returns what the root filesystems of all containers are assembled from.
+    ///
+    /// A bundle tells it of one whose record cannot be read.
+    fn roots(&self) -> Vec<RootSource> {
+        let mut roots = Vec::new();
+        for project in self.project_names().unwrap_or_default() {
+            for id in self.container_ids(&project).unwrap_or_default() {
+                let root = self.record(&project, &id).map(|record| record.root);
+                let bundle = || Bundle::find(&self.layout.container_run(&id)).ok().flatten();
+                roots.extend(root.or_else(|| bundle().map(|bundle| bundle.root)));
+            }
+        }
+        roots
     }
 
     /// Returns the containers that were made from an image.
@@ -150,11 +173,23 @@ impl Inner {
         Ok(records)
     }
 
-    /// Removes an image; one that is gone is fine.
+    /// Removes an image and what only it needed; one that is gone is fine, and one in use stays.
     pub(super) fn remove_image(&self, image: &ImageRef) -> Result<Performed, EngineError> {
-        let removed = self.store.remove(image);
-        let _was_here =
-            removed.map_err(|error| EngineError::act(format!("remove image `{image}`"), error))?;
+        let failed = |error| EngineError::act(format!("remove image `{image}`"), error);
+        let records = self.all_records()?.into_iter();
+        let mut users = records.filter(|record| record.spec.image.reference == *image);
+        if let Some(user) = users.next() {
+            let (name, project) = (&user.name, &user.spec.project);
+            let notice = format!(
+                "image `{image}` stays: container `{name}` of project `{project}` was made from it"
+            );
+            return Ok(Performed::Warned { notice });
+        }
+        let _was_here = self.store.remove(image).map_err(failed)?;
+        let pruned = self
+            .store
+            .prune_if_idle(&|id| self.has_record(id), &|| self.roots());
+        let _freed = pruned.map_err(failed)?;
         Ok(Performed::Done)
     }
 }

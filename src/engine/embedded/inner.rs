@@ -13,7 +13,7 @@ use crate::runtime::image::{Credentials, RegistrySettings, Store};
 use crate::runtime::kernel::reexec::OwnProgram;
 use crate::runtime::store::{
     Contention, Durability, Entry, FileLock, Journal, Layout, LockHolder as StoredHolder,
-    StoreError, retire,
+    StoreError, remove_abandoned, remove_tree, retire, set_aside,
 };
 use crate::runtime::volume::VolumeStore;
 use crate::value::ProjectName;
@@ -145,17 +145,61 @@ impl Inner {
         };
         let file = FileLock::acquire(&path, &us, contention, &|_| {})
             .map_err(|error| lock_error(project, error))?;
-        let mut journal = Journal::open(&this.layout.journal(project)).map_err(|error| {
+        let journal = this.layout.journal(project);
+        let opened = match Journal::open(&journal) {
+            Err(error) if error.is_damage() => set_aside(&this.layout.damaged(), &journal, &error)
+                .and_then(|_| Journal::open(&journal)),
+            opened => opened,
+        };
+        let mut journal = opened.map_err(|error| {
             EngineError::act(format!("read the journal of project `{project}`"), error)
         })?;
         this.recover(project, &mut journal, file.predecessor())?;
         drop(this.journals().insert(project.clone(), journal));
         let (engine, project) = (Arc::clone(this), project.clone());
-        Ok(ProjectLock::new(HeldProject {
-            engine,
-            project,
-            file,
-        }))
+        Ok(ProjectLock::new(
+            file.turn(),
+            HeldProject {
+                engine,
+                project,
+                file,
+            },
+        ))
+    }
+
+    /// Removes the journal and folders of a project without containers; what its events say stays.
+    fn tidy_folder(&self, project: &ProjectName) {
+        let is_empty = match std::fs::remove_dir(self.layout.containers(project)) {
+            Ok(()) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        if is_empty {
+            // What cannot be removed now is there for the next command as well.
+            drop(remove_tree(&self.layout.journal(project)));
+            drop(std::fs::remove_dir(self.layout.project(project)));
+        }
+    }
+
+    /// Removes all that is remembered of a project that has no containers any more.
+    ///
+    /// While its events are followed they stay, and go with the next `down --volumes`.
+    pub(super) fn forget_project(&self, project: &ProjectName) -> Result<(), EngineError> {
+        let act = |error| EngineError::act(format!("forget project `{project}`"), error);
+        let us = StoredHolder {
+            pid: std::process::id(),
+            command: "consort".to_owned(),
+        };
+        let path = self.layout.lock(project);
+        let Ok(held) = FileLock::acquire(&path, &us, Contention::Fail, &|_| {}) else {
+            return Ok(());
+        };
+        if !self.container_ids(project)?.is_empty() {
+            return Ok(());
+        }
+        let folder = self.layout.project(project);
+        let removed = remove_abandoned(&folder).map_err(act);
+        retire(self.layout.run_dir(), &held);
+        removed
     }
 
     fn journals(&self) -> MutexGuard<'_, BTreeMap<ProjectName, Journal>> {
@@ -211,6 +255,7 @@ struct HeldProject {
 impl Drop for HeldProject {
     fn drop(&mut self) {
         drop(self.engine.journals().remove(&self.project));
+        self.engine.tidy_folder(&self.project);
         retire(self.engine.layout.run_dir(), &self.file);
     }
 }

@@ -190,6 +190,12 @@ impl Engine for Embedded {
         self.blocking(move |inner| inner.mend(&project)).await
     }
 
+    async fn forget(&self, project: &ProjectName) -> Result<(), EngineError> {
+        let project = project.clone();
+        self.blocking(move |inner| inner.forget_project(&project))
+            .await
+    }
+
     async fn projects(&self) -> Result<Vec<ProjectSummary>, EngineError> {
         self.inner.projects()
     }

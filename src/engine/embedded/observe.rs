@@ -304,6 +304,7 @@ fn observed_container(record: ContainerRecord, state: &ContainerState) -> Observ
         number: spec.number,
         oneoff: oneoff(&record),
         state: run_state(state.status),
+        is_stopping: state.stopping.is_some() && state.has_process_or_pause(),
         health: health(state),
         exit_code: state.exit_code,
         hash: label::config_hash(&spec.labels),

@@ -9,6 +9,7 @@ use super::watch::{Change, DirWatch};
 use super::{Embedded, EngineError, Performed};
 use crate::plan::Until;
 use crate::runtime::monitor::state::{ContainerState, Health, Status};
+use crate::runtime::store::FileLock;
 use crate::value::{ContainerName, Duration};
 
 /// So long a container without a health check must have run before it counts as running: one that cannot work at all
@@ -26,6 +27,9 @@ enum Verdict {
     /// It will not become so.
     Never(EngineError),
 }
+
+/// How long apart it is looked for a container that another command may be about to make.
+const LOOK_AGAIN: Span = Span::from_millis(5);
 
 impl Embedded {
     /// Waits until `until` is true of a container.
@@ -59,9 +63,12 @@ impl Embedded {
             }
             Status::Running | Status::Paused | Status::Restarting => Verdict::NotYet,
         };
-        match self.wait_for_verdict(name, ended).await? {
-            Performed::Ended { exit_code } => Ok(exit_code),
-            Performed::Done | Performed::Image { .. } | Performed::Warned { .. } => Ok(0),
+        match self.wait_for_verdict(name, ended).await {
+            // Its exit code went with it.
+            Err(EngineError::Removed { .. }) => Ok(0),
+            Err(error) => Err(error),
+            Ok(Performed::Ended { exit_code }) => Ok(exit_code),
+            Ok(Performed::Done | Performed::Image { .. } | Performed::Warned { .. }) => Ok(0),
         }
     }
 
@@ -71,10 +78,22 @@ impl Embedded {
         judge: impl Fn(&ContainerRecord, &ContainerState) -> Verdict,
     ) -> Result<Performed, EngineError> {
         let act = |error| EngineError::act(format!("wait for container `{name}`"), error);
-        let record = self.inner.get(name)?;
         let watch = DirWatch::new(Change::Names).map_err(act)?;
+        let mut record = self.inner.get(name)?;
         watch.add(&self.inner.folder(&record)).map_err(act)?;
         loop {
+            // Another command may have removed it, or put another one in its place.
+            match self.inner.find(name)? {
+                Some(current) if current.id == record.id => {}
+                Some(current) => {
+                    watch.add(&self.inner.folder(&current)).map_err(act)?;
+                    record = current;
+                }
+                None => {
+                    self.await_successor(&record).await?;
+                    continue;
+                }
+            }
             // A container whose monitor is gone tells nothing any more: it gets a new one.
             let (state, unwatched) = match self.inner.watched_state(&record) {
                 Ok(state) => (state, None),
@@ -96,11 +115,31 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    /// Waits while another command works on the project: it may be about to give the name to a new container.
+    async fn await_successor(&self, gone: &ContainerRecord) -> Result<(), EngineError> {
+        let lock = self.inner.layout.lock(&gone.spec.project);
+        while FileLock::is_held(&lock) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if self.inner.find(&gone.name)?.is_some() {
+                return Ok(());
+            }
+        }
+        match self.inner.find(&gone.name)? {
+            Some(_) => Ok(()),
+            None => Err(EngineError::Removed {
+                name: gone.name.clone(),
+            }),
+        }
+    }
+}
+
 fn judge(record: &ContainerRecord, state: &ContainerState, until: Until) -> Verdict {
     match until {
         Until::RunningOrHealthy if state.health.is_none() => judge_running(record, state),
         Until::RunningOrHealthy | Until::Healthy => judge_health(record, state),
         Until::CompletedSuccessfully => judge_completed(record, state),
+        Until::Stopped => judge_stopped(state),
     }
 }
 
@@ -150,6 +189,18 @@ fn judge_completed(record: &ContainerRecord, state: &ContainerState) -> Verdict 
         (Status::Created | Status::Running | Status::Paused | Status::Restarting, _) => {
             Verdict::NotYet
         }
+    }
+}
+
+fn judge_stopped(state: &ContainerState) -> Verdict {
+    match state.status {
+        Status::Running | Status::Paused if state.stopping.is_some() => Verdict::NotYet,
+        // One that runs and is not being stopped was started again meanwhile.
+        Status::Created
+        | Status::Running
+        | Status::Paused
+        | Status::Restarting
+        | Status::Exited => Verdict::True(Performed::Done),
     }
 }
 

@@ -75,6 +75,7 @@ impl World {
             created: Some(self.now()),
             started: None,
             finished: None,
+            is_stopping: false,
             restarts: 0,
         };
         self.containers.insert(

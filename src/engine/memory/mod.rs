@@ -41,7 +41,7 @@ use world::World;
 const EVENTS_QUEUED: usize = 1024;
 
 /// A project's lock, and who took it last.
-type Lock = (LockHolder, Arc<tokio::sync::Mutex<()>>);
+type Lock = (LockHolder, Arc<tokio::sync::Mutex<u64>>);
 
 /// An engine without a machine.
 #[derive(Debug)]
@@ -147,10 +147,10 @@ impl Engine for Memory {
     ) -> Result<ProjectLock, EngineError> {
         let (other, lock) = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            let fresh = || (holder.clone(), Arc::new(tokio::sync::Mutex::new(())));
+            let fresh = || (holder.clone(), Arc::new(tokio::sync::Mutex::new(0)));
             locks.entry(project.clone()).or_insert_with(fresh).clone()
         };
-        let held = match (Arc::clone(&lock).try_lock_owned(), wait) {
+        let mut held = match (Arc::clone(&lock).try_lock_owned(), wait) {
             (Ok(held), _) => held,
             (Err(_), LockWait::Wait) => lock.lock_owned().await,
             (Err(_), LockWait::Fail) => {
@@ -164,11 +164,16 @@ impl Engine for Memory {
         if let Some(entry) = locks.get_mut(project) {
             entry.0 = holder.clone();
         }
-        Ok(ProjectLock::new(held))
+        *held += 1;
+        Ok(ProjectLock::new(*held, held))
     }
 
     async fn mend(&self, _project: &ProjectName) -> Result<Vec<Damage>, EngineError> {
         Ok(Vec::new())
+    }
+
+    async fn forget(&self, _project: &ProjectName) -> Result<(), EngineError> {
+        Ok(())
     }
 
     async fn projects(&self) -> Result<Vec<ProjectSummary>, EngineError> {

@@ -105,6 +105,8 @@ impl World {
             exit_code: observed.exit_code.unwrap_or_default(),
         };
         match (until, observed.state, observed.health) {
+            (Until::Stopped, _, _) if observed.is_stopping => None,
+            (Until::Stopped, _, _) => Some(Ok(Performed::Done)),
             (Until::CompletedSuccessfully, RunState::Exited, _) => match observed.exit_code {
                 Some(0) => Some(Ok(Performed::Ended { exit_code: 0 })),
                 Some(_) | None => Some(Err(ended())),

@@ -195,6 +195,8 @@ fn images(
     let images: BTreeSet<&ImageRef> = specs.map(|spec| &spec.image.reference).collect();
     for image in images
         .into_iter()
+        // What lies in a folder or file of the user's own is no image of ours to remove.
+        .filter(|image| !matches!(image, ImageRef::Local(_)))
         .filter(|image| observed.images.contains_key(*image))
     {
         let action = Action::RemoveImage {

@@ -36,9 +36,13 @@ pub fn start(
         let step = starting.sketch.add(action, cause, []);
         starting.started.insert(container.name.clone(), step);
     }
-    let causes = idle
+    let mut causes = idle
         .map(|container| (container, not_running(container), None))
         .collect::<Vec<_>>();
+    for container in meant.iter().copied().filter(|it| it.is_stopping) {
+        let stopped = starting.wait(container, Until::Stopped, (Cause::Stopping, true), None);
+        causes.push((container, Cause::Follows(stopped), Some(stopped)));
+    }
     starting.in_order(&causes);
     if let WaitFor::Ready { timeout } = options.wait {
         for container in meant {

@@ -3,7 +3,7 @@
 use super::{Up, start::Way};
 use crate::desired::{ContainerSpec, DesiredService, EndpointSpec};
 use crate::observed::{ObservedContainer, RunState};
-use crate::plan::{Action, Cause, FieldChange, Guard, StepId};
+use crate::plan::{Action, Cause, FieldChange, Guard, StartMode, StepId, Until};
 
 impl<'a> Up<'a> {
     /// Leaves a container in its place, changed where that can be done in place; returns the step
@@ -37,6 +37,18 @@ impl<'a> Up<'a> {
             };
             return (self.start(service, way, Cause::Follows(stopped)), guard);
         }
+        if there.is_stopping && self.options.start == StartMode::Start {
+            let stopped = self.wait_until_stopped(there, renamed);
+            before_start.push(stopped);
+            let way = Way {
+                spec,
+                before_start,
+                guard: None,
+                group: None,
+                is_new: false,
+            };
+            return (self.start(service, way, Cause::Follows(stopped)), None);
+        }
         let idle = Cause::NotRunning {
             state: there.state,
             exit_code: there.exit_code,
@@ -64,6 +76,17 @@ impl<'a> Up<'a> {
             }
         };
         (started, None)
+    }
+
+    /// Waits for the end of a container that an earlier command is stopping.
+    fn wait_until_stopped(&mut self, there: &ObservedContainer, renamed: Option<StepId>) -> StepId {
+        let action = Action::WaitContainer {
+            name: there.name.clone(),
+            until: Until::Stopped,
+            required: true,
+            timeout: None,
+        };
+        self.sketch.add(action, Cause::Stopping, renamed)
     }
 
     /// Connects a container to networks that it should be on and is not, or that are made again.

@@ -41,7 +41,7 @@ pub struct Pruned {
 
 /// As long as it lives nothing is removed from the store.
 #[derive(Debug)]
-pub(super) struct Keep {
+pub struct Keep {
     _file: File,
 }
 
@@ -157,16 +157,44 @@ impl Store {
         Ok(store::remove_tree(&self.lease_path(container))?)
     }
 
-    /// Removes layers and blobs that no name and no container refers to.
+    /// Removes layers and blobs that no name and no container refers to; waits while something is added.
     ///
-    /// `is_alive` says which containers still exist; leases of others are ended. `roots` are what their
-    /// root filesystems are assembled from.
+    /// `is_alive` says which containers still exist; leases of others are ended. `roots` tells what their
+    /// root filesystems are assembled from, and is asked once nothing can be added any more.
     pub fn prune(
         &self,
         is_alive: &dyn Fn(&str) -> bool,
-        roots: &[&RootSource],
+        roots: &dyn Fn() -> Vec<RootSource>,
     ) -> Result<Pruned, ImageError> {
-        let _exclusive = self.gc_lock(FlockOperation::LockExclusive)?;
+        let alone = self.gc_lock(FlockOperation::LockExclusive)?;
+        self.prune_alone(&alone, is_alive, roots)
+    }
+
+    /// Does the same unless something is being added just now: then the next prune finds it.
+    pub fn prune_if_idle(
+        &self,
+        is_alive: &dyn Fn(&str) -> bool,
+        roots: &dyn Fn() -> Vec<RootSource>,
+    ) -> Result<Pruned, ImageError> {
+        match self.gc_lock(FlockOperation::NonBlockingLockExclusive) {
+            Ok(alone) => self.prune_alone(&alone, is_alive, roots),
+            Err(ImageError::Write { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => {
+                Ok(Pruned::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn prune_alone(
+        &self,
+        _alone: &Keep,
+        is_alive: &dyn Fn(&str) -> bool,
+        roots: &dyn Fn() -> Vec<RootSource>,
+    ) -> Result<Pruned, ImageError> {
+        // Without its index nothing tells what is needed.
+        if self.index.damage().is_some() {
+            return Ok(Pruned::default());
+        }
         self.layers.collect()?;
         let mut used = self.used_by_names()?;
         for (container, lease) in self.leases()? {
@@ -181,8 +209,8 @@ impl Store {
                 self.release(&container)?;
             }
         }
-        for root in roots {
-            if let RootSource::Layers(trees) = root {
+        for root in roots() {
+            if let RootSource::Layers(trees) = &root {
                 used.layers
                     .extend(trees.iter().filter_map(|tree| chain_of(tree)));
             }
@@ -206,7 +234,7 @@ impl Store {
     }
 
     /// Keeps the store from being pruned, for as long as the result lives.
-    pub(super) fn keep(&self) -> Result<Keep, ImageError> {
+    pub fn keep(&self) -> Result<Keep, ImageError> {
         self.gc_lock(FlockOperation::LockShared)
     }
 

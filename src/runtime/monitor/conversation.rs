@@ -127,6 +127,12 @@ impl Conversations {
         }
     }
 
+    /// Reports whether the other side of conversation `number` is gone.
+    pub(super) fn is_left(&self, number: usize) -> bool {
+        let connection = self.open.get(&number);
+        connection.is_none_or(|(connection, _)| connection.is_closed())
+    }
+
     /// Answers conversation `number`.
     pub(super) fn reply(&self, number: usize, reply: &Reply) {
         if let Some((connection, _)) = self.open.get(&number) {

@@ -72,6 +72,17 @@ pub struct NamespaceNumbers {
     pub pid: u64,
 }
 
+/// How a container that runs is being stopped.
+///
+/// The monitor brings this to its end, whatever becomes of the command that asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopOrder {
+    /// The signal that it was sent.
+    pub signal: i32,
+    /// When it is killed, RFC 3339; `None` for never.
+    pub kill_at: Option<String>,
+}
+
 /// The record itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerState {
@@ -108,6 +119,8 @@ pub struct ContainerState {
     pub unenforced: Vec<String>,
     /// Whether somebody asked for it to be stopped.
     pub stop_wanted: bool,
+    /// How it is being stopped, until it has ended.
+    pub stopping: Option<StopOrder>,
     /// The boot that all this is true of.
     pub boot_id: String,
 }
@@ -132,6 +145,7 @@ impl ContainerState {
             addresses: BTreeMap::new(),
             unenforced: Vec::new(),
             stop_wanted: false,
+            stopping: None,
             boot_id: boot_id.to_owned(),
         }
     }
@@ -173,6 +187,7 @@ impl ContainerState {
     pub fn forget_process(&mut self) {
         self.status = Status::Exited;
         self.health = None;
+        self.stopping = None;
         self.exit_code = None;
         self.ports.clear();
     }

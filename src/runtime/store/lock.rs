@@ -50,8 +50,18 @@ pub enum Predecessor {
     Unknown,
 }
 
-/// What stands in the file of a lock that was given back.
-const GIVEN_BACK: &[u8] = b"free\n";
+/// What the file of a lock that was given back begins with; the turn of its last holder follows.
+const GIVEN_BACK: &str = "free";
+
+/// What the file of a held lock says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Held {
+    pid: u32,
+    command: String,
+    /// How often the lock was taken, this time included.
+    #[serde(default)]
+    turn: u64,
+}
 
 /// A held lock; freed when dropped or when the process dies.
 #[derive(Debug)]
@@ -59,13 +69,15 @@ pub struct FileLock {
     file: File,
     path: PathBuf,
     predecessor: Predecessor,
+    turn: u64,
 }
 
 impl Drop for FileLock {
     /// Takes the name away before the lock is free, so that nobody takes it for the next holder's.
     fn drop(&mut self) {
         // A file that cannot be written to says nothing of its last holder, which is true as well.
-        drop(overwrite(&mut self.file, GIVEN_BACK));
+        let text = format!("{GIVEN_BACK} {}\n", self.turn);
+        drop(overwrite(&mut self.file, text.as_bytes()));
     }
 }
 
@@ -122,12 +134,14 @@ impl FileLock {
         if !is_same_file(&file, path).map_err(failed)? {
             return Ok(None);
         }
-        let predecessor = read_predecessor(&mut file).map_err(failed)?;
-        write_holder(&mut file, holder).map_err(failed)?;
+        let (predecessor, last_turn) = read_predecessor(&mut file).map_err(failed)?;
+        let turn = last_turn.saturating_add(1);
+        write_holder(&mut file, holder, turn).map_err(failed)?;
         Ok(Some(Self {
             file,
             path: path.to_owned(),
             predecessor,
+            turn,
         }))
     }
 
@@ -145,6 +159,11 @@ impl FileLock {
     /// Returns how whoever held the lock before ended.
     pub fn predecessor(&self) -> Predecessor {
         self.predecessor
+    }
+
+    /// Returns how often the lock was taken, this time included.
+    pub fn turn(&self) -> u64 {
+        self.turn
     }
 
     /// Returns the file that is locked.
@@ -245,19 +264,28 @@ fn is_alive(holder: &LockHolder) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
-fn read_predecessor(file: &mut File) -> std::io::Result<Predecessor> {
+/// Says how the last holder ended, and which turn it had.
+fn read_predecessor(file: &mut File) -> std::io::Result<(Predecessor, u64)> {
     let mut bytes = Vec::new();
     file.rewind()?;
     let _count = file.take(4096).read_to_end(&mut bytes)?;
-    Ok(if bytes == GIVEN_BACK {
-        Predecessor::GaveBack
-    } else {
-        Predecessor::Unknown
-    })
+    let text = String::from_utf8_lossy(&bytes);
+    if let Some(rest) = text.strip_prefix(GIVEN_BACK) {
+        let turn = rest.trim().parse();
+        return Ok((Predecessor::GaveBack, turn.unwrap_or_default()));
+    }
+    let held: Option<Held> = serde_json::from_slice(&bytes).ok();
+    let turn = held.map_or(0, |held| held.turn);
+    Ok((Predecessor::Unknown, turn))
 }
 
-fn write_holder(file: &mut File, holder: &LockHolder) -> std::io::Result<()> {
-    overwrite(file, &serde_json::to_vec(holder)?)
+fn write_holder(file: &mut File, holder: &LockHolder, turn: u64) -> std::io::Result<()> {
+    let held = Held {
+        pid: holder.pid,
+        command: holder.command.clone(),
+        turn,
+    };
+    overwrite(file, &serde_json::to_vec(&held)?)
 }
 
 fn overwrite(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
@@ -314,7 +342,7 @@ mod tests {
             }
         });
         told.recv().unwrap();
-        write_holder(&mut next, &me("consort stop")).unwrap();
+        write_holder(&mut next, &me("consort stop"), 1).unwrap();
         let error = third.join().unwrap().unwrap_err().to_string();
         assert!(error.contains("consort stop"), "{error}");
     }

@@ -5,12 +5,17 @@ use std::time::Duration;
 use super::{Monitor, Phase};
 use crate::runtime::monitor::bundle::Bundle;
 use crate::runtime::monitor::control::{Reply, Request, Screen};
-use crate::runtime::monitor::state::Status;
+use crate::runtime::monitor::state::{Status, StopOrder};
 use crate::runtime::monitor::{MonitorError, clock};
 use crate::value::Signal;
 
 impl Monitor {
     pub(super) fn answer(&mut self, number: usize, request: Request) {
+        // What a command asked for that was killed meanwhile is not begun: others may have seen the
+        // container as it is, and count on it.
+        if self.conversations.is_left(number) {
+            return;
+        }
         let done = match request {
             Request::Stop { signal, grace_ms } => {
                 self.conversations.waits_for_end(number);
@@ -71,7 +76,6 @@ impl Monitor {
 
     fn stop(&mut self, signal: i32, grace_ms: Option<u64>) -> Result<(), MonitorError> {
         self.state.stop_wanted = true;
-        self.save();
         match self.phase {
             Phase::Running(_) => {}
             Phase::Pausing { .. } => {
@@ -81,21 +85,28 @@ impl Monitor {
             }
             // It has ended, and nobody could be told yet.
             Phase::Ended => {
+                self.save();
                 self.conversations.ended(self.state.exit_code);
                 return Ok(());
             }
-        }
-        if self.state.status == Status::Paused {
-            self.freeze(Status::Running)?;
-        }
-        if let Phase::Running(running) = &self.phase {
-            running.signal(signal)?;
         }
         let deadline = grace_ms.map(|ms| clock::now() + Duration::from_millis(ms));
         self.kill_at = match (self.kill_at, deadline) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
+        // Recorded before the signal is sent: who looks at the container must not take it for one that stays.
+        self.state.stopping = Some(StopOrder {
+            signal,
+            kill_at: self.kill_at.map(clock::timestamp_of),
+        });
+        self.save();
+        if self.state.status == Status::Paused {
+            self.freeze(Status::Running)?;
+        }
+        if let Phase::Running(running) = &self.phase {
+            running.signal(signal)?;
+        }
         self.event("kill", &[("signal", signal.to_string())]);
         Ok(())
     }

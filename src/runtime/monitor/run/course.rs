@@ -20,6 +20,7 @@ impl Monitor {
         self.state.error = None;
         self.state.started_at = Some(clock::timestamp().to_string());
         self.state.finished_at = None;
+        self.state.stopping = None;
         self.state.unenforced = running.unenforced().to_vec();
         self.health = self.new_health();
         self.state.health = self.health.as_ref().map(HealthMachine::health);
@@ -96,6 +97,7 @@ impl Monitor {
             self.short_runs + 1
         };
         self.state.exit_code = exit_code;
+        self.state.stopping = None;
         self.state.finished_at = Some(clock::timestamp().to_string());
         self.state.health = None;
         let shown = exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());

@@ -110,6 +110,7 @@ impl Monitor {
                 monitor.bind_later();
                 monitor.tell_names();
                 monitor.save();
+                monitor.go_on_stopping();
                 // It may have ended while nobody watched, and still be there for its reaper.
                 if monitor.has_ended()? {
                     monitor.process_ended()?;
@@ -118,6 +119,18 @@ impl Monitor {
             None => monitor.ended(Exit::Unknown),
         }
         Ok(monitor)
+    }
+
+    /// Takes up a stop that its last monitor began, and may have died before it sent the signal.
+    fn go_on_stopping(&mut self) {
+        let Some(order) = &self.state.stopping else {
+            return;
+        };
+        self.kill_at = order.kill_at.as_deref().map(clock::instant_of);
+        if let Phase::Running(running) = &self.phase {
+            // One that cannot be sent a signal has ended, or is killed when the time is up.
+            drop(running.signal(order.signal));
+        }
     }
 
     fn new(
