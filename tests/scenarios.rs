@@ -22,6 +22,7 @@ mod scenarios {
     mod crash;
     mod damage;
     mod examples;
+    mod build;
     mod files;
     mod image_store;
     mod images;

@@ -132,12 +132,42 @@ impl FromStr for Platform {
             ["linux" | "windows" | "darwin" | "freebsd"] => {
                 Ok(Self::new(words[0], std::env::consts::ARCH, None))
             }
-            [architecture] => Ok(Self::new("linux", architecture, None)),
+            [architecture] if is_known_architecture(architecture) => {
+                Ok(Self::new("linux", architecture, None))
+            }
             [os, architecture] => Ok(Self::new(os, architecture, None)),
             [os, architecture, variant] => Ok(Self::new(os, architecture, Some(variant))),
             _ => Err(refused()),
         }
     }
+}
+
+/// Says whether a word alone can be meant as an instruction set.
+fn is_known_architecture(word: &str) -> bool {
+    const KNOWN: [&str; 21] = [
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "i386",
+        "i686",
+        "x86",
+        "x86_64",
+        "x86-64",
+        "aarch64",
+        "armhf",
+        "armel",
+        "loong64",
+        "loongarch64",
+        "mips64le",
+        "mips64",
+        "ppc64le",
+        "powerpc64le",
+        "riscv64",
+        "s390x",
+        "wasm",
+    ];
+    KNOWN.contains(&word.to_ascii_lowercase().as_str())
 }
 
 as_text!(Platform);

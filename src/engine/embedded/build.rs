@@ -17,7 +17,7 @@ use crate::runtime::build::request::{
     CacheSkip, CacheUse, Entitlement, RunSettings, SecretSource, SshSource,
 };
 use crate::runtime::build::resolve::resolve;
-use crate::runtime::build::{BuildError, BuildEvent, Events, Prepared, execute, prepare};
+use crate::runtime::build::{Bases, BuildError, BuildEvent, Events, Prepared, execute, prepare};
 use crate::runtime::git::Git;
 use crate::runtime::kernel::thread::beside;
 use crate::value::{ImageRef, RegistryRef};
@@ -80,7 +80,11 @@ impl Inner {
         events: Events,
         graph: &OnceLock<Arc<Graph>>,
     ) -> Result<Performed, BuildError> {
-        let workshop = Self::workshop(this, events);
+        let mut workshop = Self::workshop(this, events);
+        workshop.git = Some(Git::new(&this.variables));
+        if spec.pull {
+            workshop.bases = Bases::All;
+        }
         let mut id = String::new();
         for request in &prepared.requests {
             let resolved = resolve(request, &workshop).await?;

@@ -13,7 +13,7 @@ use super::inner::Inner;
 use super::record::{NetworkRecord, new_id};
 use crate::desired::{IpamSpec, NetworkSpec};
 use crate::engine::EngineError;
-use crate::runtime::build::{Events, Reach, StepNetwork, Workshop};
+use crate::runtime::build::{Bases, Events, Reach, StepNetwork, Workshop};
 use crate::runtime::network::address::MacAddress;
 use crate::runtime::network::endpoint::{self, EndpointConfig};
 use crate::runtime::network::files;
@@ -40,6 +40,7 @@ impl Inner {
             registries: this.registries.clone(),
             credentials: this.credentials.clone(),
             network: Arc::new(move |reach| networks.step(reach).map_err(io::Error::other)),
+            bases: Bases::Missing,
             git: None,
             events,
         }

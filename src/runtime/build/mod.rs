@@ -26,4 +26,4 @@ pub use event::{BuildEvent, Events};
 pub use execute::{Built, execute};
 pub use export::Archive;
 pub use prepare::{Prepared, prepare};
-pub use workshop::{MakeNetwork, Reach, StepNetwork, Workshop};
+pub use workshop::{Bases, MakeNetwork, Reach, StepNetwork, Workshop};

@@ -31,6 +31,16 @@ pub enum Reach {
     Nothing,
 }
 
+/// Which base images are fetched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Bases {
+    /// Those that are not here.
+    #[default]
+    Missing,
+    /// All that registries have; what no registry has is taken from here.
+    All,
+}
+
 /// A network namespace with a way out.
 pub struct StepNetwork {
     /// The namespace.
@@ -62,6 +72,8 @@ pub struct Workshop {
     pub credentials: Credentials,
     /// Makes networks for steps.
     pub network: MakeNetwork,
+    /// Which base images are fetched.
+    pub bases: Bases,
     /// The installed `git`, for `ADD` of repositories.
     pub git: Option<Git>,
     /// Who is told of what happens.
@@ -95,9 +107,15 @@ impl Images for Workshop {
             own.is_none_or(|own| own.satisfies(platform))
         };
         let here = self.store.find_image(name).map_err(failed)?.filter(fits);
-        let image = match here {
-            Some(image) => image,
-            None => self.pull(name, platform).await.map_err(failed)?,
+        let image = match (here, self.bases) {
+            (Some(image), Bases::Missing) => image,
+            (None, _) => self.pull(name, platform).await.map_err(failed)?,
+            (Some(image), Bases::All) => match self.pull(name, platform).await {
+                Ok(newest) => newest,
+                // Images that were only built are in no registry.
+                Err(ImageError::NotFound { .. }) => image,
+                Err(error) => return Err(failed(error)),
+            },
         };
         let document: ImageDocument = serde_json::from_value(image.document).map_err(|error| {
             BuildError::refused(format!("read image `{name}`"), error.to_string())

@@ -17,7 +17,7 @@ use crate::cli::invocation::Invocation;
 use crate::report::ProgressStyle;
 use crate::runtime::build::order::Order;
 use crate::runtime::build::request::{CacheSkip, CacheUse, Request, RunSettings};
-use crate::runtime::build::{Archive, Built, Workshop, execute, resolve};
+use crate::runtime::build::{Archive, Bases, Built, Workshop, execute, resolve};
 use crate::runtime::git::Git;
 use crate::value::{ByteSize, ImageRef, Platform, RegistryRef};
 
@@ -97,11 +97,11 @@ pub(super) struct ImageArgs {
 
     /// Take steps from this cache too
     #[arg(long, value_name = "CACHE")]
-    cache_from: Vec<String>,
+    pub(super) cache_from: Vec<String>,
 
     /// Write steps to this cache too
     #[arg(long, value_name = "CACHE")]
-    cache_to: Vec<String>,
+    pub(super) cache_to: Vec<String>,
 
     /// What is done: `build` or `check`
     #[arg(long, value_name = "METHOD")]
@@ -113,7 +113,7 @@ pub(super) struct ImageArgs {
 
     /// As Docker has it; attestations are not made
     #[arg(long, hide = true, value_name = "KIND")]
-    attest: Vec<String>,
+    pub(super) attest: Vec<String>,
 }
 
 impl ImageArgs {
@@ -181,6 +181,9 @@ pub(super) fn build(invocation: &Invocation, args: &BuildArgs) -> Result<ExitSta
     let git = Git::new(invocation.environment.variables());
     let mut workshop = engine.workshop(reporter.events());
     workshop.git = Some(git.clone());
+    if args.pull {
+        workshop.bases = Bases::All;
+    }
     let scratch = engine.scratch("build");
     let prepared = crate::runtime::build::prepare(&order, scratch, &git)
         .map_err(|error| CommandError::cannot("build the image", error))?;
@@ -193,6 +196,9 @@ pub(super) fn build(invocation: &Invocation, args: &BuildArgs) -> Result<ExitSta
     block_on(async {
         if is_check {
             return lint::check(invocation, request, &workshop).await;
+        }
+        if args.print {
+            return lint::print(invocation, request, &workshop).await;
         }
         let built = run(invocation, request, (&workshop, &reporter)).await?;
         finish(invocation, args, (&workshop, &built), (&outputs, &names))?;

@@ -1,8 +1,9 @@
-//! `--check`: what the lint checks say of a Dockerfile.
+//! `--check` and `--print`: what the lint checks say of a Dockerfile, and what it comes to.
 
 use super::shown;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::invocation::Invocation;
+use crate::runtime::build::graph::Base;
 use crate::runtime::build::request::Request;
 use crate::runtime::build::resolve::{self, Warning};
 use crate::runtime::build::{BuildError, Workshop};
@@ -34,6 +35,32 @@ pub(super) async fn check(
         0 => ExitStatus::Done,
         _ => ExitStatus::Failed,
     })
+}
+
+/// Shows the stages that are needed and their steps.
+pub(super) async fn print(
+    invocation: &Invocation,
+    request: &Request,
+    workshop: &Workshop,
+) -> Result<ExitStatus, CommandError> {
+    let failed = |error| shown::failed(invocation, &request.dockerfile, error);
+    let resolved = resolve::resolve(request, workshop).await.map_err(failed)?;
+    let stages = &resolved.graph.stages;
+    let mut output = invocation.stdout();
+    for stage in stages {
+        let base = match &stage.base {
+            Base::Scratch => "scratch".to_owned(),
+            Base::Image(image) => format!("image {}", image.name),
+            Base::Stage(id) => format!("stage {}", stages[id.0].name),
+            Base::Context(name) => format!("context {}", name.0),
+        };
+        output.line(&format!("stage {} from {base}", stage.name))?;
+        for step in &stage.steps {
+            let text = step.text.lines().next().unwrap_or_default();
+            output.line(&format!("  line {:<4} {text}", step.line))?;
+        }
+    }
+    Ok(ExitStatus::Done)
 }
 
 fn summary(count: usize) -> String {

@@ -54,7 +54,7 @@ pub(in crate::cli) struct BuildArgs {
     #[arg(short, long)]
     quiet: bool,
 
-    /// Show the steps of the build and why each one is stale, and build nothing
+    /// Show the stages and steps of the build, and build nothing
     #[arg(long)]
     print: bool,
 
@@ -139,6 +139,14 @@ fn warn(invocation: &Invocation, args: &BuildArgs) -> Result<(), CommandError> {
         (
             is_wanted(&args.sbom),
             "`--sbom` has no effect: attestations are not made",
+        ),
+        (
+            !args.image.attest.is_empty(),
+            "`--attest` has no effect: attestations are not made",
+        ),
+        (
+            !args.image.cache_from.is_empty() || !args.image.cache_to.is_empty(),
+            "`--cache-from` and `--cache-to` have no effect: steps come from the cache of this machine only",
         ),
     ];
     for (_, text) in told.iter().filter(|(is_given, _)| *is_given) {

@@ -7,7 +7,7 @@ use super::{BuildArgs, build_args, lint};
 use crate::cli::desire;
 use crate::cli::error::{CommandError, ExitStatus};
 use crate::cli::event_loop::block_on;
-use crate::cli::invocation::Invocation;
+use crate::cli::invocation::{Flag, Invocation};
 use crate::cli::work::Work;
 use crate::desired::{BuildSpec, DesiredState};
 use crate::plan::{self, BuildOptions, Dependencies};
@@ -33,8 +33,9 @@ pub(super) fn build(invocation: &Invocation, args: &BuildArgs) -> Result<ExitSta
             Dependencies::Skip
         },
     };
-    if args.check {
-        return check(invocation, &mut desired, &options.services);
+    if args.check || args.print {
+        let print = Flag::from(args.print);
+        return look(invocation, &mut desired, &options.services, print);
     }
     let plan = plan::build(&desired, &options)?;
     if plan.is_empty() {
@@ -66,11 +67,12 @@ fn agents(invocation: &Invocation, written: &[String]) -> BTreeMap<String, Optio
     written.iter().map(agent).collect()
 }
 
-/// Runs the lint checks for the Dockerfiles of services.
-fn check(
+/// Shows the steps of the builds of services, or runs the lint checks for their Dockerfiles.
+fn look(
     invocation: &Invocation,
     desired: &mut DesiredState,
     services: &BTreeSet<ServiceName>,
+    print: Flag,
 ) -> Result<ExitStatus, CommandError> {
     desired
         .services
@@ -82,7 +84,11 @@ fn check(
         for spec in specs(desired) {
             let prepared = engine.prepare_build(spec).await?;
             for request in &prepared.requests {
-                let checked = lint::check(invocation, request, &workshop).await?;
+                let checked = if print.is_set() {
+                    lint::print(invocation, request, &workshop).await?
+                } else {
+                    lint::check(invocation, request, &workshop).await?
+                };
                 if checked != ExitStatus::Done {
                     status = checked;
                 }

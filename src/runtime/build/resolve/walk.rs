@@ -212,6 +212,7 @@ impl Walk<'_> {
     fn named(&self, name: &str) -> Result<Meaning, Mistake> {
         if let Some(context) = self.context_named(name) {
             return Ok(match self.request.contexts.named.get(&context) {
+                Some(NamedContext::Image(image)) if is_scratch(image) => Meaning::Nothing,
                 Some(NamedContext::Image(image)) => Meaning::Image(image.clone(), name.to_owned()),
                 Some(NamedContext::Files(_)) | None => Meaning::Context(context),
             });
@@ -375,6 +376,11 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// `docker-image://scratch` is no image.
+fn is_scratch(image: &ImageRef) -> bool {
+    matches!(image, ImageRef::Registry(name) if name.familiar_name() == "scratch")
 }
 
 /// The names of `--from` and `from=` in an instruction, without the empty one.
