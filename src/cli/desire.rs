@@ -10,7 +10,7 @@ use super::invocation::{Flag, Invocation};
 use super::select;
 use crate::compose::Project;
 use crate::compose::source::Source;
-use crate::desired::{self, DesiredError, DesiredErrors, DesiredState, PullPolicy};
+use crate::desired::{self, BuildSpec, DesiredError, DesiredErrors, DesiredState, PullPolicy};
 use crate::observed::{ImageQuery, Refresh, Scope, Subnets};
 use crate::plan::{BuildImages, Dependencies};
 use crate::value::{Duration, NameError, ServiceName};
@@ -122,6 +122,18 @@ pub(super) fn scope(desired: &DesiredState, pull: Option<PullPolicy>) -> Scope {
             platform: spec.image.platform.clone(),
             refresh,
         });
+    }
+    let builds = desired.services.values();
+    let mut open: Vec<&BuildSpec> = builds.filter_map(|it| it.build.as_deref()).collect();
+    while let Some(build) = open.pop() {
+        for (_, other) in build.others() {
+            images.push(ImageQuery {
+                reference: other.image.clone(),
+                platform: other.platform.clone(),
+                refresh: Refresh::No,
+            });
+            open.push(other);
+        }
     }
     images.sort_unstable();
     images.dedup();

@@ -53,10 +53,10 @@ pub struct BuildSpec {
 }
 
 impl BuildSpec {
-    /// The services whose images this build starts from or copies from.
-    pub fn services(&self) -> impl Iterator<Item = &ServiceName> {
+    /// The builds of other services whose images this build starts from or copies from.
+    pub fn others(&self) -> impl Iterator<Item = (&ServiceName, &Self)> {
         self.contexts.values().filter_map(|context| match context {
-            BuildContext::Service { service, .. } => Some(service),
+            BuildContext::Service { service, build, .. } => Some((service, build.as_deref()?)),
             BuildContext::Place(_) => None,
         })
     }
@@ -98,6 +98,8 @@ pub enum BuildContext {
         service: ServiceName,
         /// Its image.
         image: ImageRef,
+        /// How its image is built, where it is; the service itself may not be meant.
+        build: Option<Box<BuildSpec>>,
     },
 }
 

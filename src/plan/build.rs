@@ -2,8 +2,8 @@
 
 use super::sketch::Sketch;
 use super::{Action, BuildRequest, Cause, Dependencies, Plan, PlanError, StepId};
-use crate::desired::{BuildWhen, DesiredService, DesiredState};
-use crate::value::ServiceName;
+use crate::desired::{BuildSpec, BuildWhen, DesiredService, DesiredState};
+use crate::value::{ImageRef, Place, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which images are built.
@@ -44,57 +44,73 @@ pub fn build(desired: &DesiredState, options: &BuildOptions) -> Result<Plan, Pla
     }
     let mut sketch = Sketch::default();
     let mut builds = Builds::default();
-    for service in meant.iter().filter_map(|name| desired.services.get(*name)) {
-        let always = |_: &DesiredService| true;
-        builds.step(&mut sketch, (desired, service), Cause::Requested, &always);
+    let services = meant.iter().filter_map(|name| desired.services.get(*name));
+    for service in services {
+        if let Some(build) = Build::of(service) {
+            builds.step(&mut sketch, build, Cause::Requested, &|_| true);
+        }
     }
     Ok(sketch.finish())
 }
 
-/// The builds of a plan.
+/// A build that may become a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Build<'a> {
+    service: &'a ServiceName,
+    spec: &'a BuildSpec,
+    place: Option<&'a Place>,
+}
+
+impl<'a> Build<'a> {
+    /// The build of a service, if it has one.
+    pub(super) fn of(service: &'a DesiredService) -> Option<Self> {
+        Some(Self {
+            service: &service.name,
+            spec: service.build.as_deref()?,
+            place: service.places.find("build"),
+        })
+    }
+}
+
+/// The builds of a plan, by the images that they make.
 #[derive(Debug, Default)]
 pub(super) struct Builds {
-    steps: BTreeMap<ServiceName, StepId>,
-    /// Those that are being planned: a circle of contexts ends there.
-    open: BTreeSet<ServiceName>,
+    steps: BTreeMap<ImageRef, StepId>,
 }
 
 impl Builds {
-    /// Adds the build of a service and, before it, those that it needs and that `is_due` names.
+    /// Adds a build and, before it, those that it needs and that `is_due` names.
     pub(super) fn step(
         &mut self,
         sketch: &mut Sketch,
-        (desired, service): (&DesiredState, &DesiredService),
+        build: Build<'_>,
         cause: Cause,
-        is_due: &dyn Fn(&DesiredService) -> bool,
-    ) -> Option<StepId> {
-        if let Some(step) = self.steps.get(&service.name) {
-            return Some(*step);
+        is_due: &dyn Fn(&BuildSpec) -> bool,
+    ) -> StepId {
+        if let Some(step) = self.steps.get(&build.spec.image) {
+            return *step;
         }
-        let spec = service.build.as_deref()?;
-        if !self.open.insert(service.name.clone()) {
-            return None;
-        }
-        let others = spec
-            .services()
-            .filter_map(|name| desired.services.get(name));
-        let others: Vec<&DesiredService> = others.filter(|other| is_due(other)).collect();
         let mut after = Vec::new();
-        for other in others {
-            after.extend(self.step(sketch, (desired, other), Cause::NotFound, is_due));
+        for (service, spec) in build.spec.others().filter(|(_, spec)| is_due(spec)) {
+            let other = Build {
+                service,
+                spec,
+                place: build.place,
+            };
+            after.push(self.step(sketch, other, cause.clone(), is_due));
         }
-        let mut spec = spec.clone();
+        let mut spec = build.spec.clone();
         if cause == Cause::Requested {
             spec.when = BuildWhen::Always;
         }
         let request = BuildRequest {
-            service: service.name.clone(),
+            service: build.service.clone(),
             image: spec.image.clone(),
-            place: service.places.find("build").cloned(),
+            place: build.place.cloned(),
             spec: Box::new(spec),
         };
         let step = sketch.add(Action::BuildImage(request), cause, after);
-        self.steps.insert(service.name.clone(), step);
-        Some(step)
+        self.steps.insert(build.spec.image.clone(), step);
+        step
     }
 }

@@ -14,7 +14,21 @@ use std::path::PathBuf;
 
 /// Makes the build of a service exact; nothing where it has none or a part of it is refused.
 pub(super) fn spec(desk: &mut Desk<'_>, model: &model::Service) -> Option<BuildSpec> {
+    one(desk, model, &mut Vec::new())
+}
+
+/// `chain` holds the services whose builds need this one.
+fn one(desk: &mut Desk<'_>, model: &model::Service, chain: &mut Vec<String>) -> Option<BuildSpec> {
     let build = model.build.as_ref()?;
+    if chain.contains(&model.name) {
+        let field = "build.additional_contexts";
+        desk.refuse_support(
+            field,
+            "builds cannot take files from each other in a circle",
+        );
+        return None;
+    }
+    chain.push(model.name.clone());
     if build.isolation.is_some() {
         desk.refuse_support("build.isolation", "isolation is for Windows");
     }
@@ -24,6 +38,8 @@ pub(super) fn spec(desk: &mut Desk<'_>, model: &model::Service) -> Option<BuildS
         None => service::built_name(desk, model)?,
     };
     let network = network(desk, build)?;
+    let contexts = contexts(desk, build, chain);
+    chain.pop();
     Some(BuildSpec {
         image,
         tags: tags(desk, build),
@@ -38,7 +54,7 @@ pub(super) fn spec(desk: &mut Desk<'_>, model: &model::Service) -> Option<BuildS
         args: args(build),
         target: build.target.clone(),
         labels: labels(desk, model, build),
-        contexts: contexts(desk, build),
+        contexts,
         secrets: secrets(desk, build),
         ssh: ssh(build),
         no_cache: build.no_cache,
@@ -123,7 +139,11 @@ fn labels(
     labels
 }
 
-fn contexts(desk: &mut Desk<'_>, build: &model::Build) -> BTreeMap<String, BuildContext> {
+fn contexts(
+    desk: &mut Desk<'_>,
+    build: &model::Build,
+    chain: &mut Vec<String>,
+) -> BTreeMap<String, BuildContext> {
     let mut contexts = BTreeMap::new();
     for (name, place) in &build.additional_contexts {
         let Some(key) = place.strip_prefix("service:") else {
@@ -144,7 +164,13 @@ fn contexts(desk: &mut Desk<'_>, build: &model::Build) -> BTreeMap<String, Build
             None => service::built_name(desk, other),
         };
         if let (Some(service), Some(image)) = (desk.service_name(key), image) {
-            contexts.insert(name.clone(), BuildContext::Service { service, image });
+            let build = one(desk, other, chain).map(Box::new);
+            let context = BuildContext::Service {
+                service,
+                image,
+                build,
+            };
+            contexts.insert(name.clone(), context);
         }
     }
     contexts

@@ -1,9 +1,9 @@
 //! Images: those that are not here, or that the policy asks for, are fetched once for all services.
 
 use super::Up;
-use crate::desired::{BuildWhen, ContainerSpec, DesiredService, MountKind, PullPolicy};
+use crate::desired::{BuildSpec, BuildWhen, ContainerSpec, DesiredService, MountKind, PullPolicy};
 use crate::observed::ObservedImage;
-use crate::plan::build::Builds;
+use crate::plan::build::{Build, Builds};
 use crate::plan::{Action, BuildImages, Cause, Guard, PlanError, StepId};
 use crate::value::{ImageRef, Platform};
 use std::collections::BTreeMap;
@@ -107,9 +107,10 @@ impl Up<'_> {
         service: &DesiredService,
         there: Option<&ObservedImage>,
     ) -> Option<StepId> {
-        let spec = service.build.as_deref()?;
+        let build = Build::of(service)?;
+        let when = service.build.as_deref()?.when;
         let choice = self.options.build;
-        let cause = match (choice, spec.when, there) {
+        let cause = match (choice, when, there) {
             (BuildImages::None, _, _) => return None,
             (BuildImages::All, _, _) | (BuildImages::Missing, BuildWhen::Always, _) => {
                 Cause::Requested
@@ -118,14 +119,13 @@ impl Up<'_> {
             (BuildImages::Missing, _, Some(_)) => return None,
         };
         let images = &self.observed.images;
-        let is_due = |other: &DesiredService| {
-            let image = other.build.as_deref().map(|spec| &spec.image);
-            choice == BuildImages::All || image.is_some_and(|image| !images.contains_key(image))
-        };
-        let meant = (self.desired, service);
-        self.images
-            .builds
-            .step(&mut self.sketch, meant, cause, &is_due)
+        let is_due =
+            |other: &BuildSpec| choice == BuildImages::All || !images.contains_key(&other.image);
+        Some(
+            self.images
+                .builds
+                .step(&mut self.sketch, build, cause, &is_due),
+        )
     }
 
     fn mounted_image(&mut self, reference: &ImageRef) {
