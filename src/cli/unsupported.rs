@@ -69,7 +69,7 @@ mod tests {
             })
         };
         assert_eq!(refused(&["consort", "publish"]), word("publish"));
-        assert_eq!(refused(&["consort", "run", "web", "sh"]), word("run"));
+        assert_eq!(refused(&["consort", "watch", "web"]), word("watch"));
     }
 
     #[test]
