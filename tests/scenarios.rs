@@ -16,6 +16,7 @@ mod scenarios {
     mod addresses;
     mod attached;
     mod bad_input;
+    mod build_steps;
     mod clients;
     mod connections;
     mod containers;

@@ -7,6 +7,7 @@
 //! ├── blobs/sha256/<hex>            complete and checked
 //! ├── ingest/sha256-<hex>           a blob of which a part is here; locked by who fetches it
 //! ├── leases/<container-id>         what a container needs, kept until it is released
+//! ├── steps/, caches/               what builds know and keep; see `steps`
 //! └── gc.lock                       shared: something is being added; exclusive: something is removed
 //! ```
 //!

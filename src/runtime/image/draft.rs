@@ -19,8 +19,8 @@ use flate2::write::GzEncoder;
 
 use super::content::Blob;
 use super::images::chain_ids;
-use super::layer::{self, Losses, Packed, Privilege, Tree};
-use super::layers::{LayerRecord, claim_dir};
+use super::layer::{self, Below, Losses, Packed, Privilege, Times, Tree};
+use super::layers::{LayerJob, LayerRecord, Prepared, claim_dir};
 use super::manifest::{Descriptor, OCI_LAYER};
 use super::snapshot::{self, Snapshot, Writable};
 use super::{ImageError, RootSource, Store};
@@ -35,7 +35,6 @@ const WRITE_BYTES: usize = 256 << 10;
 /// A layer that is being made; dropped, it is thrown away.
 #[derive(Debug)]
 pub struct Draft {
-    name: String,
     folder: PathBuf,
     /// The digests of the layers below, the lowest first.
     below: Vec<Digest>,
@@ -105,7 +104,6 @@ impl Store {
         let dir = dir.map_err(|error| ImageError::write(&folder, error))?;
         let dir = dir.ok_or(ImageError::Interrupted)?;
         Ok(Draft {
-            name: name.to_owned(),
             folder,
             below: below.to_vec(),
             root: RootSource::Layers(trees),
@@ -133,8 +131,8 @@ impl Store {
         chains.iter().all(|chain| self.layers.tree(chain).is_some())
     }
 
-    /// Makes a layer of a draft; times after `latest` are written as that.
-    pub fn commit(&self, draft: Draft, latest: Option<i64>) -> Result<NewLayer, ImageError> {
+    /// Makes a layer of a draft.
+    pub fn commit(&self, draft: Draft, times: Times) -> Result<NewLayer, ImageError> {
         let fail = |error| ImageError::write(&draft.folder, error);
         if draft.folder.join("work/copied").exists() {
             return Err(ImageError::NoOverlay);
@@ -142,7 +140,7 @@ impl Store {
         // An upper directory is made when it is first mounted.
         let _snapshot = draft.snapshot()?;
         let tree = draft.folder.join("fs");
-        let (record, packed) = self.pack_draft(&draft, &tree, latest)?;
+        let (record, packed) = self.pack_changes(&tree, (&draft.below, draft.tree()), times)?;
         for name in ["work", "scratch"] {
             store::remove_tree(&draft.folder.join(name))?;
         }
@@ -172,15 +170,47 @@ impl Store {
         })
     }
 
-    fn pack_draft(
+    /// Makes a layer of the changes that a container has made in its upper directory, above these layers.
+    ///
+    /// The directory stays as it is; a container that runs meanwhile should be paused.
+    pub fn commit_changes(&self, upper: &Path, below: &[Digest]) -> Result<NewLayer, ImageError> {
+        let tree = if below.is_empty() {
+            Tree::Whole
+        } else {
+            Tree::Changes(Privilege::own())
+        };
+        let (record, packed) = self.pack_changes(upper, (below, tree), Times::Kept)?;
+        let mut diff_ids = below.to_vec();
+        diff_ids.push(record.diff_id.clone());
+        let chain = chain_ids(&diff_ids).pop().ok_or(ImageError::Interrupted)?;
+        let job = LayerJob {
+            chain,
+            diff_id: record.diff_id.clone(),
+            blob: Some(record.blob),
+            below: if below.is_empty() {
+                Below::Nothing
+            } else {
+                Below::Layers
+            },
+        };
+        match self.layers.prepare(job)? {
+            Prepared::Present(_) => {}
+            Prepared::Claimed(claim) => drop(claim.run(Box::new(io::empty()))?),
+        }
+        Ok(NewLayer {
+            diff_id: record.diff_id,
+            entries: packed.entries,
+        })
+    }
+
+    fn pack_changes(
         &self,
-        draft: &Draft,
         tree: &Path,
-        latest: Option<i64>,
+        (below, kind): (&[Digest], Tree),
+        times: Times,
     ) -> Result<(LayerRecord, Packed), ImageError> {
         let fail = |error| ImageError::write(tree, error);
-        let Blob::Partial(partial) = self.content.claim(None, &format!("draft-{}", draft.name))?
-        else {
+        let Blob::Partial(partial) = self.content.claim(None, &unique_name().map_err(fail)?)? else {
             return Err(ImageError::Interrupted);
         };
         partial.restart()?;
@@ -188,9 +218,10 @@ impl Store {
         let root = Root::open(tree).map_err(|error| fail(io::Error::other(error)))?;
         let pack = layer::Packing {
             mounts: Mounts::Entered,
-            tree: draft.tree(),
-            latest,
-            root_like: self.root_below(&draft.below)?,
+            tree: kind,
+            times,
+            root_like: self.root_below(below)?,
+            mounts: Mounts::Entered,
         };
         let compressed = Counted::new(io::BufWriter::with_capacity(WRITE_BYTES, file));
         let plain = Counted::new(GzEncoder::new(compressed, Level::fast()));
@@ -232,6 +263,14 @@ impl Store {
             gid: metadata.gid(),
         })
     }
+}
+
+/// Returns a name for a blob whose digest is not known yet.
+fn unique_name() -> io::Result<String> {
+    let mut random = [0_u8; 8];
+    let _count = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("draft-{hex}"))
 }
 
 fn is_taken(error: &io::Error) -> bool {

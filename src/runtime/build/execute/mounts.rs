@@ -324,7 +324,7 @@ impl Mounted<'_> {
         };
         let act = || format!("use the cache `{id}`");
         let name = Digest::sha256_of(id.as_bytes()).hex().to_owned();
-        let caches = self.job.workshop.state_dir.join("caches");
+        let caches = self.job.workshop.state_dir.join("images/caches");
         let (dir, lock) = claim(&caches, &name, *sharing).map_err(BuildError::io(act()))?;
         let data = dir.join("data");
         if !data.is_dir() {

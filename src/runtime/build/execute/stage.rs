@@ -10,7 +10,7 @@ use crate::runtime::build::event::BuildEvent;
 use crate::runtime::build::graph::{Base, Operation, Source, Step};
 use crate::runtime::build::key::KeyHasher;
 use crate::runtime::build::request::CacheSkip;
-use crate::runtime::image::{Draft, StepRecord};
+use crate::runtime::image::{Draft, StepRecord, Times};
 use crate::runtime::kernel::rooted::Root;
 use crate::value::Digest;
 
@@ -200,7 +200,8 @@ fn cached_or(
 }
 
 fn commit(job: &Job, draft: Draft, below: &[Digest]) -> Result<Vec<Digest>, BuildError> {
-    let layer = job.workshop.store.commit(draft, None)?;
+    let times = job.request.epoch.map_or(Times::Kept, Times::FoldersUntil);
+    let layer = job.workshop.store.commit(draft, times)?;
     let mut diff_ids = below.to_vec();
     diff_ids.push(layer.diff_id);
     Ok(diff_ids)

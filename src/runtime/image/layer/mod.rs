@@ -16,7 +16,7 @@ pub(super) use extract::Below;
 pub(super) use metadata::{Losses, Privilege};
 pub(super) use name::place_in_root;
 pub(super) use pack::{Packed, Packing, RootLike, Tree, pack};
-pub use pack::{pack_files, pack_path};
+pub use pack::{Times, pack_files, pack_path};
 pub(super) use tar::{Archive, Entry, Kind, TarError, TarWriter};
 pub(super) use unpack::{Expected, Outcome, SourceReader, Target, unpack};
 

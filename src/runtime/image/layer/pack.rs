@@ -38,10 +38,29 @@ pub(in crate::runtime::image) struct Packing {
     pub(in crate::runtime::image) tree: Tree,
     /// What becomes of what is mounted in it.
     pub(in crate::runtime::image) mounts: Mounts,
-    /// Later times are written as this one, for images that are the same each time.
-    pub(in crate::runtime::image) latest: Option<i64>,
+    /// Which times are written as others.
+    pub(in crate::runtime::image) times: Times,
     /// The root is written only where it differs from this.
     pub(in crate::runtime::image) root_like: RootLike,
+}
+
+/// Which times are written as others, for images that are the same each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// None.
+    Kept,
+    /// Those of directories that are later than this, in seconds since 1970.
+    FoldersUntil(i64),
+}
+
+impl Times {
+    fn of(self, stat: &Stat) -> i64 {
+        let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        match self {
+            Self::FoldersUntil(latest) if is_dir => stat.st_mtime.min(latest),
+            Self::Kept | Self::FoldersUntil(_) => stat.st_mtime,
+        }
+    }
 }
 
 /// Mode and owner of a root directory.
@@ -72,7 +91,7 @@ pub(in crate::runtime::image) struct Packed {
 pub fn pack_files(root: &Root, mounts: Mounts, sink: impl Write) -> io::Result<()> {
     let packing = Packing {
         tree: Tree::Whole,
-        latest: None,
+        times: Times::Kept,
         mounts,
         root_like: RootLike::PLAIN,
     };
@@ -82,7 +101,7 @@ pub fn pack_files(root: &Root, mounts: Mounts, sink: impl Write) -> io::Result<(
 
 /// Writes one file, or a folder with everything in it, as an archive in which it has its own name.
 pub fn pack_path(root: &Root, path: &Path, sink: impl Write) -> io::Result<()> {
-    let mut packer = Packer::new(sink, Tree::Whole, None);
+    let mut packer = Packer::new(sink, Tree::Whole, Times::Kept);
     let mut found = root.look(path).map_err(failed)?;
     let name = PathBuf::from(OsStr::from_bytes(found.name.as_bytes()));
     found.path.clone_from(&name);
@@ -103,7 +122,7 @@ pub(in crate::runtime::image) fn pack<W: Write>(
     packing: &Packing,
     sink: W,
 ) -> io::Result<(W, Packed)> {
-    let mut packer = Packer::new(sink, packing.tree, packing.latest);
+    let mut packer = Packer::new(sink, packing.tree, packing.times);
     packer.root(root, packing.root_like)?;
     let walk = root.walk_with(Path::new(""), packing.mounts);
     for entry in walk.map_err(failed)? {
@@ -122,18 +141,18 @@ fn failed(error: KernelError) -> io::Error {
 struct Packer<W> {
     writer: TarWriter<W>,
     tree: Tree,
-    latest: Option<i64>,
+    times: Times,
     /// Files with more than one name, by their numbers.
     links: BTreeMap<(u64, u64), Vec<u8>>,
     packed: Packed,
 }
 
 impl<W: Write> Packer<W> {
-    fn new(sink: W, tree: Tree, latest: Option<i64>) -> Self {
+    fn new(sink: W, tree: Tree, times: Times) -> Self {
         Self {
             writer: TarWriter::new(sink),
             tree,
-            latest,
+            times,
             links: BTreeMap::new(),
             packed: Packed::default(),
         }
@@ -195,9 +214,6 @@ impl<W: Write> Packer<W> {
     }
 
     fn entry(&self, name: &[u8], kind: Kind, stat: &Stat) -> Entry {
-        let seconds = self
-            .latest
-            .map_or(stat.st_mtime, |latest| stat.st_mtime.min(latest));
         Entry {
             name: name.to_vec(),
             kind,
@@ -205,7 +221,7 @@ impl<W: Write> Packer<W> {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: (seconds, 0),
+            mtime: (self.times.of(stat), 0),
             link: Vec::new(),
             device: (0, 0),
             xattrs: Vec::new(),
