@@ -205,7 +205,7 @@ RUN echo begun && sleep 61873
             .output();
         !listed.unwrap().stdout.is_empty()
     };
-    assert!(sleeping());
+    until("the command sleeps", || sleeping().then_some(()));
     running.signal(rustix::process::Signal::KILL);
     let _end = running.wait();
     until("the command has ended", || (!sleeping()).then_some(()));
@@ -243,6 +243,27 @@ RUN test ! -e /ctx && test ! -e /scratch && test ! -e /var/cache/x
         data, "of the context",
         "what is written to a mount is thrown away"
     );
+}
+
+#[test]
+fn the_build_cache_is_kept_until_it_is_pruned_and_then_gone() {
+    needs!(machine::images());
+    let sandbox = with_base();
+    let dockerfile = "\
+FROM base:1
+RUN --mount=type=cache,target=/c cat /proc/sys/kernel/random/uuid > /id && echo x >> /c/count
+";
+    let first = exported(&sandbox, dockerfile, &[], "id");
+    sandbox.consort(&["image", "prune", "-f"]).succeeds();
+    assert_eq!(exported(&sandbox, dockerfile, &[], "id"), first);
+    sandbox.consort(&["builder", "prune", "-f"]).succeeds();
+    assert_ne!(exported(&sandbox, dockerfile, &[], "id"), first);
+    let caches = std::fs::read_dir(sandbox.path("state/images/caches")).unwrap();
+    let counts = caches.map(|cache| cache.unwrap().path().join("data/count"));
+    let texts: Vec<String> = counts
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    assert_eq!(texts, ["x\n"], "the command's cache began anew");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod build;
 mod pull;
 mod images;
 mod image;
+mod builder;
 mod volumes;
 mod ls;
 mod port;
@@ -72,6 +73,7 @@ pub(super) enum Verb {
     Pull(pull::PullArgs),
     Images(images::ImagesArgs),
     Image(image::ImageArgs),
+    Builder(builder::BuilderArgs),
     Volumes(volumes::VolumesArgs),
     Ls(ls::LsArgs),
     Port(port::PortArgs),
@@ -112,6 +114,7 @@ impl Verb {
             Self::Pull(args) => pull::pull(invocation, args),
             Self::Images(args) => images::images(invocation, args),
             Self::Image(args) => image::image(invocation, args),
+            Self::Builder(args) => builder::builder(invocation, args),
             Self::Volumes(args) => volumes::volumes(invocation, args),
             Self::Ls(args) => ls::ls(invocation, args),
             Self::Port(args) => port::port(invocation, args),

@@ -94,6 +94,11 @@ impl Draft {
 }
 
 impl Store {
+    /// Removes what killed processes have left of drafts and of layers.
+    pub fn collect_drafts(&self) -> Result<(), ImageError> {
+        self.layers.collect()
+    }
+
     /// Begins a layer above others, which are named by the digests of their plain bytes, the lowest first.
     ///
     /// `name` tells drafts of one time apart.
@@ -210,14 +215,14 @@ impl Store {
         times: Times,
     ) -> Result<(LayerRecord, Packed), ImageError> {
         let fail = |error| ImageError::write(tree, error);
-        let Blob::Partial(partial) = self.content.claim(None, &unique_name().map_err(fail)?)? else {
+        let Blob::Partial(partial) = self.content.claim(None, &unique_name().map_err(fail)?)?
+        else {
             return Err(ImageError::Interrupted);
         };
         partial.restart()?;
         let file = partial.writer()?;
         let root = Root::open(tree).map_err(|error| fail(io::Error::other(error)))?;
         let pack = layer::Packing {
-            mounts: Mounts::Entered,
             tree: kind,
             times,
             root_like: self.root_below(below)?,

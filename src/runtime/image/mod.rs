@@ -25,7 +25,6 @@ pub use config::{ImageConfig, ImageHealthcheck};
 pub use draft::{Draft, NewLayer};
 pub use error::ImageError;
 pub use images::{Keep, Pruned, Store};
-pub use images::{Pruned, Store};
 pub use layer::{Times, is_archive, pack_files, pack_path, unpack_archive};
 pub use local::Loaded;
 pub use pull::{Progress, PullOptions, remote_digest};

@@ -104,6 +104,21 @@ impl Store {
         Ok(names.len() as u64)
     }
 
+    /// Removes the caches of `RUN --mount=type=cache` that no build uses now; returns how many bytes they had.
+    pub fn remove_caches(&self) -> Result<u64, ImageError> {
+        let dir = self.content.root().join("caches");
+        let mut bytes = 0;
+        for name in store::names_in(&dir)? {
+            let path = dir.join(name);
+            let lock = File::open(&path).map_err(|error| ImageError::read(&path, error))?;
+            if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                bytes += size_of_tree(&path).map_err(|error| ImageError::read(&path, error))?;
+                store::remove_tree(&path)?;
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Returns the layers of all remembered steps.
     pub(super) fn remembered(&self) -> Result<Vec<StepRecord>, ImageError> {
         let dir = self.content.root().join("steps");
@@ -160,4 +175,22 @@ impl Store {
         }
         Ok(config.0)
     }
+}
+
+/// Returns how many bytes the files of a folder have; links are not followed.
+fn size_of_tree(path: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    let mut pending = vec![path.to_owned()];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_dir() {
+                pending.push(entry.path());
+            } else {
+                bytes += metadata.len();
+            }
+        }
+    }
+    Ok(bytes)
 }

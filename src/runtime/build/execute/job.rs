@@ -76,6 +76,7 @@ impl Job {
         let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
         let (reader, writer) = pipe.map_err(BuildError::io("make a pipe"))?;
         end_dead_commands(workshop);
+        workshop.store.collect_drafts()?;
         let mut leases = vec![workshop.store.lease_layers(&[], &name)?];
         for (number, layers) in images(graph).into_iter().enumerate() {
             let lease = workshop
