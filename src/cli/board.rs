@@ -57,7 +57,10 @@ impl Board {
             let mut progress = self.progress();
             let written = match report::shown(&event) {
                 Some(Shown::Update(update)) => progress.update(update, environment::instant()),
-                Some(Shown::Note(spans)) => progress.note(&spans, environment::instant()),
+                Some(Shown::Note(lines)) => {
+                    let now = environment::instant();
+                    lines.iter().try_for_each(|spans| progress.note(spans, now))
+                }
                 None => Ok(()),
             };
             drop(written);
@@ -146,6 +149,7 @@ fn tells_how_far_a_pull_is(event: &reconcile::Event<'_>) -> bool {
         | reconcile::Event::StepFailed { .. }
         | reconcile::Event::StepSkipped { .. }
         | reconcile::Event::Warning { .. }
+        | reconcile::Event::Said { .. }
         | reconcile::Event::Finished(_) => false,
     }
 }

@@ -117,6 +117,16 @@ pub(super) fn scope(desired: &DesiredState, pull: Option<PullPolicy>) -> Scope {
             PullPolicy::Always | PullPolicy::Every(_) => Refresh::Ask,
             PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build => Refresh::No,
         };
+        let further = spec
+            .hooks
+            .pre_start
+            .iter()
+            .filter_map(|hook| hook.image.clone());
+        images.extend(further.map(|reference| ImageQuery {
+            reference,
+            platform: None,
+            refresh: Refresh::No,
+        }));
         images.push(ImageQuery {
             reference: spec.image.reference.clone(),
             platform: spec.image.platform.clone(),

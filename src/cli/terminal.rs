@@ -3,14 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rustix::termios::{self, OptionalActions, Termios};
+use rustix::termios::{self, InputModes, OptionalActions, SpecialCodeIndex, Termios};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::error::CommandError;
 use crate::engine::{Stdio, TerminalSize};
 
-/// A terminal that passes every key on; as it was again when this is dropped.
+/// A terminal whose keys go to a container; as it was again when this is dropped.
 #[derive(Debug)]
 pub(super) struct RawTerminal {
     stdin: OwnedFd,
@@ -20,12 +20,27 @@ pub(super) struct RawTerminal {
 impl RawTerminal {
     /// Makes the terminal on standard input raw.
     pub(super) fn enter() -> Result<Self, CommandError> {
+        Self::change(Termios::make_raw)
+    }
+
+    /// Keeps the terminal on standard input as it is, for lines and signals, but for the last of the keys that leave a
+    /// connection: it ends a line, so that it is read when it is typed.
+    pub(super) fn line_by_line(last_key: Option<u8>) -> Result<Self, CommandError> {
+        Self::change(|settings| {
+            settings.input_modes.remove(InputModes::IXON);
+            if let Some(key) = last_key {
+                settings.special_codes[SpecialCodeIndex::VEOL] = key;
+            }
+        })
+    }
+
+    fn change(how: impl FnOnce(&mut Termios)) -> Result<Self, CommandError> {
         let cannot = |source: io::Error| CommandError::cannot("take over the terminal", source);
         let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?;
         let before = termios::tcgetattr(&stdin).map_err(|errno| cannot(errno.into()))?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        termios::tcsetattr(&stdin, OptionalActions::Now, &raw)
+        let mut settings = before.clone();
+        how(&mut settings);
+        termios::tcsetattr(&stdin, OptionalActions::Now, &settings)
             .map_err(|errno| cannot(errno.into()))?;
         Ok(Self { stdin, before })
     }

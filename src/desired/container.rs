@@ -21,6 +21,9 @@ pub struct ContainerSpec {
     pub service: ServiceName,
     /// The number of the replica, from one.
     pub number: u32,
+    /// The hash of what it has in common with the other replicas, the content of its files included.
+    #[serde(default)]
+    pub hash: String,
     /// Which image, and how it gets here.
     pub image: ImageSpec,
     /// What runs inside.

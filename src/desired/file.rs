@@ -16,10 +16,10 @@ pub struct InjectedFile {
     pub key: String,
     /// The absolute path inside.
     pub target: String,
-    /// The owner inside.
-    pub uid: u32,
-    /// The group inside.
-    pub gid: u32,
+    /// The owner inside; who the container runs as when nothing is said.
+    pub uid: Option<u32>,
+    /// The group inside; that of who the container runs as when nothing is said.
+    pub gid: Option<u32>,
     /// The permission bits.
     pub mode: u32,
     /// The digest of the bytes.
@@ -77,8 +77,8 @@ mod tests {
             kind: FileKind::Secret,
             key: "password".to_owned(),
             target: "/run/secrets/password".to_owned(),
-            uid: 0,
-            gid: 0,
+            uid: None,
+            gid: None,
             mode: 0o444,
             digest: content.digest(),
             content: Some(content),

@@ -2,6 +2,7 @@
 
 use super::{ContainerSpec, PullPolicy, label};
 use crate::value::Digest;
+use serde::Serialize;
 use serde_json::Value;
 
 /// Returns what matters of a stored spec of a container, network or volume.
@@ -13,6 +14,7 @@ pub fn comparable(mut spec: Value) -> Value {
         return spec;
     };
     fields.shift_remove("attach");
+    fields.shift_remove("hash");
     fields.shift_remove("place");
     let endpoints = fields
         .get_mut("network")
@@ -40,6 +42,7 @@ pub fn config_hash(spec: &ContainerSpec) -> String {
         .labels
         .retain(|name, _| !name.starts_with(label::PREFIX));
     common.number = 0;
+    common.hash.clear();
     for endpoint in common.network.endpoints_mut() {
         endpoint.aliases.retain(|alias| alias != spec.name.as_str());
         endpoint.kept_free.clear();
@@ -49,6 +52,14 @@ pub fn config_hash(spec: &ContainerSpec) -> String {
     }
     let bytes = serde_json::to_vec(&common).unwrap_or_default();
     Digest::sha256_of(&bytes).hex().to_owned()
+}
+
+/// Returns the hash of what matters of a network or volume.
+pub(super) fn resource_hash(spec: &impl Serialize) -> String {
+    let spec = comparable(serde_json::to_value(spec).unwrap_or_default());
+    Digest::sha256_of(spec.to_string().as_bytes())
+        .hex()
+        .to_owned()
 }
 
 /// The name that stands for those of all replicas.

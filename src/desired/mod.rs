@@ -16,6 +16,7 @@ mod limits;
 mod build;
 mod expand;
 mod one_off;
+mod before_start;
 mod error;
 mod hash;
 pub mod label;

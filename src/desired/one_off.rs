@@ -115,6 +115,8 @@ impl OneOff {
             }
         }
         spec.restart = RestartPolicy::No;
+        // What prepares a service is done for its replicas.
+        spec.hooks.pre_start.clear();
         rename(&mut spec.network, &spec.name, &name, self.aliases);
         spec.labels.extend(self.labels);
         let mut marks = vec![(label::ONEOFF, "True".to_owned()), (label::SLUG, self.slug)];
@@ -130,7 +132,12 @@ impl OneOff {
 }
 
 /// Gives the container its own name on its networks, and leaves addresses that the file fixes to the replicas.
-fn rename(mode: &mut NetworkMode, replica: &ContainerName, name: &ContainerName, aliases: Aliases) {
+pub(super) fn rename(
+    mode: &mut NetworkMode,
+    replica: &ContainerName,
+    name: &ContainerName,
+    aliases: Aliases,
+) {
     for endpoint in mode.endpoints_mut() {
         match aliases {
             Aliases::OwnName => endpoint.aliases.clear(),

@@ -1,6 +1,6 @@
 //! What runs inside a container: its process, health, end, output and hooks.
 
-use crate::value::{Duration, Signal};
+use crate::value::{Duration, ImageRef, Signal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub struct StopSpec {
 }
 
 /// How the health of a container is found out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Healthcheck {
     /// The probe; the image's when nothing is said.
     pub probe: Option<HealthProbe>,
@@ -142,4 +142,10 @@ pub struct HookSpec {
     pub working_dir: Option<String>,
     /// Variables on top of the container's.
     pub environment: BTreeMap<String, String>,
+    /// The image of a hook before the start; the container's when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+    /// Whether a hook before the start runs for each new replica, and not for the first one alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub per_replica: bool,
 }

@@ -165,6 +165,11 @@ pub enum Performed {
         /// The exit code of what ran.
         exit_code: i32,
     },
+    /// A hook has run and written this.
+    Said {
+        /// As much of it as is told.
+        output: String,
+    },
     /// It is done with something that the user should know.
     Warned {
         /// What the user should know.

@@ -296,23 +296,19 @@ pub struct ProcessRow {
     pub command: String,
 }
 
-/// What a container uses.
+/// What a container uses; nothing where the kernel does not say, as without a cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Processor time used since it started, in nanoseconds.
-    pub cpu_nanos: u64,
+    pub cpu_nanos: Option<u64>,
     /// Memory in use.
-    pub memory_bytes: u64,
+    pub memory_bytes: Option<u64>,
     /// Memory at most; nothing for no limit.
     pub memory_limit_bytes: Option<u64>,
     /// Bytes received on all networks.
     pub received_bytes: u64,
     /// Bytes sent on all networks.
     pub sent_bytes: u64,
-    /// Bytes read from block devices.
-    pub read_bytes: u64,
-    /// Bytes written to block devices.
-    pub written_bytes: u64,
     /// Processes and threads.
-    pub pids: u64,
+    pub pids: Option<u64>,
 }

@@ -4,7 +4,7 @@ use crate::value::{
     Cidr, ContainerName, Digest, ImageRef, NetworkName, Place, Platform, ProjectName, VolumeName,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, time::SystemTime};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::SystemTime};
 
 /// A network as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,6 +107,9 @@ pub struct ObservedVolume {
     /// The project that made it; nothing for one made by hand.
     #[serde(default)]
     pub project: Option<ProjectName>,
+    /// The folder of its data; nothing where the engine keeps none.
+    #[serde(default)]
+    pub mountpoint: Option<PathBuf>,
     /// Its key in the project's file; empty for an anonymous one.
     #[serde(default)]
     pub key: String,

@@ -15,6 +15,11 @@ pub(super) fn pre_stop(container: &ObservedContainer) -> Vec<HookSpec> {
     part(container, "/hooks/pre_stop").unwrap_or_default()
 }
 
+/// The hooks that run before it starts for the first time.
+pub(super) fn pre_start(container: &ObservedContainer) -> Vec<HookSpec> {
+    part(container, "/hooks/pre_start").unwrap_or_default()
+}
+
 /// The hooks that run after it started.
 pub(super) fn post_start(container: &ObservedContainer) -> Vec<HookSpec> {
     part(container, "/hooks/post_start").unwrap_or_default()

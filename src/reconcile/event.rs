@@ -55,6 +55,13 @@ pub enum Event<'a> {
         /// What the user should know.
         notice: String,
     },
+    /// A hook has run and written something.
+    Said {
+        /// The step.
+        step: &'a Step,
+        /// As much of it as is told.
+        output: String,
+    },
     /// Nothing more will happen.
     Finished(&'a Finished),
 }

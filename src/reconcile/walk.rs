@@ -371,6 +371,10 @@ impl<'a, 'b> Walk<'a, 'b> {
                 notice: notice.clone(),
             });
         }
+        if let Performed::Said { output } = &performed {
+            let output = output.clone();
+            (self.on_event)(Event::Said { step, output });
+        }
         (self.on_event)(Event::StepDone { step, at, took });
         self.finished.done += 1;
         Entry::Done(performed)

@@ -171,8 +171,8 @@ pub struct VolumeRow {
     pub labels: String,
     /// How many containers mount it; not counted.
     pub links: &'static str,
-    /// Where its files are; not said, since only the containers' own processes may go there.
-    pub mountpoint: &'static str,
+    /// Where its files are.
+    pub mountpoint: String,
     /// Its name.
     pub name: String,
     /// Where it can be used.
@@ -206,7 +206,10 @@ impl VolumeRow {
             group: NOTHING,
             labels: labels.join(","),
             links: NOTHING,
-            mountpoint: NOTHING,
+            mountpoint: volume
+                .mountpoint
+                .as_ref()
+                .map_or_else(|| NOTHING.to_owned(), |path| path.display().to_string()),
             name: volume.name.to_string(),
             scope: "local",
             size: NOTHING,

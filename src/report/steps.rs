@@ -15,8 +15,8 @@ const RECREATE: &str = "recreate ";
 pub enum Shown {
     /// A resource is further than before.
     Update(Update),
-    /// Something to know beside it.
-    Note(Vec<Span>),
+    /// Lines to know beside it.
+    Note(Vec<Vec<Span>>),
 }
 
 /// Returns what an event shows, if anything.
@@ -49,10 +49,14 @@ pub fn shown(event: &Event<'_>) -> Option<Shown> {
         Event::StepSkipped { step, because } => skipped(step, *because).map(Shown::Update),
         Event::Warning { notice, .. } => {
             let text = Span::plain(format!(": {notice}"));
-            Some(Shown::Note(vec![
-                Span::new(Style::Warning, "warning"),
-                text,
-            ]))
+            let line = vec![Span::new(Style::Warning, "warning"), text];
+            Some(Shown::Note(vec![line]))
+        }
+        Event::Said { step, output } => {
+            let from = step.action.object().unwrap_or_default();
+            let prefix = format!("{} {from} | ", step.action.subject());
+            let line = |line: &str| vec![Span::plain(format!("{prefix}{line}"))];
+            Some(Shown::Note(output.lines().map(line).collect()))
         }
         Event::Finished(_) => None,
     }

@@ -9,26 +9,24 @@ use super::{human, table};
 use crate::observed::ObservedContainer;
 
 const SHORT_ID: usize = 12;
+/// What stands for what is not known.
+const UNKNOWN: &str = "--";
 
-/// What was measured of one container.
+/// What was measured of one container; nothing where that is not known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     /// Processor time between two readings, in hundredths of one processor.
-    pub cpu_percent: f64,
+    pub cpu_percent: Option<f64>,
     /// Memory in use.
-    pub memory_bytes: u64,
+    pub memory_bytes: Option<u64>,
     /// Memory at most: of the container, or of the machine.
     pub memory_limit_bytes: u64,
     /// Bytes received on all networks.
     pub received_bytes: u64,
     /// Bytes sent on all networks.
     pub sent_bytes: u64,
-    /// Bytes read from block devices.
-    pub read_bytes: u64,
-    /// Bytes written to block devices.
-    pub written_bytes: u64,
     /// Processes and threads.
-    pub pids: u64,
+    pub pids: Option<u64>,
 }
 
 /// One container, with Docker's field names.
@@ -67,23 +65,26 @@ impl UsageRow {
             super::Truncation::Short => container.id.get(..SHORT_ID).unwrap_or(&container.id),
             super::Truncation::Full => &container.id,
         };
-        let say = |words: &dyn Fn(Usage) -> String| usage.map_or_else(|| "--".to_owned(), words);
+        let unknown = || UNKNOWN.to_owned();
+        let say =
+            |words: &dyn Fn(Usage) -> Option<String>| usage.and_then(words).unwrap_or_else(unknown);
         Self {
-            block_io: say(&|it| pair(it.read_bytes, it.written_bytes)),
-            cpu: say(&|it| format!("{:.2}%", it.cpu_percent)),
+            // What is read from and written to devices is not counted.
+            block_io: unknown(),
+            cpu: say(&|it| Some(format!("{:.2}%", it.cpu_percent?))),
             container: container.id.clone(),
             id: id.to_owned(),
             memory_percent: say(&|it| {
                 let limit = it.memory_limit_bytes.max(1) as f64;
-                format!("{:.2}%", it.memory_bytes as f64 * 100.0 / limit)
+                Some(format!("{:.2}%", it.memory_bytes? as f64 * 100.0 / limit))
             }),
             memory: say(&|it| {
                 let limit = human::memory(it.memory_limit_bytes);
-                format!("{} / {limit}", human::memory(it.memory_bytes))
+                Some(format!("{} / {limit}", human::memory(it.memory_bytes?)))
             }),
             name: container.name.to_string(),
-            net_io: say(&|it| pair(it.received_bytes, it.sent_bytes)),
-            pids: say(&|it| it.pids.to_string()),
+            net_io: say(&|it| Some(pair(it.received_bytes, it.sent_bytes))),
+            pids: say(&|it| Some(it.pids?.to_string())),
         }
     }
 }

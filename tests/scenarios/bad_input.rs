@@ -276,3 +276,23 @@ fn commands_over_what_is_there_need_no_file_of_variables() {
     let told = run.stderr.contains("own.env") && run.stderr.contains("labels");
     assert!(!run.ok() && told, "{run}");
 }
+
+#[test]
+fn namespaces_that_do_not_exist_are_refused_with_their_place() {
+    for (key, value) in [
+        ("userns_mode", "keep-id"),
+        ("ipc", "bogus"),
+        ("pid", "container:"),
+        ("uts", "private"),
+    ] {
+        let sandbox = Sandbox::new(&format!(
+            "services:\n  one:\n    image: 'rootfs:/'\n    {key}: '{value}'\n"
+        ));
+        for verb in [&["plan"][..], &["up", "-d"]] {
+            let run = sandbox.consort(verb);
+            let told = run.stderr.contains(key) && run.stderr.contains("compose.yaml:4:");
+            assert!(!run.ok() && told, "{run}");
+        }
+        assert_eq!(sandbox.leftovers(&["--volumes"]), "");
+    }
+}

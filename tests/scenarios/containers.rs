@@ -1,7 +1,7 @@
 //! What a program finds inside: namespaces, files, limits, rights.
 
-use crate::support::Sandbox;
 use crate::support::machine::{self, needs};
+use crate::support::{Sandbox, until};
 
 /// A service `one` that sleeps, with more keys.
 fn service(keys: &str) -> Sandbox {
@@ -215,7 +215,7 @@ services:
 ",
     );
     sandbox.consort(&["up", "-d"]).succeeds();
-    crate::support::until("the end", || {
+    until("the end", || {
         (sandbox.field("greedy", "State")? == "exited").then_some(())
     });
     assert_eq!(sandbox.field("greedy", "ExitCode").as_deref(), Some("137"));
@@ -290,7 +290,7 @@ fn init_reaps_what_others_leave() {
     needs!(machine::images());
     let sandbox = service("    init: true\n");
     sandbox.sh("one", "for n in 1 2 3 4 5; do (sleep 0.05 &) ; done");
-    crate::support::until("no zombie", || {
+    until("no zombie", || {
         let zombies = sandbox.sh(
             "one",
             "grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l",
@@ -367,4 +367,95 @@ services:
         sandbox.sh("two", "cat /proc/1/cmdline | tr '\\0' ' '"),
         "sleep 1000"
     );
+}
+
+const SLEEPER: &str =
+    "services: {one: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s}}";
+
+#[test]
+fn an_exec_that_is_killed_ends_with_its_program_and_leaves_no_pipe_open() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    let line = "sleep 1001 & echo begun; exec sleep 1002";
+    let exec = sandbox.start(&["exec", "-T", "one", "sh", "-c", line]);
+    until("the program", || exec.has_written("begun").then_some(()));
+    exec.signal(rustix::process::Signal::TERM);
+    let run = exec.wait();
+    assert!(!run.ok(), "{run}");
+    until("the end of the program", || {
+        let left = sandbox.sh("one", "pgrep -f 'sleep 1002' | wc -l");
+        (left.trim() == "0").then_some(())
+    });
+}
+
+#[test]
+fn an_exec_ends_with_its_program_whatever_that_leaves_behind() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(
+        sandbox.sh("one", "sleep 1001 & yes | head -c 200000 | wc -c"),
+        "200000"
+    );
+    let run = sandbox.consort(&["exec", "-T", "-w", "/no/such", "one", "true"]);
+    let told = run.fails_with(127);
+    assert!(told.contains("`/no/such`"), "{told}");
+}
+
+#[test]
+fn a_terminal_is_named_unless_the_file_names_it() {
+    needs!(machine::images(), machine::program("script"));
+    let sandbox = Sandbox::new(SLEEPER);
+    sandbox.consort(&["up", "-d"]).succeeds();
+    for (more, expected) in [("", "TERM=xterm"), ("-e TERM=vt100", "TERM=vt100")] {
+        let consort = crate::support::sandbox::binary();
+        let mut command = std::process::Command::new("script");
+        let line = format!(
+            "{} exec {more} one sh -c 'echo TERM=$TERM'",
+            consort.display()
+        );
+        command.args(["-qec", &line, "/dev/null"]);
+        command.current_dir(sandbox.path("project"));
+        command.env("CONSORT_STATE_DIR", sandbox.path("state"));
+        command.env("XDG_RUNTIME_DIR", sandbox.path("runtime"));
+        command.env("BUSYBOX", machine::oci("busybox"));
+        let shown = crate::support::run::Running::start(command)
+            .wait()
+            .succeeds();
+        assert!(shown.contains(expected), "{shown}");
+    }
+}
+
+#[test]
+fn labels_say_what_config_says_and_volumes_where_they_are() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one: {image: '${BUSYBOX}', command: [sleep, '1000'], volumes: ['data:/data'], environment: {A: '${A}'}, stop_grace_period: 0s}
+volumes: {data: }
+",
+    );
+    let file = sandbox.file("more.env", "A=b\n").display().to_string();
+    sandbox
+        .consort(&["--env-file", &file, "up", "-d"])
+        .succeeds();
+    let hash = sandbox.consort(&["--env-file", &file, "config", "--hash", "one"]);
+    let hash = hash.succeeds();
+    let labels = sandbox.field("one", "Labels").unwrap();
+    let wanted = format!("config-hash={}", hash.trim().trim_start_matches("one "));
+    assert!(labels.contains(&wanted), "{labels}\n{hash}");
+    let wanted = format!("project.environment_file={file}");
+    assert!(labels.contains(&wanted), "{labels}");
+    let listed = sandbox.consort(&["volumes", "--format", "json"]).succeeds();
+    let volume: serde_json::Value = serde_json::from_str(listed.trim()).unwrap();
+    let labels = volume["Labels"].as_str().unwrap();
+    assert!(
+        labels.contains("com.docker.compose.config-hash="),
+        "{labels}"
+    );
+    sandbox.sh("one", "touch /data/here");
+    let place = std::path::Path::new(volume["Mountpoint"].as_str().unwrap());
+    assert!(place.join("here").exists(), "{}", place.display());
 }

@@ -610,3 +610,76 @@ fn rm_asks_before_it_reads() {
     running.wait().succeeds();
     assert_eq!(sandbox.ps().len(), 0);
 }
+
+#[test]
+fn hooks_before_the_start_prepare_its_volumes_once() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(&format!(
+        "
+services:
+  one:
+    image: ${{BUSYBOX}}
+    command: [sh, -c, 'cat /data/runs; exec sleep 1000']
+    stop_grace_period: 0s
+    environment: {{WHO: service}}
+    volumes: ['data:/data', /cache]
+    scale: 2
+    pre_start:
+      - {{command: [sh, -c, 'echo preparing for $$WHO; echo run >>/data/runs; echo x >/cache/x']}}
+      - {{image: '{}', command: [sh, -c, 'cat /cache/x >>/data/runs'], environment: {{WHO: hook}}}}
+volumes: {{data: }}
+",
+        machine::oci("alpine"),
+    ));
+    let run = sandbox.consort(&["up", "-d"]);
+    assert!(
+        run.ok() && run.stderr.contains("| preparing for service"),
+        "{run}"
+    );
+    assert_eq!(sandbox.sh("one", "cat /data/runs"), "run\nx");
+    assert_eq!(sandbox.ps().len(), 2, "containers of hooks go");
+    for verb in [
+        &["up", "-d"][..],
+        &["restart"],
+        &["stop"],
+        &["start"],
+        &["up", "-d", "--scale", "one=3"],
+    ] {
+        sandbox.consort(verb).succeeds();
+        if verb != ["stop"] {
+            let runs = sandbox.sh("one", "cat /data/runs");
+            assert_eq!(runs, "run\nx", "{verb:?}");
+        }
+    }
+    sandbox
+        .consort(&["up", "-d", "--force-recreate"])
+        .succeeds();
+    assert_eq!(sandbox.sh("one", "cat /data/runs"), "run\nx\nrun\nx");
+}
+
+#[test]
+fn a_hook_before_the_start_that_fails_runs_again_and_keeps_the_service_from_starting() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sleep, '1000']
+    stop_grace_period: 0s
+    volumes: ['data:/data']
+    pre_start: [{command: [sh, -c, 'echo attempt; mv /data/first /data/second || { touch /data/first; exit 3; }']}]
+  two: {image: '${BUSYBOX}', command: [sleep, '1000'], stop_grace_period: 0s, depends_on: [one]}
+volumes: {data: }
+",
+    );
+    let run = sandbox.consort(&["up", "-d"]);
+    let told = ["attempt", "3"]
+        .iter()
+        .all(|word| run.stderr.contains(word));
+    assert!(!run.ok() && told, "{run}");
+    assert_eq!(sandbox.field("two", "State").as_deref(), Some("created"));
+    sandbox.consort(&["up", "-d"]).succeeds();
+    assert_eq!(sandbox.field("two", "State").as_deref(), Some("running"));
+    assert_eq!(sandbox.ps().len(), 2);
+}

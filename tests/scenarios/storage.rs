@@ -326,3 +326,32 @@ volumes: {named: }
         0
     );
 }
+
+#[test]
+fn secrets_and_configs_belong_to_the_user_and_cannot_be_written() {
+    needs!(machine::images(), machine::id_ranges());
+    let sandbox = up(
+        "
+services:
+  number:
+    image: ${BUSYBOX}
+    user: '1000:1001'
+    read_only: true
+    command: [sleep, '1000']
+    stop_grace_period: 0s
+    secrets: [plain, {source: plain, target: given, uid: '33', gid: '34', mode: 0o640}]
+    configs: [{source: text, target: /text, gid: '35', mode: 0o777}]
+  name: {image: '${BUSYBOX}', user: nobody, command: [sleep, '1000'], stop_grace_period: 0s, secrets: [plain]}
+secrets: {plain: {file: compose.yaml}}
+configs: {text: {content: hello}}
+",
+    );
+    let stat = "stat -c '%a %u:%g' /run/secrets/plain";
+    let all = format!("{stat} /run/secrets/given /text");
+    assert_eq!(
+        sandbox.sh("number", &all),
+        "444 1000:1001\n440 33:34\n555 1000:35"
+    );
+    let ids = sandbox.sh("name", "echo $(id -u):$(id -g)");
+    assert_eq!(sandbox.sh("name", stat), format!("444 {ids}"));
+}

@@ -77,10 +77,14 @@ pub(in crate::cli) fn attach(
             },
             detach_keys: args.detach_keys.0.clone(),
         };
-        let _raw = if has_terminal {
-            Some(RawTerminal::enter()?)
-        } else {
-            None
+        // A container without a terminal gets lines, and Ctrl-C is a signal for it.
+        let has_tty = container.spec.to_value().pointer("/process/tty") == Some(&true.into());
+        let _terminal = match (has_terminal, has_tty) {
+            (true, true) => Some(RawTerminal::enter()?),
+            (true, false) => Some(RawTerminal::line_by_line(
+                args.detach_keys.0.last().copied(),
+            )?),
+            (false, _) => None,
         };
         let attached = engine.attach(&container.name, request);
         if args.sig_proxy {

@@ -132,17 +132,16 @@ fn rows(args: &StatsArgs, now: &[Reading], before: &[Reading], passed: Duration)
     reason = "two decimals of a ratio are shown"
 )]
 fn usage(now: &Stats, before: Option<&Stats>, passed: Duration) -> Usage {
-    let used_nanos = now
-        .cpu_nanos
-        .saturating_sub(before.map_or(now.cpu_nanos, |it| it.cpu_nanos));
+    let used_nanos = now.cpu_nanos.map(|now| {
+        let before = before.and_then(|before| before.cpu_nanos).unwrap_or(now);
+        now.saturating_sub(before)
+    });
     Usage {
-        cpu_percent: used_nanos as f64 * 100.0 / passed.as_nanos().max(1) as f64,
+        cpu_percent: used_nanos.map(|used| used as f64 * 100.0 / passed.as_nanos().max(1) as f64),
         memory_bytes: now.memory_bytes,
         memory_limit_bytes: now.memory_limit_bytes.unwrap_or_else(memory_of_the_machine),
         received_bytes: now.received_bytes,
         sent_bytes: now.sent_bytes,
-        read_bytes: now.read_bytes,
-        written_bytes: now.written_bytes,
         pids: now.pids,
     }
 }

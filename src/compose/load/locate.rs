@@ -43,6 +43,8 @@ pub(super) struct Located {
     pub(super) profiles: Vec<String>,
     /// What gives the project its name, once that is known.
     pub(super) name_from: NameFrom,
+    /// The files of variables that the command or its environment names.
+    pub(super) env_files: Vec<PathBuf>,
 }
 
 impl Located {
@@ -106,6 +108,7 @@ pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<L
     let profiles = finder.profiles();
     let directory = finder.directory();
     let default_name = finder.default_name();
+    let env_files = finder.named_env_files();
     let Finder {
         environment,
         origins,
@@ -120,6 +123,7 @@ pub(super) fn locate(options: &LoadOptions, loader: &mut Loader<'_>) -> Option<L
         environment,
         origins,
         profiles,
+        env_files,
     })
 }
 

@@ -241,6 +241,7 @@ fn read_project(
         extensions: extensions(root),
         environment: located.environment.clone(),
         profiles: located.profiles.clone(),
+        env_files: located.env_files.clone(),
         ..Project::default()
     };
     for (name, service) in &mut project.services {

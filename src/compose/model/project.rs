@@ -64,6 +64,8 @@ pub struct Project {
     pub working_dir: PathBuf,
     /// The Compose files that were given, absolute.
     pub files: Vec<PathBuf>,
+    /// The files of `--env-file` or `COMPOSE_ENV_FILES`, absolute.
+    pub env_files: Vec<PathBuf>,
     /// The services that are switched on, by name.
     pub services: BTreeMap<String, Service>,
     /// The services that no active profile switches on.

@@ -7,6 +7,8 @@ use std::path::Path;
 
 /// Everyone may read, nobody may write.
 const DEFAULT_MODE: u32 = 0o444;
+/// The bits that the specification ignores: the files cannot be written.
+const WRITABLE: u32 = 0o222;
 
 pub(super) fn files(desk: &mut Desk<'_>, model: &model::Service) -> Vec<InjectedFile> {
     let secrets = model.secrets.iter().map(|grant| (FileKind::Secret, grant));
@@ -37,8 +39,8 @@ fn one(desk: &mut Desk<'_>, kind: FileKind, grant: &model::Grant) -> Option<Inje
         return None;
     };
     let target = target(kind, grant, &key);
-    let uid = desk.parse_some(field, grant.uid.as_ref()).unwrap_or(0);
-    let gid = desk.parse_some(field, grant.gid.as_ref()).unwrap_or(0);
+    let uid = desk.parse_some(field, grant.uid.as_ref());
+    let gid = desk.parse_some(field, grant.gid.as_ref());
     let digest = content.digest();
     Some(InjectedFile {
         kind,
@@ -46,7 +48,7 @@ fn one(desk: &mut Desk<'_>, kind: FileKind, grant: &model::Grant) -> Option<Inje
         target,
         uid,
         gid,
-        mode,
+        mode: mode & !WRITABLE,
         digest,
         content: Some(content),
     })

@@ -5,6 +5,7 @@ use crate::compose::model;
 use crate::desired::{
     HealthProbe, Healthcheck, HookSpec, Hooks, LogSpec, ProcessSpec, RestartPolicy, StopSpec,
 };
+use crate::value::ImageRef;
 use std::collections::BTreeMap;
 
 pub(super) fn process(model: &model::Service) -> ProcessSpec {
@@ -115,12 +116,19 @@ pub(super) fn logging(model: &model::Service) -> LogSpec {
     }
 }
 
-pub(super) fn hooks(desk: &mut Desk<'_>, model: &model::Service) -> Hooks {
-    if model.pre_start.iter().any(|hook| hook.image.is_some()) {
-        desk.refuse_support("pre_start", "a hook cannot have an image of its own yet");
-    }
+/// Reads the hooks; those before the start name an image only where it is not that of the service.
+pub(super) fn hooks(desk: &mut Desk<'_>, model: &model::Service, own: &ImageRef) -> Hooks {
+    let before = model.pre_start.iter().map(|written| HookSpec {
+        image: written
+            .image
+            .as_ref()
+            .and_then(|image| desk.image("pre_start", image))
+            .filter(|image| image != own),
+        per_replica: written.per_replica,
+        ..hook(written)
+    });
     Hooks {
-        pre_start: model.pre_start.iter().map(hook).collect(),
+        pre_start: before.collect(),
         post_start: model.post_start.iter().map(hook).collect(),
         pre_stop: model.pre_stop.iter().map(hook).collect(),
     }
@@ -133,5 +141,7 @@ fn hook(hook: &model::Hook) -> HookSpec {
         privileged: hook.privileged,
         working_dir: hook.working_dir.clone(),
         environment: variables(&hook.environment),
+        image: None,
+        per_replica: false,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::desk::Desk;
 use crate::compose::model;
+use crate::desired::hash::resource_hash;
 use crate::desired::{IpamPool, IpamSpec, NetworkSpec, VolumeSpec, label};
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ fn network_spec(desk: &mut Desk<'_>, key: &str, network: &model::Network) -> Opt
     if !network.external && !matches!(driver, None | Some("" | "default" | "bridge")) {
         desk.refuse_support("driver", "`bridge` is the only network driver");
     }
-    Some(NetworkSpec {
+    let mut spec = NetworkSpec {
         name: desk.parse("name", &name)?,
         project: desk.name.clone(),
         key: key.to_owned(),
@@ -60,7 +61,10 @@ fn network_spec(desk: &mut Desk<'_>, key: &str, network: &model::Network) -> Opt
         enable_ipv6: network.enable_ipv6,
         labels: labels(desk, &network.labels, (label::NETWORK, key)),
         place: desk.place("ipam.config"),
-    })
+    };
+    let hash = resource_hash(&spec);
+    spec.labels.insert(label::CONFIG_HASH.to_owned(), hash);
+    Some(spec)
 }
 
 fn ipam_pool(desk: &mut Desk<'_>, pool: &model::IpamPool) -> IpamPool {
@@ -96,7 +100,7 @@ fn volume_spec(desk: &mut Desk<'_>, key: &str, volume: &model::Volume) -> Option
     {
         desk.refuse_support("driver", "`local` is the only volume driver");
     }
-    Some(VolumeSpec {
+    let mut spec = VolumeSpec {
         name: desk.parse("name", &name)?,
         project: desk.name.clone(),
         key: key.to_owned(),
@@ -104,7 +108,10 @@ fn volume_spec(desk: &mut Desk<'_>, key: &str, volume: &model::Volume) -> Option
         driver: volume.driver.clone(),
         driver_opts: volume.driver_opts.clone(),
         labels: labels(desk, &volume.labels, (label::VOLUME, key)),
-    })
+    };
+    let hash = resource_hash(&spec);
+    spec.labels.insert(label::CONFIG_HASH.to_owned(), hash);
+    Some(spec)
 }
 
 /// What is the project's own has its name in front.

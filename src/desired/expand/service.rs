@@ -1,7 +1,7 @@
 //! A service into the spec of its first replica, and that into those of the others.
 
 use super::{desk::Desk, endpoint, grant, limits, mount, port, process, security};
-use crate::compose::{Project, model};
+use crate::compose::{Project, model, render::service_hash};
 use crate::desired::{
     ContainerSpec, Dependency, DesiredError, ImageSpec, Namespaces, PullPolicy, config_hash, label,
 };
@@ -37,10 +37,12 @@ pub(super) fn spec(
     let service: ServiceName = desk.parse("name", &model.name)?;
     let name: ContainerName = desk.parse("container_name", &container_name(desk, model, number))?;
     let image = image(desk, model)?;
+    let hooks = process::hooks(desk, model, &image.reference);
     let mut spec = ContainerSpec {
         project: desk.name.clone(),
         service,
         number,
+        hash: String::new(),
         image,
         process: process::process(model),
         stop: process::stop(desk, model),
@@ -65,7 +67,7 @@ pub(super) fn spec(
         logging: process::logging(model),
         annotations: model.annotations.clone(),
         labels: labels(desk, model),
-        hooks: process::hooks(desk, model),
+        hooks,
         runtime: model.runtime.clone(),
         attach: model.attach.unwrap_or(true),
         name,
@@ -158,6 +160,36 @@ fn pull_policy(desk: &mut Desk<'_>, text: &str) -> Option<PullPolicy> {
 }
 
 fn namespaces(desk: &mut Desk<'_>, model: &model::Service) -> Namespaces {
+    let fields = [
+        (
+            ("ipc", &model.ipc),
+            &["", "private", "shareable", "host"][..],
+            "expected `private`, `shareable`, `host`, `service:NAME` or `container:NAME`",
+        ),
+        (
+            ("pid", &model.pid),
+            &["", "host"],
+            "expected `host`, `service:NAME` or `container:NAME`",
+        ),
+        (("uts", &model.uts), &["", "host"], "expected `host`"),
+        (
+            ("userns_mode", &model.userns_mode),
+            &["", "host"],
+            "`host` is the only mode: root maps no user, and an ordinary user's containers share one mapping",
+        ),
+    ];
+    for ((field, value), words, reason) in fields {
+        let joins = matches!(field, "ipc" | "pid");
+        let is_known = value.as_deref().is_none_or(|value| {
+            let other = value
+                .strip_prefix("service:")
+                .or_else(|| value.strip_prefix("container:"));
+            words.contains(&value) || (joins && other.is_some_and(|other| !other.is_empty()))
+        });
+        if !is_known {
+            desk.refuse_support(field, reason);
+        }
+    }
     Namespaces {
         ipc: shared(desk, "ipc", model.ipc.as_ref()),
         pid: shared(desk, "pid", model.pid.as_ref()),
@@ -212,7 +244,7 @@ fn labels(desk: &mut Desk<'_>, model: &model::Service) -> BTreeMap<String, Strin
 
 /// Puts on the labels by which the container is found again.
 fn mark(desk: &Desk<'_>, template: &Template<'_>, spec: &mut ContainerSpec) {
-    let hash = config_hash(spec);
+    spec.hash = config_hash(spec);
     let depends_on: Vec<String> = template
         .dependencies
         .iter()
@@ -227,7 +259,7 @@ fn mark(desk: &Desk<'_>, template: &Template<'_>, spec: &mut ContainerSpec) {
     let marks = [
         (label::PROJECT, desk.name.to_string()),
         (label::SERVICE, spec.service.to_string()),
-        (label::CONFIG_HASH, hash),
+        (label::CONFIG_HASH, service_hash(template.model)),
         (label::CONTAINER_NUMBER, spec.number.to_string()),
         (label::ONEOFF, "False".to_owned()),
         (label::DEPENDS_ON, depends_on.join(",")),
@@ -238,6 +270,15 @@ fn mark(desk: &Desk<'_>, template: &Template<'_>, spec: &mut ContainerSpec) {
         ),
         (label::CONFIG_FILES, files.join(",")),
     ];
+    let env_files = &desk.project.env_files;
+    let env_files: Vec<String> = env_files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    if !env_files.is_empty() {
+        let name = label::ENVIRONMENT_FILE.to_owned();
+        spec.labels.insert(name, env_files.join(","));
+    }
     spec.labels
         .extend(marks.map(|(name, value)| (name.to_owned(), value)));
 }

@@ -132,6 +132,15 @@ impl Inner {
         Ok(Performed::Done)
     }
 
+    /// Removes the container of a hook, with the volumes that its own image asked for and none of those it shared.
+    pub(super) fn remove_hook(&self, name: &ContainerName) -> Result<(), EngineError> {
+        let Some(record) = self.find(name)? else {
+            return Ok(());
+        };
+        let _removed = self.remove_container(name, AnonymousVolumes::Keep)?;
+        self.remove_volumes_made_for(&record.id)
+    }
+
     /// Removes all of a container, in an order that can be taken up again at any point.
     pub(super) fn erase(
         &self,

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use futures_util::StreamExt as _;
@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::inner::Inner;
 use super::not_supported;
 use super::record::{ContainerRecord, new_id};
+use super::relay::{Relay, type_into};
 use super::{Embedded, describe};
 use crate::desired::HookSpec;
 use crate::engine::{
@@ -22,7 +23,7 @@ use crate::runtime::container;
 use crate::runtime::container::description::Privilege;
 use crate::runtime::container::exec::{self, Executed};
 use crate::runtime::monitor::bundle::Bundle;
-use crate::runtime::monitor::control::{ControlError, Screen};
+use crate::runtime::monitor::control::{ControlError, DetachKeys, Screen, Typed};
 use crate::runtime::monitor::{self, control};
 use crate::value::ContainerName;
 
@@ -95,38 +96,38 @@ impl Inner {
         let act = || format!("run a program in container `{name}`");
         let tty = request.tty.take();
         let own = std::mem::take(&mut request.stdio);
-        let stdio = match &tty {
-            Some(size) => {
-                let TerminalSize { rows, columns } = *size.borrow();
-                container::Stdio::Terminal { rows, columns }
-            }
-            None => container::Stdio::Files(
-                files(&own).map_err(|error| EngineError::act(act(), error))?,
-            ),
-        };
+        let failed = |error: io::Error| EngineError::act(act(), error);
         let told = ExecEvents::begin(self, &record, &request.args)?;
-        let mut started = self.start_inside(&record, &request, stdio)?;
-        told.started();
         if request.detach {
-            started
-                .leave()
-                .map_err(|error| EngineError::act(act(), error))?;
+            let nothing = Relay::new().and_then(|mut relay| relay.streams(Stdio::default()));
+            let stdio = container::Stdio::Files(nothing.map_err(failed)?);
+            let started = self.start_inside(&record, &request, stdio)?;
+            told.started();
+            let left = started.leave();
+            left.map_err(|error| EngineError::act(act(), error))?;
             return Ok(0);
         }
-        let shown = match (tty, started.take_terminal()) {
-            (Some(size), Some(terminal)) => {
-                Some(relay(terminal, own, size).map_err(|error| EngineError::act(act(), error))?)
+        let mut relay = Relay::new().map_err(failed)?;
+        let mut started = match tty {
+            Some(size) => {
+                let TerminalSize { rows, columns } = *size.borrow();
+                let stdio = container::Stdio::Terminal { rows, columns };
+                let mut started = self.start_inside(&record, &request, stdio)?;
+                if let Some(terminal) = started.take_terminal() {
+                    show_terminal(terminal, own, size, &mut relay).map_err(failed)?;
+                }
+                started
             }
-            _ => None,
+            None => {
+                let stdio = container::Stdio::Files(relay.streams(own).map_err(failed)?);
+                self.start_inside(&record, &request, stdio)?
+            }
         };
-        let exit = started
-            .wait()
-            .map_err(|error| EngineError::act(act(), error))?;
+        told.started();
+        let exit = started.wait();
+        let exit = exit.map_err(|error| EngineError::act(act(), error))?;
         told.ended(exit.shell_code());
-        if let Some(shown) = shown {
-            // It ends when the terminal has nothing left to show.
-            drop(shown.join());
-        }
+        relay.finish();
         Ok(exit.shell_code())
     }
 }
@@ -217,28 +218,11 @@ impl Embedded {
                 stderr: Some(errors),
             },
         };
-        let said = thread::Builder::new().spawn(move || {
-            let mut file = File::from(output);
-            let mut kept = Vec::new();
-            let read = (&mut file)
-                .take(HOOK_OUTPUT_LIMIT_BYTES)
-                .read_to_end(&mut kept);
-            // The rest is read so that the hook never waits for us.
-            let rest = read.and_then(|_| io::copy(&mut file, &mut io::sink()));
-            rest.map(|_| kept)
-        });
+        let said = thread::Builder::new().spawn(move || heard(output));
         let said = said.map_err(|error| EngineError::act(act(), error))?;
         let exit_code = self.exec_inside(name, request).await?;
         let said = said.join().ok().and_then(Result::ok).unwrap_or_default();
-        if exit_code == 0 {
-            return Ok(Performed::Done);
-        }
-        Err(EngineError::HookFailed {
-            name: name.clone(),
-            command: args.join(" "),
-            exit_code,
-            output: String::from_utf8_lossy(&said).into_owned(),
-        })
+        hook_ended(name, &args, exit_code, said)
     }
 
     /// Connects to a container's first process until it ends or the user detaches.
@@ -264,9 +248,23 @@ impl Embedded {
         let name = &record.name;
         let act = || format!("connect to container `{name}`");
         let run_dir = self.inner.layout.container_run(&record.id);
-        if let (Some(stdin), true) = (request.stdio.stdin, record.spec.process.stdin_open) {
-            feed(stdin, &run_dir).map_err(|error| EngineError::act(act(), error))?;
-        }
+        let fifo = if record.spec.process.stdin_open {
+            let fifo = OpenOptions::new().write(true).open(run_dir.join("stdin"));
+            Some(fifo.map_err(|error| EngineError::act(act(), error))?)
+        } else {
+            None
+        };
+        let keys = DetachKeys::new(request.detach_keys);
+        let stdin = request.stdio.stdin;
+        let typing = stdin.map(|stdin| feed(stdin, fifo, keys)).transpose();
+        let typing = typing.map_err(|error| EngineError::act(act(), error))?;
+        let detached = async move {
+            match typing {
+                Some(typing) => typing.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(detached);
         let (mut stdout, mut stderr) = (
             request.stdio.stdout.map(File::from),
             request.stdio.stderr.map(File::from),
@@ -284,6 +282,7 @@ impl Embedded {
             let line = tokio::select! {
                 line = lines.next() => line,
                 exit_code = &mut ended => return exit_code.map(Some),
+                () = &mut detached => return Ok(None),
             };
             let Some(line) = line else {
                 return ended.await.map(Some);
@@ -316,6 +315,37 @@ impl Embedded {
             () = detached => Ok(None),
         }
     }
+}
+
+/// Says how a hook went.
+pub(super) fn hook_ended(
+    name: &ContainerName,
+    args: &[String],
+    exit_code: i32,
+    output: String,
+) -> Result<Performed, EngineError> {
+    match exit_code {
+        0 if output.is_empty() => Ok(Performed::Done),
+        0 => Ok(Performed::Said { output }),
+        _ => Err(EngineError::HookFailed {
+            name: name.clone(),
+            command: args.join(" "),
+            exit_code,
+            output,
+        }),
+    }
+}
+
+/// Reads all that a hook writes, and returns the beginning.
+pub(super) fn heard(output: OwnedFd) -> io::Result<String> {
+    let mut file = File::from(output);
+    let mut kept = Vec::new();
+    let _count = (&mut file)
+        .take(HOOK_OUTPUT_LIMIT_BYTES)
+        .read_to_end(&mut kept)?;
+    // The rest is read so that the hook never waits for us.
+    let _rest = io::copy(&mut file, &mut io::sink())?;
+    Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
 /// Connects the caller's terminal to that of a container; the returned future ends when the user detaches.
@@ -369,24 +399,13 @@ async fn follow_size(mut size: watch::Receiver<TerminalSize>, resize: impl Fn(Te
     }
 }
 
-fn files(own: &Stdio) -> io::Result<[OwnedFd; 3]> {
-    let one = |fd: &Option<OwnedFd>| match fd {
-        Some(fd) => fd.try_clone(),
-        None => Ok(OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/null")?
-            .into()),
-    };
-    Ok([one(&own.stdin)?, one(&own.stdout)?, one(&own.stderr)?])
-}
-
-/// Connects a terminal with the user's streams; the returned thread ends with the terminal.
-fn relay(
+/// Connects a terminal with the user's streams.
+fn show_terminal(
     terminal: OwnedFd,
     own: Stdio,
     size: watch::Receiver<TerminalSize>,
-) -> io::Result<thread::JoinHandle<()>> {
+    relay: &mut Relay,
+) -> io::Result<()> {
     let sized = File::from(terminal.try_clone()?);
     let _task = tokio::runtime::Handle::current().spawn(follow_size(size, move |size| {
         let size = rustix::termios::Winsize {
@@ -399,27 +418,46 @@ fn relay(
         let _sized = rustix::termios::tcsetwinsize(&sized, size);
     }));
     if let Some(stdin) = own.stdin {
-        let mut keys = File::from(terminal.try_clone()?);
-        // It waits for keys that may never come, and ends with the command.
-        let _thread =
-            thread::Builder::new().spawn(move || io::copy(&mut File::from(stdin), &mut keys))?;
+        type_into(stdin, terminal.try_clone()?)?;
     }
-    let mut screen = File::from(terminal);
-    let stdout = own.stdout.map(File::from);
-    thread::Builder::new().spawn(move || {
-        // A terminal whose last program has gone reads as an error (EIO): that is its end.
-        drop(match stdout {
-            Some(mut stdout) => io::copy(&mut screen, &mut stdout),
-            None => io::copy(&mut screen, &mut io::sink()),
-        });
+    relay.show(terminal, own.stdout)?;
+    Ok(())
+}
+
+/// Passes the caller's input on to a container's, where it has one; the returned future ends when the user detaches.
+fn feed(
+    stdin: OwnedFd,
+    fifo: Option<File>,
+    keys: DetachKeys,
+) -> io::Result<impl Future<Output = ()>> {
+    let (detached, detach) = oneshot::channel();
+    // It waits for input that may never come, and ends with the command.
+    let _thread = thread::Builder::new().spawn(move || {
+        if pass_lines(File::from(stdin), fifo, keys).is_ok_and(|typed| typed == Typed::Detach) {
+            let _told = detached.send(());
+        }
+    })?;
+    Ok(async move {
+        if detach.await.is_err() {
+            // The input was closed: the user cannot detach any more.
+            std::future::pending::<()>().await;
+        }
     })
 }
 
-/// Passes the user's input on to the container's.
-fn feed(stdin: OwnedFd, run_dir: &Path) -> io::Result<()> {
-    let mut fifo = OpenOptions::new().write(true).open(run_dir.join("stdin"))?;
-    // It waits for input that may never come, and ends with the command.
-    let _thread =
-        thread::Builder::new().spawn(move || io::copy(&mut File::from(stdin), &mut fifo))?;
-    Ok(())
+fn pass_lines(mut stdin: File, mut fifo: Option<File>, mut keys: DetachKeys) -> io::Result<Typed> {
+    let mut buffer = [0; 4096];
+    loop {
+        let count = stdin.read(&mut buffer)?;
+        let (passed, typed) = match count {
+            0 => (std::mem::take(&mut keys).rest(), Typed::More),
+            _ => keys.pass(&buffer[..count]),
+        };
+        if let Some(fifo) = &mut fifo {
+            fifo.write_all(&passed)?;
+        }
+        if count == 0 || typed == Typed::Detach {
+            return Ok(typed);
+        }
+    }
 }

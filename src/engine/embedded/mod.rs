@@ -21,8 +21,10 @@ mod build;
 mod container;
 mod describe;
 mod events;
+mod before_start;
 mod exec;
 mod files;
+mod relay;
 mod foreground;
 mod holder;
 mod image;
@@ -55,7 +57,7 @@ use super::{
     Foreground, LockHolder, LockWait, LogQuery, LogStream, Performed, ProcessRow, Progress,
     ProjectLock, Stats,
 };
-use crate::desired::{BuildSpec, InjectedFile};
+use crate::desired::{BuildSpec, HookStage, InjectedFile};
 use crate::observed::{Damage, ObservedImage, ObservedState, ProjectSummary, Scope};
 use crate::plan::Action;
 use crate::runtime::build::{Events, Prepared, Workshop};
@@ -147,6 +149,12 @@ impl Engine for Embedded {
                 timeout,
                 ..
             } => self.wait_until(name, *until, *timeout).await,
+            Action::RunHook {
+                container,
+                stage: HookStage::PreStart,
+                index,
+                hook,
+            } => self.run_before_start(container, *index, hook).await,
             Action::RunHook {
                 container, hook, ..
             } => self.run_hook(container, hook).await,

@@ -69,7 +69,8 @@ impl Inner {
         observed.damage.extend(damaged.map(Damaged::told));
         for volume in volumes {
             let spec = self.volume_spec(&volume.name);
-            let observed_volume = observed_volume(&volume, spec);
+            let observed_volume =
+                observed_volume(&volume, spec, self.volumes.data_dir(&volume.name));
             let Some(one) = observed_volume else { continue };
             if one.project.as_ref() == Some(&scope.project) || wanted.contains(&one.name) {
                 drop(observed.volumes.insert(one.name.clone(), one));
@@ -307,7 +308,7 @@ fn observed_container(record: ContainerRecord, state: &ContainerState) -> Observ
         is_stopping: state.stopping.is_some() && state.has_process_or_pause(),
         health: health(state),
         exit_code: state.exit_code,
-        hash: label::config_hash(&spec.labels),
+        hash: spec.hash.clone(),
         image: spec.image.reference.to_string(),
         command: in_one_line(&command),
         ports: ports(&record, state),
@@ -478,11 +479,13 @@ fn observed_network(record: &NetworkRecord, others: Vec<NetworkUser>) -> Observe
 fn observed_volume(
     record: &VolumeRecord,
     spec: Option<serde_json::Value>,
+    mountpoint: PathBuf,
 ) -> Option<ObservedVolume> {
     let label = |name: &str| record.labels.get(name).cloned();
     Some(ObservedVolume {
         name: record.name.parse().ok()?,
         project: label(label::PROJECT).and_then(|text| text.parse().ok()),
+        mountpoint: Some(mountpoint),
         key: label(label::VOLUME).unwrap_or_default(),
         spec: spec.unwrap_or_default(),
         hash: label::config_hash(&record.labels),

@@ -58,14 +58,12 @@ impl Inner {
         let used = container.stats();
         let (received_bytes, sent_bytes) = traffic(container.process().pid());
         Ok(Stats {
-            cpu_nanos: used.cpu_us.unwrap_or_default() * 1000,
-            memory_bytes: used.memory_bytes.unwrap_or_default(),
+            cpu_nanos: used.cpu_us.map(|us| us.saturating_mul(1000)),
+            memory_bytes: used.memory_bytes,
             memory_limit_bytes: used.memory_limit_bytes,
             received_bytes,
             sent_bytes,
-            read_bytes: 0,
-            written_bytes: 0,
-            pids: used.pids.unwrap_or_default(),
+            pids: used.pids,
         })
     }
 }

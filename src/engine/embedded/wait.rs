@@ -68,7 +68,12 @@ impl Embedded {
             Err(EngineError::Removed { .. }) => Ok(0),
             Err(error) => Err(error),
             Ok(Performed::Ended { exit_code }) => Ok(exit_code),
-            Ok(Performed::Done | Performed::Image { .. } | Performed::Warned { .. }) => Ok(0),
+            Ok(
+                Performed::Done
+                | Performed::Image { .. }
+                | Performed::Said { .. }
+                | Performed::Warned { .. },
+            ) => Ok(0),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::act::Done;
 use super::world::{Kept, World};
-use crate::desired::{ContainerSpec, EndpointSpec, MountKind, NetworkMode, label};
+use crate::desired::{ContainerSpec, EndpointSpec, MountKind, NetworkMode};
 use crate::engine::{EngineError, Performed};
 use crate::observed::{
     Health, Join, ObservedContainer, ObservedEndpoint, ObservedPort, OneOff, RunState, StoredSpec,
@@ -58,7 +58,7 @@ impl World {
             health: Health::None,
             exit_code: None,
             spec: StoredSpec::new(spec.clone()),
-            hash: label::config_hash(&spec.labels),
+            hash: spec.hash.clone(),
             image: spec.image.reference.to_string(),
             image_id: image.id,
             command: spec.process.command.clone().unwrap_or_default().join(" "),
@@ -267,7 +267,7 @@ impl World {
         }
         kept.spec = spec.clone();
         kept.observed.spec = StoredSpec::new(spec.clone());
-        kept.observed.hash = label::config_hash(&spec.labels);
+        kept.observed.hash.clone_from(&spec.hash);
         kept.observed.labels = spec.labels.clone();
         Ok(Performed::Done)
     }

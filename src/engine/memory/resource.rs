@@ -88,6 +88,7 @@ impl World {
         ObservedVolume {
             name: name.clone(),
             project: Some(project.clone()),
+            mountpoint: None,
             key: String::new(),
             spec: serde_json::Value::Null,
             hash: String::new(),

@@ -170,6 +170,7 @@ impl<'a> Starting<'a> {
 
     fn start(&mut self, container: &ObservedContainer, cause: Cause, before: Vec<StepId>) {
         let name = container.name.clone();
+        let before = self.before_first_start(container, before);
         let action = Action::StartContainer {
             name: name.clone(),
             files: self.files(container),
@@ -188,6 +189,34 @@ impl<'a> Starting<'a> {
             last = self.sketch.add(action, Cause::Hook { stage }, [last]);
         }
         self.started.insert(name, last);
+    }
+
+    /// Runs the hooks before the start of a container that has never started.
+    fn before_first_start(
+        &mut self,
+        container: &ObservedContainer,
+        before: Vec<StepId>,
+    ) -> Vec<StepId> {
+        if container.state != RunState::Created {
+            return before;
+        }
+        let replicas = self.observed.replicas(&container.service);
+        let first = replicas.map(|replica| replica.number).min();
+        let mut before = before;
+        for (index, hook) in stored::pre_start(container).into_iter().enumerate() {
+            if !hook.per_replica && first != Some(container.number) {
+                continue;
+            }
+            let stage = HookStage::PreStart;
+            let action = Action::RunHook {
+                container: container.name.clone(),
+                stage,
+                index,
+                hook: Box::new(hook),
+            };
+            before = vec![self.sketch.add(action, Cause::Hook { stage }, before)];
+        }
+        before
     }
 
     /// The file's secrets where they are those that the container was made with, else their names.

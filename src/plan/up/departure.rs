@@ -59,8 +59,9 @@ impl Up<'_> {
         let known =
             self.desired.services.contains_key(service) || self.desired.disabled.contains(service);
         let lingers = match container.oneoff {
-            OneOff::No => !known,
-            OneOff::Run | OneOff::RunAndRemove | OneOff::Hook => !container.is_alive(),
+            // A hook that failed is kept to be looked at, until it runs again.
+            OneOff::No | OneOff::Hook => !known,
+            OneOff::Run | OneOff::RunAndRemove => !container.is_alive(),
         };
         lingers && !self.gone.contains_key(&container.name)
     }

@@ -25,7 +25,12 @@ impl Images {
             MountKind::Image(image) => self.steps.get(&(image.reference.clone(), None)).copied(),
             MountKind::Bind(_) | MountKind::Volume(_) | MountKind::Tmpfs(_) => None,
         });
-        own.into_iter().chain(mounted)
+        let hooks = spec.hooks.pre_start.iter();
+        let hooks = hooks.filter_map(|hook| {
+            let key = (hook.image.clone()?, None);
+            self.steps.get(&key).copied()
+        });
+        own.into_iter().chain(mounted).chain(hooks)
     }
 
     /// The guard of what is only needed when the container's image turns out to be another one.
@@ -52,8 +57,11 @@ impl Up<'_> {
             self.service_image(service, spec)?;
             for mount in &spec.mounts {
                 if let MountKind::Image(image) = &mount.kind {
-                    self.mounted_image(&image.reference);
+                    self.further_image(&image.reference);
                 }
+            }
+            for image in spec.hooks.pre_start.iter().flat_map(|hook| &hook.image) {
+                self.further_image(image);
             }
         }
         Ok(())
@@ -128,7 +136,8 @@ impl Up<'_> {
         )
     }
 
-    fn mounted_image(&mut self, reference: &ImageRef) {
+    /// An image that is mounted, or that a hook runs in.
+    fn further_image(&mut self, reference: &ImageRef) {
         let key = (reference.clone(), None);
         if self.observed.images.contains_key(reference) || self.images.steps.contains_key(&key) {
             return;

@@ -70,7 +70,7 @@ impl<'a> Up<'a> {
                     before_start,
                     guard: None,
                     group: None,
-                    is_new: false,
+                    is_new: there.state == RunState::Created,
                 };
                 self.start(service, way, idle)
             }

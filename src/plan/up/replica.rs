@@ -1,7 +1,7 @@
 //! One replica: what there is under its number, what is wanted, and so what is to be done.
 
 use super::Up;
-use crate::desired::{ContainerSpec, DesiredService, label};
+use crate::desired::{ContainerSpec, DesiredService};
 use crate::observed::{Health, ObservedContainer, RunState};
 use crate::plan::{Cause, FieldChange, Guard, Recreate, StepId, diff};
 use crate::value::{ContainerName, ServiceName};
@@ -97,8 +97,7 @@ fn difference(
     spec: &ContainerSpec,
     there: &ObservedContainer,
 ) -> diff::Difference {
-    let hash = spec.labels.get(label::CONFIG_HASH);
-    let same_hash = hash.is_some_and(|hash| *hash == there.hash);
+    let same_hash = spec.hash == there.hash && !spec.hash.is_empty();
     if same_hash && there.final_name == spec.name {
         return diff::Difference::default();
     }

@@ -12,7 +12,7 @@ pub(super) struct Way<'a> {
     pub(super) before_start: Vec<StepId>,
     pub(super) guard: Option<Guard>,
     pub(super) group: Option<String>,
-    /// Whether it is a new container.
+    /// Whether it is a new container, or one that has never started.
     pub(super) is_new: bool,
 }
 
@@ -40,11 +40,14 @@ impl<'a> Up<'a> {
         before.extend(gates);
         let hooks = &way.spec.hooks;
         if way.is_new {
-            self.hooks(
-                (&way.spec.name, HookStage::PreStart),
-                &hooks.pre_start,
-                &mut before,
-            );
+            let first = service.replicas.first().map(|spec| spec.number);
+            let for_all = first != Some(way.spec.number);
+            let meant = hooks.pre_start.iter().enumerate();
+            let meant = meant.filter(|(_, hook)| hook.per_replica || !for_all);
+            let steps = self.hooks((&way.spec.name, HookStage::PreStart), meant, &mut before);
+            for step in steps {
+                self.guarded(step, way.guard.as_ref());
+            }
         }
         if one_off.is_some_and(|run| run.start == RunStart::ByCaller) {
             return None;
@@ -63,7 +66,7 @@ impl<'a> Up<'a> {
         let mut last = vec![started];
         let first_hook = self.hooks(
             (&way.spec.name, HookStage::PostStart),
-            &hooks.post_start,
+            hooks.post_start.iter().enumerate(),
             &mut last,
         );
         for step in first_hook {
@@ -76,11 +79,11 @@ impl<'a> Up<'a> {
     fn hooks(
         &mut self,
         (container, stage): (&ContainerName, HookStage),
-        hooks: &[HookSpec],
+        hooks: impl Iterator<Item = (usize, &'a HookSpec)>,
         before: &mut Vec<StepId>,
     ) -> Vec<StepId> {
         let mut steps = Vec::new();
-        for (index, hook) in hooks.iter().enumerate() {
+        for (index, hook) in hooks {
             let action = Action::RunHook {
                 container: container.clone(),
                 stage,

@@ -69,6 +69,15 @@ pub enum ContainerError {
         #[source]
         source: io::Error,
     },
+    /// The folder that a program should begin in cannot be entered.
+    #[error("run a program in `{path}`, a folder in the container")]
+    WorkingDirectory {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel answered.
+        #[source]
+        source: io::Error,
+    },
     /// There is nothing to run.
     #[error("run a container without a command")]
     NoCommand,
@@ -132,6 +141,7 @@ impl ContainerError {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::ProgramNotFound { .. } | Self::InterpreterNotFound { .. } => 127,
+            Self::WorkingDirectory { .. } => 127,
             Self::ProgramNotExecutable { .. } => 126,
             Self::Kernel { .. }
             | Self::Setup { .. }

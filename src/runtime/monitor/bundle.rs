@@ -42,6 +42,8 @@ pub struct Bundle {
     pub state_dir: PathBuf,
     /// Those of its mounts that are volumes.
     pub volumes: Vec<BundleVolume>,
+    /// Files mounted into it that belong to who it runs as.
+    pub user_files: Vec<UserFile>,
     /// What it is, but for its network and root filesystem.
     pub container: Description,
     /// Which system calls it may make.
@@ -72,6 +74,17 @@ pub struct Bundle {
     pub log: Option<LogOptions>,
     /// The signal that asks it to end.
     pub stop_signal: i32,
+}
+
+/// A file that belongs to who a container runs as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its owner, where that is somebody else.
+    pub uid: Option<u32>,
+    /// Its group, where that is another one.
+    pub gid: Option<u32>,
 }
 
 /// A volume that a container mounts.

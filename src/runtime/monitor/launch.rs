@@ -98,6 +98,7 @@ fn create(
         spec::hide(&mut spec, run_base);
     }
     bundle::write_identity(&bundle.run_dir, &identity)?;
+    give_files(bundle, &identity)?;
     let first = spec.process().clone().ok_or(ContainerError::NoCommand)?;
     let created = container::create(container::Bundle {
         spec,
@@ -117,6 +118,22 @@ fn create(
         lifetime: Lifetime::Own,
     })?;
     Ok((created, first))
+}
+
+/// Gives the files that belong to who the container runs as to that user.
+fn give_files(bundle: &Bundle, identity: &Identity) -> Result<(), MonitorError> {
+    for file in &bundle.user_files {
+        let (uid, gid) = (
+            file.uid.unwrap_or(identity.uid),
+            file.gid.unwrap_or(identity.gid),
+        );
+        let given = std::os::unix::fs::chown(&file.path, Some(uid), Some(gid));
+        given.map_err(|source| MonitorError::Output {
+            path: file.path.clone(),
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 fn mount_root(bundle: &Bundle) -> Result<OwnedFd, MonitorError> {

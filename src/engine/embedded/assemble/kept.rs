@@ -7,6 +7,7 @@ use crate::desired::InjectedFile;
 use crate::engine::EngineError;
 use crate::engine::embedded::inner::Inner;
 use crate::engine::embedded::record::ContainerRecord;
+use crate::runtime::monitor::bundle::UserFile;
 use crate::runtime::store::{Durability, make_dir, write_atomic};
 
 impl Inner {
@@ -39,7 +40,8 @@ impl Inner {
             write_atomic(&path, content.bytes(), Durability::Cached).map_err(act)?;
             let mode = std::fs::Permissions::from_mode(file.mode & 0o7777);
             std::fs::set_permissions(&path, mode).map_err(failed)?;
-            chown(&path, Some(file.uid), Some(file.gid)).map_err(failed)?;
+            // Who is not named is known when the container's user is.
+            chown(&path, file.uid, file.gid).map_err(failed)?;
         }
         Ok(())
     }
@@ -64,6 +66,19 @@ impl Inner {
             "its content was kept on memory only and is gone; `up` brings it back",
         ))
     }
+}
+
+/// Returns the files that belong to the container's user, or its group, because the file names nobody else.
+pub(super) fn files_of_the_user(record: &ContainerRecord, run_dir: &Path) -> Vec<UserFile> {
+    let files = record.spec.files.iter().enumerate();
+    files
+        .filter(|(_, file)| file.uid.is_none() || file.gid.is_none())
+        .map(|(number, file)| UserFile {
+            path: kept_file(run_dir, number),
+            uid: file.uid,
+            gid: file.gid,
+        })
+        .collect()
 }
 
 pub(super) fn kept_file(run_dir: &Path, number: usize) -> PathBuf {

@@ -55,6 +55,7 @@ impl Inner {
             root: record.root.clone(),
             state_dir: self.layout.state_dir().to_owned(),
             volumes,
+            user_files: kept::files_of_the_user(record, &self.layout.container_run(&record.id)),
             container,
             seccomp: describe::seccomp(&spec.security),
             cgroup_parent: cgroup_parent(spec),

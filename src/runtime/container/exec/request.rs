@@ -17,7 +17,7 @@ use crate::runtime::container::description::Privilege;
 use crate::runtime::container::error::ContainerError;
 use crate::runtime::container::handle::Container;
 use crate::runtime::container::init::{
-    MESSAGE_BYTES, Message, ProcessSettings, describe_exec, explain,
+    Act, MESSAGE_BYTES, Message, ProcessSettings, describe_exec, explain,
 };
 use crate::runtime::container::seccomp::Seccomp;
 use crate::runtime::container::{settings, spec, users};
@@ -61,6 +61,7 @@ pub struct Executed {
     has_left: bool,
     watcher: Pidfd,
     program: String,
+    cwd: PathBuf,
     terminal: Option<OwnedFd>,
     unenforced: Vec<Unenforced>,
 }
@@ -119,6 +120,12 @@ impl Executed {
                 Ok(Told::Runs)
             }
             Some(Message::Ended(exit)) => Ok(Told::Ended(exit)),
+            Some(Message::Failed(failure)) if failure.act == Act::WorkingDirectory => {
+                Err(ContainerError::WorkingDirectory {
+                    path: self.cwd.clone(),
+                    source: failure.source(),
+                })
+            }
             Some(Message::Failed(failure)) => {
                 let words = || describe_exec(failure);
                 Err(explain(&self.program, failure, words))
@@ -205,6 +212,7 @@ pub fn begin(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
         Privilege::Confined => request.seccomp,
         Privilege::Privileged => &Seccomp::Unconfined,
     };
+    let cwd = changed.cwd().clone();
     let (process, unenforced) = settings::of(&changed, seccomp)?;
     let program = process.args.first().cloned().unwrap_or_default();
     let (channel, theirs) = Channel::pair().map_err(ContainerError::call("make a channel"))?;
@@ -231,6 +239,7 @@ pub fn begin(request: ExecRequest<'_>) -> Result<Executed, ContainerError> {
         has_left: false,
         watcher: watcher.process,
         program,
+        cwd,
         terminal: None,
         unenforced,
     })
@@ -265,6 +274,9 @@ fn process_of(request: &ExecRequest<'_>) -> Result<Process, ContainerError> {
         env.push(entry.clone());
     }
     let terminal = matches!(request.stdio, Stdio::Terminal { .. });
+    if terminal && !env.iter().any(|entry| entry.starts_with("TERM=")) {
+        env.push("TERM=xterm".to_owned());
+    }
     process
         .set_env(Some(env))
         .set_args(Some(request.args.clone()))

@@ -18,6 +18,7 @@ use rustix::net::{
     send, socket_with,
 };
 
+use super::keys::{DetachKeys, Typed};
 use super::{MESSAGE_LIMIT_BYTES, Reply, Request, path_through};
 use crate::runtime::kernel::KernelError;
 use crate::runtime::kernel::pidfd::Pidfd;
@@ -170,8 +171,12 @@ impl Attached {
         if let Some(stdin) = stdin {
             let socket = Arc::clone(&socket);
             let _thread = thread::Builder::new().spawn(move || {
-                if type_keys(&mut File::from(stdin), &socket, &detach_keys)
-                    .is_ok_and(|end| end == End::Detached)
+                if type_keys(
+                    &mut File::from(stdin),
+                    &socket,
+                    DetachKeys::new(detach_keys),
+                )
+                .is_ok_and(|end| end == End::Detached)
                 {
                     on_detach();
                 }
@@ -200,22 +205,25 @@ enum End {
     Closed,
 }
 
-fn type_keys(stdin: &mut File, socket: &OwnedFd, detach_keys: &[u8]) -> io::Result<End> {
-    let mut typed: Vec<u8> = Vec::new();
+fn type_keys(stdin: &mut File, socket: &OwnedFd, keys: DetachKeys) -> io::Result<End> {
+    let mut keys = keys;
     let mut buffer = [0; 4096];
     loop {
         let count = stdin.read(&mut buffer)?;
         if count == 0 {
+            let rest = keys.rest();
+            if !rest.is_empty() {
+                let _count = send(socket, &rest, SendFlags::NOSIGNAL)?;
+            }
             return Ok(End::Closed);
         }
-        let keys = &buffer[..count];
-        typed.extend_from_slice(keys);
-        if !detach_keys.is_empty() && typed.ends_with(detach_keys) {
+        let (passed, typed) = keys.pass(&buffer[..count]);
+        if !passed.is_empty() {
+            let _count = send(socket, &passed, SendFlags::NOSIGNAL)?;
+        }
+        if typed == Typed::Detach {
             return Ok(End::Detached);
         }
-        let keep = typed.len().min(detach_keys.len());
-        drop(typed.drain(..typed.len() - keep));
-        let _count = send(socket, keys, SendFlags::NOSIGNAL)?;
     }
 }
 

@@ -5,6 +5,7 @@
 //! one, or one with unknown members, ends the conversation.
 
 mod client;
+mod keys;
 mod server;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use client::{Attached, ControlError, Screen, ask, attach};
+pub use keys::{DetachKeys, Typed};
 pub use server::{Connection, ControlServer, Incoming};
 
 use super::state::ContainerState;
