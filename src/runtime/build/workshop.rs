@@ -17,7 +17,7 @@ use crate::runtime::git::Git;
 use crate::runtime::image::{
     Credentials, ImageError, PullOptions, RegistrySettings, Store, StoredImage,
 };
-use crate::value::{ImageRef, LocalImage, Platform};
+use crate::value::{Digest, ImageRef, LocalImage, Platform};
 
 /// Makes a network of its own for one step.
 pub type MakeNetwork = Arc<dyn Fn(Reach) -> io::Result<StepNetwork> + Send + Sync>;
@@ -102,6 +102,9 @@ impl Images for Workshop {
             let reason = "it is a folder of this machine and no image";
             return Err(BuildError::refused(act, reason));
         }
+        if let Some(scratch) = scratch(name, platform) {
+            return Ok(Arc::new(scratch));
+        }
         let fits = |image: &StoredImage| {
             let own = image.platform.as_ref();
             own.is_none_or(|own| own.satisfies(platform))
@@ -126,6 +129,27 @@ impl Images for Workshop {
             document,
         }))
     }
+}
+
+/// Returns the image without files that `scratch` means, which no registry has.
+fn scratch(name: &ImageRef, platform: &Platform) -> Option<BaseImage> {
+    match name {
+        ImageRef::Registry(name) if name.familiar_name() == "scratch" => {}
+        ImageRef::Registry(_) | ImageRef::Local(_) => return None,
+    }
+    let text = platform.to_string();
+    let mut parts = text.split('/').map(str::to_owned);
+    let document = ImageDocument {
+        os: parts.next().unwrap_or_default(),
+        architecture: parts.next().unwrap_or_default(),
+        variant: parts.next().unwrap_or_default(),
+        ..ImageDocument::default()
+    };
+    Some(BaseImage {
+        name: "scratch".to_owned(),
+        id: Digest::sha256_of(b""),
+        document,
+    })
 }
 
 impl Workshop {
