@@ -50,6 +50,7 @@ impl Disk {
         file.set_len(96 << 20).unwrap();
         run("mkfs.ext4", &["-q", "-F", disk.image.to_str().unwrap()]);
         disk.mount();
+        fs::remove_dir(disk.state.join("lost+found")).unwrap();
         disk
     }
 

@@ -45,6 +45,7 @@ impl Inner {
         if state.has_process_or_pause() {
             return Ok(Performed::Done);
         }
+        self.restore_anonymous_volumes(&record)?;
         self.keep_files(&record, files)?;
         self.check_files_are_kept(&record)?;
         self.check_fixed_addresses(&record)?;

@@ -195,6 +195,26 @@ impl Inner {
         })
     }
 
+    /// Makes the anonymous volumes of a container again that are gone.
+    ///
+    /// A power cut in the middle of its removal can lose them and leave its record.
+    pub(super) fn restore_anonymous_volumes(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<(), EngineError> {
+        for used in record.volumes.iter().filter(|used| used.anonymous) {
+            if self.volume_dir(&used.name).is_dir() {
+                continue;
+            }
+            let volume = labelled(used.name.to_string(), &record.spec.project, &record.id);
+            let made = self.volumes.create(&volume);
+            let _created = made.map_err(|error| {
+                EngineError::act(format!("make volume `{}` again", used.name), error)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Says how a container's volume is mounted, and which one it is.
     pub(super) fn volume_mount(
         &self,

@@ -52,7 +52,8 @@ impl<'a> Up<'a> {
         }
         let changes = changes(&there.spec, spec);
         match self.options.diverged_volumes {
-            _ if changes.is_empty() => {}
+            // How it was wanted was lost with the power: nothing says that it differs, and its data stay.
+            _ if there.spec.is_null() || changes.is_empty() => {}
             Diverged::Keep => self
                 .sketch
                 .warn(Warning::VolumeDiverged { volume, changes }),
