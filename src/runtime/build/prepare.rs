@@ -19,6 +19,8 @@ use super::request::{ContextFiles, ContextOwner, Contexts, DockerfileText, Named
 
 /// The usual names of a Dockerfile; the first one that is there is taken.
 const USUAL_NAMES: [&str; 2] = ["Dockerfile", "dockerfile"];
+/// What the names of scratch folders of builds begin with.
+const SCRATCH_PREFIX: &str = "build-";
 const IGNORE_FILE: &str = ".dockerignore";
 const IGNORE_LIMIT_BYTES: u64 = 4 << 20;
 
@@ -28,12 +30,15 @@ pub struct Prepared {
     /// One for each platform.
     pub requests: Vec<Request>,
     scratch: PathBuf,
+    /// Held while the folder is used: a free one was left by a build that was killed.
+    lock: Option<File>,
 }
 
 impl Drop for Prepared {
     fn drop(&mut self) {
         // What cannot be removed here lies in the store's folder for unfinished things.
         drop(store::remove_tree(&self.scratch));
+        drop(self.lock.take());
     }
 }
 
@@ -42,11 +47,13 @@ pub fn prepare(order: &Order, scratch: PathBuf, git: &Git) -> Result<Prepared, B
     let mut prepared = Prepared {
         requests: Vec::new(),
         scratch,
+        lock: None,
     };
     let mut desk = Desk {
         scratch: &prepared.scratch,
         git,
         count: 0,
+        lock: None,
     };
     let main = desk.main(&order.context)?;
     let (dockerfile, beside) = read_dockerfile(&order.dockerfile, main.as_ref())?;
@@ -58,6 +65,7 @@ pub fn prepare(order: &Order, scratch: PathBuf, git: &Git) -> Result<Prepared, B
     for (name, place) in &order.named {
         named.insert(name.clone(), desk.named(name, place)?);
     }
+    let lock = desk.lock.take();
     let contexts = Contexts { main, named };
     let platforms = match order.platforms.as_slice() {
         [] => vec![Platform::host()],
@@ -78,6 +86,7 @@ pub fn prepare(order: &Order, scratch: PathBuf, git: &Git) -> Result<Prepared, B
             epoch: order.epoch,
         })
         .collect();
+    prepared.lock = lock;
     Ok(prepared)
 }
 
@@ -86,6 +95,7 @@ struct Desk<'a> {
     scratch: &'a Path,
     git: &'a Git,
     count: usize,
+    lock: Option<File>,
 }
 
 impl Desk<'_> {
@@ -116,9 +126,25 @@ impl Desk<'_> {
     }
 
     fn folder(&mut self, kind: &str) -> Result<PathBuf, BuildError> {
-        store::make_dir(self.scratch)?;
+        self.open_scratch()?;
         self.count += 1;
         Ok(self.scratch.join(format!("{kind}-{}", self.count)))
+    }
+
+    /// Makes the scratch folder, and removes those that builds left which were killed.
+    fn open_scratch(&mut self) -> Result<(), BuildError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let parent = self.scratch.parent().unwrap_or(self.scratch);
+        for name in store::names_in(parent)? {
+            if name.starts_with(SCRATCH_PREFIX) {
+                store::remove_abandoned(&parent.join(name))?;
+            }
+        }
+        store::make_dir(self.scratch)?;
+        self.lock = store::lock_dir(self.scratch)?;
+        Ok(())
     }
 
     fn check_out(&mut self, source: &GitSource) -> Result<ContextFiles, BuildError> {
