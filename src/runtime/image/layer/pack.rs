@@ -339,3 +339,100 @@ fn attributes(file: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     kept.sort();
     Ok(kept)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{Mode, OFlags, XattrFlags};
+
+    use super::super::tar::Archive;
+    use super::*;
+
+    fn packed(dir: &Path, tree: Tree, times: Times) -> Vec<(String, Kind, String, i64)> {
+        let root = Root::open(dir).unwrap();
+        let packing = Packing {
+            tree,
+            mounts: Mounts::Entered,
+            times,
+            root_like: RootLike {
+                mode: 0o755,
+                uid: rustix::process::geteuid().as_raw(),
+                gid: rustix::process::getegid().as_raw(),
+            },
+        };
+        let (bytes, _) = pack(&root, &packing, Vec::new()).unwrap();
+        let mut archive = Archive::new(BufReader::new(&bytes[..]));
+        let mut entries = Vec::new();
+        while let Some(entry) = archive.next_entry().unwrap() {
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            entries.push((
+                text(entry.name),
+                entry.kind,
+                text(entry.link),
+                entry.mtime.0,
+            ));
+        }
+        entries
+    }
+
+    #[test]
+    fn marks_of_an_overlay_become_names_of_a_layer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::set_permissions(
+            dir.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
+        std::fs::create_dir(path("hidden")).unwrap();
+        std::fs::write(path("hidden/new"), b"x").unwrap();
+        std::fs::hard_link(path("hidden/new"), path("same")).unwrap();
+        symlink("hidden", path("link")).unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let mode = Mode::empty();
+        rustix::fs::mknodat(&root, "gone", FileType::CharacterDevice, mode, 0).unwrap();
+        let privilege = Privilege::own();
+        let hidden = root.open_at(Path::new("hidden"), OFlags::RDONLY).unwrap();
+        let attribute = privilege.opaque_attribute();
+        rustix::fs::fsetxattr(&hidden, attribute, b"y", XattrFlags::empty()).unwrap();
+        let names = |tree| -> Vec<(String, Kind, String)> {
+            let entries = packed(dir.path(), tree, Times::Kept).into_iter();
+            entries
+                .map(|(name, kind, link, _)| (name, kind, link))
+                .collect()
+        };
+        let entry = |name: &str, kind, link: &str| (name.to_owned(), kind, link.to_owned());
+        assert_eq!(
+            names(Tree::Changes(privilege)),
+            [
+                entry(".wh.gone", Kind::File, ""),
+                entry("hidden/", Kind::Dir, ""),
+                entry("hidden/.wh..wh..opq", Kind::File, ""),
+                entry("hidden/new", Kind::File, ""),
+                entry("link", Kind::Symlink, "hidden"),
+                entry("same", Kind::HardLink, "hidden/new"),
+            ]
+        );
+        let whole = names(Tree::Whole);
+        assert!(
+            whole.iter().all(|(name, _, _)| !name.contains(".wh.")),
+            "{whole:?}"
+        );
+    }
+
+    #[test]
+    fn only_folders_take_the_source_date() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("folder")).unwrap();
+        std::fs::write(dir.path().join("folder/file"), b"x").unwrap();
+        let entries = packed(dir.path(), Tree::Whole, Times::FoldersUntil(7));
+        let time = |wanted: &str| {
+            let mut found = entries.iter().filter(|(name, ..)| name == wanted);
+            found.next().unwrap().3
+        };
+        assert_eq!(time("folder/"), 7);
+        assert!(time("folder/file") > 7);
+    }
+}
