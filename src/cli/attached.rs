@@ -15,7 +15,7 @@ use super::interrupt::Interrupts;
 use super::invocation::Flag;
 use super::show::Show;
 use super::work::{self, Planner, Prepared, Unchanged, Work};
-use crate::engine::{EventStream, EventsFrom};
+use crate::engine::{EventStream, EventsFrom, LockWait};
 use crate::observed::{ObservedState, Scope};
 use crate::plan::{self, Dependencies, StopOptions};
 use crate::reconcile::{Canceller, Outcome, ReconcileError, cancellation};
@@ -206,7 +206,16 @@ impl Stage<'_> {
         self.show.announce()?;
         let end = loop {
             if self.show.is_over() {
-                return Ok(End::NothingRuns);
+                // Another command may be about to start them again.
+                let others = idle(self.work);
+                tokio::select! {
+                    () = self.interrupts.next() => break End::Interrupted,
+                    idle = others => idle?,
+                }
+                self.show.settle().await?;
+                if self.show.is_over() {
+                    return Ok(End::NothingRuns);
+                }
             }
             tokio::select! {
                 () = self.interrupts.next() => break End::Interrupted,
@@ -297,6 +306,14 @@ impl Stage<'_> {
             .unwrap_or(usual);
         Ok(ExitStatus::of_container(code))
     }
+}
+
+/// Waits until no other command works on the project.
+async fn idle(work: &Work<'_>) -> Result<(), CommandError> {
+    let holder = work.invocation.lock_holder();
+    let project = &work.scope.project;
+    drop(work.engine.lock(project, &holder, LockWait::Wait).await?);
+    Ok(())
 }
 
 /// Stops what came up.

@@ -148,7 +148,8 @@ fn what_cannot_be_run_is_named_with_dockers_exit_code() {
             request.cwd = Some("/proc/self/fd/3".into())
         })
         .unwrap_err();
-    assert!(error.to_string().contains("working directory"), "{error}");
+    assert_eq!(error.exit_code(), 127, "{}", chain(&error));
+    assert!(error.to_string().contains("`/proc/self/fd/3`"), "{error}");
 }
 
 #[test]

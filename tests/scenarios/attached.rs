@@ -250,3 +250,27 @@ services:
     assert!(run.stdout.contains("web-1 exited with code 0"), "{run}");
     assert!(!run.stdout.contains("db-1 exited"), "{run}");
 }
+
+#[test]
+fn an_attached_up_goes_on_when_its_service_is_restarted_elsewhere() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  one:
+    image: ${BUSYBOX}
+    command: [sh, -c, 'trap \"exit 0\" TERM; echo speaks; while :; do sleep 0.05; done']
+",
+    );
+    let up = sandbox.start(&["up", "one"]);
+    until("the first line", || {
+        up.has_written("one-1  | speaks").then_some(())
+    });
+    drop(sandbox.consort(&["restart", "one"]).succeeds());
+    until("the line after the restart", || {
+        (up.written().matches("one-1  | speaks").count() == 2).then_some(())
+    });
+    up.signal(Signal::INT);
+    let run = up.wait();
+    assert_eq!(run.status.code(), Some(130), "{run}");
+}

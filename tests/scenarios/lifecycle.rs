@@ -683,3 +683,19 @@ volumes: {data: }
     assert_eq!(sandbox.field("two", "State").as_deref(), Some("running"));
     assert_eq!(sandbox.ps().len(), 2);
 }
+
+#[test]
+fn waiting_for_a_container_that_keeps_ending_comes_to_an_end_and_shows_its_exit_codes() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  loop: {image: '${BUSYBOX}', command: [sh, -c, 'exit 7'], restart: always}
+",
+    );
+    let error = sandbox.consort(&["up", "-d", "--wait"]).fails_with(1);
+    assert!(
+        error.contains("loop") && error.contains("exit code 7"),
+        "{error}"
+    );
+}

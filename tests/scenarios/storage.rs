@@ -355,3 +355,29 @@ configs: {text: {content: hello}}
     let ids = sandbox.sh("name", "echo $(id -u):$(id -g)");
     assert_eq!(sandbox.sh("name", stat), format!("444 {ids}"));
 }
+
+#[test]
+fn a_mount_that_cannot_be_says_which_is_the_file_and_which_the_folder() {
+    needs!(machine::images());
+    let sandbox = Sandbox::new(
+        "
+services:
+  folder: {image: '${BUSYBOX}', command: ['true'], volumes: ['./folder:/etc/passwd']}
+  file: {image: '${BUSYBOX}', command: ['true'], volumes: ['./file:/etc']}
+  link: {image: '${BUSYBOX}', command: ['true'], volumes: ['./link:/x']}
+",
+    );
+    std::fs::create_dir(sandbox.path("project/folder")).unwrap();
+    sandbox.file("file", "content");
+    std::os::unix::fs::symlink("/no/such", sandbox.path("project/link")).unwrap();
+    let says = |service: &str, words: &[&str]| {
+        let error = sandbox.consort(&["up", "-d", service]).fails_with(1);
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    says(
+        "folder",
+        &["the folder", "at `/etc/passwd`, where a file is"],
+    );
+    says("file", &["the file", "at `/etc`, where a folder is"]);
+    says("link", &["is a link to `/no/such`"]);
+}

@@ -1,5 +1,6 @@
 //! Waiting for what a container becomes: by events on its state record, never by a tick.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration as Span;
 
 use jiff::Timestamp;
@@ -28,6 +29,54 @@ enum Verdict {
     Never(EngineError),
 }
 
+/// So many times a container may be started again by its policy while it is waited for to run.
+const RESTART_LIMIT: u32 = 5;
+
+/// The runs of a container that ended while it was waited for.
+#[derive(Debug, Default)]
+struct Runs {
+    /// How often it had been started again when the wait began.
+    restarts_before: Option<u32>,
+    /// How those that were seen ended.
+    exit_codes: Vec<i32>,
+    restarts_seen: Option<u32>,
+}
+
+/// A container does not stay up.
+#[derive(Debug, thiserror::Error)]
+#[error("it ended {RESTART_LIMIT} times with exit code {}, and was started again each time", listed(.exit_codes))]
+struct CrashLoop {
+    exit_codes: Vec<i32>,
+}
+
+impl Runs {
+    /// Takes in a state; reports whether the container was started again too often.
+    fn is_a_loop(&mut self, state: &ContainerState) -> bool {
+        let before = *self.restarts_before.get_or_insert(state.restart_count);
+        if state.status == Status::Restarting && self.restarts_seen != Some(state.restart_count) {
+            self.restarts_seen = Some(state.restart_count);
+            self.exit_codes.extend(state.exit_code);
+        }
+        state.restart_count.saturating_sub(before) >= RESTART_LIMIT
+    }
+
+    fn error(&self, record: &ContainerRecord) -> EngineError {
+        let exit_codes = self.exit_codes.clone();
+        let act = format!("wait for container `{}` to run", record.name);
+        EngineError::act(act, CrashLoop { exit_codes })
+    }
+}
+
+/// Lists exit codes, each once where they are all the same.
+fn listed(exit_codes: &[i32]) -> String {
+    let mut codes = exit_codes.to_vec();
+    if codes.windows(2).all(|pair| pair[0] == pair[1]) {
+        codes.truncate(1);
+    }
+    let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+    codes.join(", ")
+}
+
 /// How long apart it is looked for a container that another command may be about to make.
 const LOOK_AGAIN: Span = Span::from_millis(5);
 
@@ -39,7 +88,18 @@ impl Embedded {
         until: Until,
         timeout: Option<Duration>,
     ) -> Result<Performed, EngineError> {
-        let judge = |record: &ContainerRecord, state: &ContainerState| judge(record, state, until);
+        let runs = Mutex::new(Runs::default());
+        let judge = |record: &ContainerRecord, state: &ContainerState| {
+            let mut runs = runs.lock().unwrap_or_else(PoisonError::into_inner);
+            match (judge(record, state, until), until) {
+                (Verdict::NotYet | Verdict::Settling(_), Until::RunningOrHealthy)
+                    if runs.is_a_loop(state) =>
+                {
+                    Verdict::Never(runs.error(record))
+                }
+                (verdict, _) => verdict,
+            }
+        };
         let waiting = self.wait_for_verdict(name, judge);
         let Some(timeout) = timeout else {
             return waiting.await;

@@ -59,6 +59,14 @@ pub enum VolumeError {
         /// The path.
         path: PathBuf,
     },
+    /// A path of this machine that should be mounted is a link to nothing.
+    #[error("mount `{path}`: it is a link to `{leads_to}`, and nothing is there")]
+    LinkDangles {
+        /// The link.
+        path: PathBuf,
+        /// What it leads to.
+        leads_to: PathBuf,
+    },
     /// A socket of this machine that should be mounted is not there.
     #[error("mount `{path}`: no program listens there, and no folder is made in place of a socket")]
     SocketMissing {

@@ -392,6 +392,13 @@ pub fn prepare_bind(path: &Path, missing: Missing) -> Result<Created, VolumeErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(VolumeError::write(path)(error)),
     }
+    // No folder can be made where a link is, and none is made at its other end: it may be meant for later.
+    if let Ok(leads_to) = fs::read_link(path) {
+        return Err(VolumeError::LinkDangles {
+            path: path.to_owned(),
+            leads_to,
+        });
+    }
     // A folder in the place of a socket would be in the way of the program that makes it.
     if path.extension().is_some_and(|it| it == "sock") {
         return Err(VolumeError::SocketMissing {

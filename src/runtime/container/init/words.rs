@@ -2,12 +2,12 @@
 
 use rustix::io::Errno;
 
-use super::filesystem::DeviceStep;
+use super::filesystem::{DeviceStep, MountFrom};
 use super::finish::shown;
 use super::plan::InitPlan;
 use super::report::{Act, Failure};
 use crate::runtime::container::error::ContainerError;
-use crate::runtime::kernel::rooted::Target;
+use crate::runtime::kernel::rooted::{Target, TargetKind};
 
 impl InitPlan {
     /// Puts a step of the child into words.
@@ -28,7 +28,13 @@ impl InitPlan {
         let index = failure.index;
         let path = |target: &Target| format!("`/{}`", shown(target.path()));
         match failure.act {
-            Act::Mount => self.mounts.get(index).map(|step| step.label.clone()),
+            Act::Mount => self.mounts.get(index).map(|step| {
+                let obstacle = match (&step.from, failure.errno) {
+                    (MountFrom::Tree { .. }, errno) => obstacle(step.target.kind(), errno),
+                    (MountFrom::New { .. }, _) => "",
+                };
+                format!("{}{obstacle}", step.label)
+            }),
             Act::Device => {
                 let label = |step: &DeviceStep| format!("`{}`", step.label);
                 let all = self.usual_devices.iter().chain(&self.devices);
@@ -46,6 +52,16 @@ impl InitPlan {
             Act::Joined => Some(if index == 0 { "`/proc`" } else { "`/dev/shm`" }.to_owned()),
             _ => None,
         }
+    }
+}
+
+/// Says what is in the way of a mount, where the kernel's error tells.
+fn obstacle(kind: TargetKind, errno: Errno) -> &'static str {
+    match (kind, errno) {
+        (TargetKind::Directory, Errno::NOTDIR | Errno::INVAL) => ", where a file is",
+        (TargetKind::File, Errno::NOTDIR | Errno::INVAL | Errno::ISDIR) => ", where a folder is",
+        (_, Errno::ROFS) => ", which is not there and cannot be made on a read-only filesystem",
+        _ => "",
     }
 }
 

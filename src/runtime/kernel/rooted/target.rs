@@ -73,6 +73,11 @@ impl Target {
         &self.whole
     }
 
+    /// Returns what it must be.
+    pub fn kind(&self) -> TargetKind {
+        self.kind
+    }
+
     /// Opens the target as it is, making nothing. Allocates nothing.
     pub fn find(&self, root: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         open_in_root(root, &self.whole, self.flags(), Mode::empty())

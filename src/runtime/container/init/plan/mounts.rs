@@ -130,7 +130,15 @@ impl Mounts {
             .propagation
             .unwrap_or((Propagation::Private, Depth::Tree));
         self.steps.push(MountStep {
-            label: format!("`{}` at `{}`", source.display(), destination.display()),
+            label: format!(
+                "the {} `{}` at `{}`",
+                match kind {
+                    TargetKind::Directory => "folder",
+                    TargetKind::File => "file",
+                },
+                source.display(),
+                destination.display()
+            ),
             from: MountFrom::Tree {
                 tree,
                 add: options.add,
