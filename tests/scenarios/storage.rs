@@ -367,7 +367,7 @@ services:
   link: {image: '${BUSYBOX}', command: ['true'], volumes: ['./link:/x']}
 ",
     );
-    std::fs::create_dir(sandbox.path("project/folder")).unwrap();
+    fs::create_dir(sandbox.path("project/folder")).unwrap();
     sandbox.file("file", "content");
     std::os::unix::fs::symlink("/no/such", sandbox.path("project/link")).unwrap();
     let says = |service: &str, words: &[&str]| {

@@ -1,4 +1,4 @@
-//! What the caller asks for, before any context was read; [`prepare`](super::prepare) makes it ready.
+//! What the caller asks for, before any context was read; [`prepare()`](super::prepare()) makes it ready.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
