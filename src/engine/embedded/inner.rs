@@ -48,6 +48,8 @@ pub(super) struct Inner {
     pub(super) holder: Option<Holder>,
     /// Whose record is being changed now.
     pub(super) turns: Turns,
+    /// Held while a container with a fixed address starts: two must not find the same address free.
+    pub(super) fixed_addresses: Mutex<()>,
     journals: Mutex<BTreeMap<ProjectName, Journal>>,
 }
 
@@ -71,6 +73,7 @@ impl Inner {
             variables: options.variables,
             holder,
             turns: Turns::default(),
+            fixed_addresses: Mutex::default(),
             journals: Mutex::default(),
         })
     }

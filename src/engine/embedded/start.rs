@@ -48,7 +48,7 @@ impl Inner {
         self.restore_anonymous_volumes(&record)?;
         self.keep_files(&record, files)?;
         self.check_files_are_kept(&record)?;
-        self.check_fixed_addresses(&record)?;
+        let _held_until_it_runs = self.claim_fixed_addresses(&record)?;
         self.raise_networks(&record)?;
         let bundle = self.assemble(&record)?;
         pipes::make(&bundle.run_dir).map_err(|error| EngineError::act(act(), error))?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::{MutexGuard, PoisonError};
 
 use super::subnet::subnet_of;
 use crate::desired::{ContainerSpec, EndpointSpec};
@@ -142,10 +143,25 @@ impl Inner {
     }
 
     /// Refuses to start a container with a fixed address that a running one has.
-    pub(in crate::engine::embedded) fn check_fixed_addresses(
+    ///
+    /// Until the returned guard is dropped, no other container with a fixed address starts.
+    pub(in crate::engine::embedded) fn claim_fixed_addresses(
         &self,
         record: &ContainerRecord,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<MutexGuard<'_, ()>>, EngineError> {
+        let mut endpoints = record.spec.network.endpoints().iter();
+        if !endpoints.any(|it| it.ipv4_address.is_some() || it.ipv6_address.is_some()) {
+            return Ok(None);
+        }
+        let guard = self
+            .fixed_addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.check_fixed_addresses(record)?;
+        Ok(Some(guard))
+    }
+
+    fn check_fixed_addresses(&self, record: &ContainerRecord) -> Result<(), EngineError> {
         for endpoint in record.spec.network.endpoints() {
             if endpoint.ipv4_address.is_none() && endpoint.ipv6_address.is_none() {
                 continue;
