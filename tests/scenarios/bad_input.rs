@@ -270,7 +270,12 @@ fn commands_over_what_is_there_need_no_file_of_variables() {
     for verb in verbs {
         let run = sandbox.consort(verb);
         assert!(!run.stderr.contains("own.env"), "{run}");
-        assert!(run.ok() || verb[0] == "port", "{run}");
+        // An ordinary user without a cgroup can pause nothing; nothing listens on the port.
+        let may_fail = match verb[0] {
+            "pause" | "unpause" => !machine::is_root(),
+            other => other == "port",
+        };
+        assert!(run.ok() || may_fail, "{run}");
     }
     let run = sandbox.consort(&["up", "-d"]);
     let told = run.stderr.contains("own.env") && run.stderr.contains("labels");
