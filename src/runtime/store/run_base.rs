@@ -19,7 +19,7 @@ pub fn run_base(session: Option<&Path>, user_id: u32) -> PathBuf {
         [session.map(Path::to_owned), Some(usual)]
     };
     let mut own = own.into_iter().flatten();
-    match own.find(|dir| is_in_memory(dir) && is_of(dir, user_id)) {
+    match own.find(|dir| is_in_memory(dir) && is_own(dir)) {
         Some(dir) => dir.join("consort"),
         None => in_shared(Path::new("/dev/shm"), user_id),
     }
@@ -32,7 +32,7 @@ fn in_shared(dir: &Path, user_id: u32) -> PathBuf {
     let mut free = None;
     for path in std::iter::once(plain.clone()).chain(others) {
         match std::fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() && is_private(&found, user_id) => return path,
+            Ok(found) if found.is_dir() && is_private(&found) => return path,
             Ok(_) => {}
             Err(_) => free = free.or(Some(path)),
         }
@@ -40,13 +40,16 @@ fn in_shared(dir: &Path, user_id: u32) -> PathBuf {
     free.unwrap_or(plain)
 }
 
-fn is_of(dir: &Path, user_id: u32) -> bool {
-    std::fs::metadata(dir).is_ok_and(|found| is_private(&found, user_id))
+fn is_own(dir: &Path) -> bool {
+    std::fs::metadata(dir).is_ok_and(|found| is_private(&found))
 }
 
-/// Says whether a folder is the user's and nobody else writes to it.
-fn is_private(found: &std::fs::Metadata, user_id: u32) -> bool {
-    found.uid() == user_id && found.mode() & 0o022 == 0
+/// Says whether a folder is this process's user's and no other user writes to it.
+///
+/// The owner is compared with this process's own number: in a user namespace both are others than outside, and the
+/// number that the user has outside is there that of the user's containers.
+fn is_private(found: &std::fs::Metadata) -> bool {
+    found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
 }
 
 #[cfg(test)]
