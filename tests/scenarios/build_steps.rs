@@ -72,12 +72,12 @@ fn a_project_of_several_stages_is_built_and_runs() {
     let _ignore = sandbox.file("ctx/.dockerignore", "node_modules\n");
     let dockerfile = "\
 FROM base:1 AS compile
-WORKDIR /work
+WORKDIR /made
 COPY . .
 ARG WHO=nobody
 RUN test ! -e node_modules && sed s/build/$WHO/ src/greeting > product
 FROM base:1
-COPY --from=compile --chmod=0640 --chown=7:8 /work/product /srv/
+COPY --from=compile --chmod=0640 --chown=7:8 /made/product /srv/
 ENV FILE=/srv/product
 CMD cat $FILE && ls -ln $FILE
 ";

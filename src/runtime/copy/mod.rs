@@ -11,7 +11,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 pub use error::CopyError;
@@ -322,16 +322,16 @@ impl Copier {
     /// Gives an open file or folder owner, mode and times.
     fn finish(&self, made: &OwnedFd, stat: &Stat) -> Result<(), Errno> {
         if let Some((uid, gid)) = self.owner(stat) {
-            tolerate(rustix::fs::fchown(made, Some(uid), Some(gid)))?;
+            rooted::tolerate(rustix::fs::fchown(made, Some(uid), Some(gid)))?;
         }
         rustix::fs::fchmod(made, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-        rustix::fs::futimens(made, &times(stat))
+        rustix::fs::futimens(made, &rooted::times(stat))
     }
 
     fn finish_by_name(&self, dir: &OwnedFd, name: &CString, stat: &Stat) -> Result<(), Errno> {
         let no_follow = AtFlags::SYMLINK_NOFOLLOW;
         if let Some((uid, gid)) = self.owner(stat) {
-            tolerate(rustix::fs::chownat(
+            rooted::tolerate(rustix::fs::chownat(
                 dir,
                 name,
                 Some(uid),
@@ -339,7 +339,7 @@ impl Copier {
                 no_follow,
             ))?;
         }
-        rustix::fs::utimensat(dir, name, &times(stat), no_follow)
+        rustix::fs::utimensat(dir, name, &rooted::times(stat), no_follow)
     }
 
     fn owner(&self, stat: &Stat) -> Option<(Uid, Gid)> {
@@ -384,25 +384,6 @@ fn write_in_place(root: &Root, target: &Path, content: Content) -> Result<(), Er
         .map_err(|error| error.errno().unwrap_or(Errno::IO))?;
     rustix::fs::seek(&from, rustix::fs::SeekFrom::Start(0))?;
     rooted::copy_content(&from, &to)
-}
-
-/// Without the privilege, or an id for it, the copy stays this process's own.
-fn tolerate(result: Result<(), Errno>) -> Result<(), Errno> {
-    match result {
-        Err(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
-        other => other,
-    }
-}
-
-fn times(stat: &Stat) -> Timestamps {
-    let time = |seconds: i64, nanoseconds: u64| Timespec {
-        tv_sec: seconds,
-        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
-    };
-    Timestamps {
-        last_access: time(stat.st_atime, stat.st_atime_nsec),
-        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
-    }
 }
 
 /// Returns a name that no file has.

@@ -94,15 +94,16 @@ fn set_by_name(dir: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<(), Errn
     rustix::fs::utimensat(dir, name, &times(stat), no_follow)
 }
 
-/// Without the privilege, or an id for it, the owner stays whoever copies.
-fn tolerate(result: Result<(), Errno>) -> Result<(), Errno> {
+/// Takes it as done where this process lacks the privilege, or an id: the copy stays this process's own.
+pub fn tolerate(result: Result<(), Errno>) -> Result<(), Errno> {
     match result {
         Err(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
         other => other,
     }
 }
 
-fn times(stat: &Stat) -> Timestamps {
+/// Returns the times of a file as they are set on another one.
+pub fn times(stat: &Stat) -> Timestamps {
     let time = |seconds: i64, nanoseconds: u64| Timespec {
         tv_sec: seconds,
         tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),

@@ -13,7 +13,7 @@ mod root;
 mod target;
 mod walk;
 
-pub use copy::{copy_attributes, copy_content};
+pub use copy::{copy_attributes, copy_content, times, tolerate};
 pub use root::{EntryKind, Root};
 pub use target::{Target, TargetKind};
 pub use walk::{Entry, Mounts, Walk};
