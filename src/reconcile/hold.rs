@@ -16,7 +16,7 @@ pub struct Hold<'a> {
     lock: Mutex<Option<ProjectLock>>,
 }
 
-/// Whether another command changed the project while nobody held it.
+/// Whether another command changed the project while this command did not hold its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meanwhile {
     /// None did.

@@ -23,7 +23,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_millis(100);
 pub struct Options<'a> {
     /// How many steps run at a time; those that only wait do not count.
     pub parallelism: NonZeroUsize,
-    /// The project's lock; `None` where nobody else can change the project.
+    /// The project's lock; `None` where no other command can change the project.
     pub hold: Option<&'a Hold<'a>>,
 }
 

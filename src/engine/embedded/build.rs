@@ -45,7 +45,7 @@ impl Inner {
         }
         let prepared = this.prepare_build(spec).await?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        // When nobody listens any more, the build is given up.
+        // When the receiver is gone, the build is given up.
         let events: Events = Arc::new(move |event| drop(sender.send(event)));
         let graph = OnceLock::new();
         let work = Self::run_build(this, (spec, &prepared), events, &graph);

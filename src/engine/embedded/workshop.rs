@@ -104,7 +104,7 @@ struct BuildNetwork {
 
 impl Drop for BuildNetwork {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by the next build, which finds nobody at the lock.
+        // What cannot be removed now is removed by the next build, which finds the lock free.
         drop(self.inner.raze_network(&self.record));
         if let Some(lock) = self.lock.take() {
             let path = lock.path().to_owned();

@@ -14,7 +14,7 @@ pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
     let (done, result) = oneshot::channel();
     let _thread = Builder::new().spawn(move || {
         let _entered = event_loop.enter();
-        // Whoever has stopped waiting does not want it.
+        // A caller that has stopped waiting does not want it.
         done.send(work()).ok();
     })?;
     result

@@ -81,7 +81,7 @@ pub struct Bundle {
 pub struct UserFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Its owner, where that is somebody else.
+    /// Its owner, where that is another user.
     pub uid: Option<u32>,
     /// Its group, where that is another one.
     pub gid: Option<u32>,

@@ -61,7 +61,7 @@ impl Reporter {
         self.with(|state| state.graph = Some(Arc::clone(graph)));
     }
 
-    /// Returns who is told of events.
+    /// Returns the function that is called with each event.
     pub(super) fn events(&self) -> Events {
         let this = self.clone();
         Arc::new(move |event| this.with(|state| state.take(event)))
@@ -170,7 +170,7 @@ impl State {
     }
 
     fn line(&mut self, text: &str) {
-        // A build goes on when nobody reads what it says.
+        // A build goes on when its output is closed.
         drop(self.output.line(text));
     }
 }

@@ -68,7 +68,7 @@ impl Inner {
     }
 }
 
-/// Returns the files that belong to the container's user, or its group, because the file names nobody else.
+/// Returns the files that belong to the container's user, or its group, because the file names no other owner.
 pub(super) fn files_of_the_user(record: &ContainerRecord, run_dir: &Path) -> Vec<UserFile> {
     let files = record.spec.files.iter().enumerate();
     files

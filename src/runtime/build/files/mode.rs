@@ -32,7 +32,7 @@ enum Operator {
 struct What {
     /// `rwx` for all three.
     bits: u32,
-    /// `X`: execution where somebody has it already, and of folders.
+    /// `X`: execution where owner, group or others have it already, and of folders.
     execute_if_any: bool,
     /// `s`
     set_id: bool,

@@ -249,7 +249,7 @@ impl Placer<'_> {
                     .map_err(BuildError::io(act()))?;
                 let mode = Mode::from_raw_mode(self.mode(stat));
                 let done = self.by_name(stat, (&dir, &name)).and_then(|()| {
-                    // It was made a moment ago where nobody else writes: it is no link.
+                    // It was made a moment ago where no other process writes: it is no link.
                     rustix::fs::chmodat(&dir, &name, mode, AtFlags::empty())
                 });
                 done.map_err(BuildError::io(act()))

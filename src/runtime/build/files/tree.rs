@@ -104,7 +104,7 @@ impl Tree {
     }
 }
 
-/// Mounts memory that nobody else sees; gone with its last descriptor.
+/// Mounts memory that no other process sees; gone with its last descriptor.
 pub(in crate::runtime::build) fn empty_root() -> Result<OwnedFd, BuildError> {
     let act = "make a folder in memory";
     let context = FsContext::new(c"tmpfs").map_err(BuildError::io(act))?;

@@ -190,7 +190,7 @@ impl<'a> Watcher<'a> {
             }
             if !fds[0].revents().is_empty() {
                 if let Ok(Some(exit)) = program.exit(0) {
-                    // Nobody hears it if the caller has left.
+                    // The receiver is gone if the caller has left.
                     Message::Ended(exit).send(self.caller, None).ok();
                 }
                 return;

@@ -57,7 +57,7 @@ fn usual(description: &Description, machine: Machine) -> Vec<Mount> {
     let shares_ipc = description.namespaces.ipc == Sharing::Host;
     let mut all = vec![
         if description.namespaces.pid == Sharing::Host && machine.in_user_namespace {
-            // The kernel lets nobody mount procfs for a pid namespace that is not theirs.
+            // The kernel lets a process mount procfs only for a pid namespace that its user namespace owns.
             mount("/proc", "bind", "/proc", &with(&["rbind"]))
         } else {
             mount("/proc", "proc", "proc", &quiet)
@@ -95,7 +95,7 @@ fn usual(description: &Description, machine: Machine) -> Vec<Mount> {
     if !(shares_ipc && machine.in_user_namespace) {
         all.push(mount("/dev/mqueue", "mqueue", "mqueue", &quiet));
     } else if rustix::fs::stat("/dev/mqueue").is_ok() {
-        // The kernel lets nobody mount the queues of an IPC namespace that is not theirs.
+        // The kernel lets a process mount the queues only of an IPC namespace that its user namespace owns.
         all.push(mount(
             "/dev/mqueue",
             "bind",

@@ -2,7 +2,7 @@
 //!
 //! What an overlay keeps as marks becomes what an image keeps as names: a deleted file is `.wh.NAME`, a
 //! directory that hides those below it has `.wh..wh..opq`. Names are in order, times in whole seconds,
-//! and nobody's name is in it, so that the same tree always gives the same bytes.
+//! and no user's name is in it, so that the same tree always gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -13,7 +13,7 @@ use crate::runtime::image::ImageError;
 /// What the kernel shows as the owner that a user namespace has no id for.
 const NO_ID: u32 = 65_534;
 
-/// Makes the directories above each of `paths` ours where they are nobody's.
+/// Makes the directories above each of `paths` ours where their owner has no id in this user namespace.
 pub(super) fn take_over(
     lower: &Path,
     upper: &Path,
@@ -31,7 +31,7 @@ pub(super) fn take_over(
         let mut below = PathBuf::new();
         for name in names {
             below.push(name);
-            // A link leads elsewhere, and what is not there is made by whoever needs it.
+            // A link leads elsewhere, and what is not there is made by the step that needs it.
             let Ok(found) = fs::symlink_metadata(lower.join(&below)) else {
                 break;
             };

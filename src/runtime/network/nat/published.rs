@@ -103,7 +103,7 @@ fn change(socket: &mut FilterSocket, owner: &str, ports: &[LedPort]) -> io::Resu
         .map(|port| (wanted(owner, port), port))
         .collect();
     let mut batch = FilterBatch::new();
-    // Whoever is found under a wanted key is gone: the port is ours to listen on.
+    // The container that is found under a wanted key is gone: the port is ours to listen on.
     let is_wanted = |one: &Element| {
         wanted
             .iter()

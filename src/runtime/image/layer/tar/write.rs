@@ -1,6 +1,6 @@
 //! Entries into a tar stream: POSIX headers, with PAX records only where a plain header has no room.
 //!
-//! **Invariant:** the same entries give the same bytes, whoever writes them and wherever.
+//! **Invariant:** the same entries give the same bytes, for every user and on every machine.
 
 use std::io::{self, Read, Write};
 
